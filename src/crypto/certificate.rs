@@ -1,0 +1,206 @@
+//! An X.509 certificate, read once, compared by its octets.
+
+use std::fmt;
+
+use base64::prelude::*;
+use jiff::Timestamp;
+use openssl::asn1::{Asn1Time, Asn1TimeRef};
+use openssl::nid::Nid;
+use openssl::pkey::{PKey, Public};
+use openssl::x509::X509;
+
+use super::sha256;
+use crate::ident::Sha256;
+
+/// Why a certificate cannot be used.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum CertificateError {
+    /// Neither DER, PEM nor base64 of DER.
+    #[error("not a certificate")]
+    Unreadable,
+    /// The certificate was read but a field of it cannot be.
+    #[error("the certificate's {0} cannot be read")]
+    Field(&'static str),
+}
+
+/// One certificate. Two are equal when their DER is.
+#[derive(Clone)]
+pub struct Certificate {
+    x509: X509,
+    der: Vec<u8>,
+}
+
+impl Certificate {
+    /// Reads DER; octets after the certificate are refused.
+    ///
+    /// # Errors
+    /// [`CertificateError`] when it is none, or its names or times cannot be read.
+    pub fn from_der(der: &[u8]) -> Result<Self, CertificateError> {
+        let x509 = X509::from_der(der).map_err(|_| CertificateError::Unreadable)?;
+        let own = x509.to_der().map_err(|_| CertificateError::Unreadable)?;
+        if own != der {
+            return Err(CertificateError::Unreadable);
+        }
+        Self::checked(x509, own)
+    }
+
+    /// Reads the first certificate of a PEM text.
+    ///
+    /// # Errors
+    /// As [`Self::from_der`].
+    pub fn from_pem(pem: &[u8]) -> Result<Self, CertificateError> {
+        let x509 = X509::from_pem(pem).map_err(|_| CertificateError::Unreadable)?;
+        let der = x509.to_der().map_err(|_| CertificateError::Unreadable)?;
+        Self::checked(x509, der)
+    }
+
+    /// Reads whatever a file or an XML element may hold: PEM, DER, or base64 of DER with white space anywhere.
+    ///
+    /// # Errors
+    /// As [`Self::from_der`].
+    pub fn from_any(bytes: &[u8]) -> Result<Self, CertificateError> {
+        if bytes.windows(10).any(|w| w == b"-----BEGIN") {
+            return Self::from_pem(bytes);
+        }
+        if bytes.first() == Some(&0x30) {
+            return Self::from_der(bytes);
+        }
+        let compact: Vec<u8> = bytes.iter().copied().filter(|b| !b.is_ascii_whitespace()).collect();
+        Self::from_der(&BASE64_STANDARD.decode(compact).map_err(|_| CertificateError::Unreadable)?)
+    }
+
+    /// Reads every certificate of a PEM text, or the one of a DER file.
+    ///
+    /// # Errors
+    /// As [`Self::from_der`]; also when there is none.
+    pub fn all_from(bytes: &[u8]) -> Result<Vec<Self>, CertificateError> {
+        if !bytes.windows(10).any(|w| w == b"-----BEGIN") {
+            return Ok(vec![Self::from_any(bytes)?]);
+        }
+        let stack = X509::stack_from_pem(bytes).map_err(|_| CertificateError::Unreadable)?;
+        if stack.is_empty() {
+            return Err(CertificateError::Unreadable);
+        }
+        stack.into_iter().map(Self::try_from).collect()
+    }
+
+    fn checked(x509: X509, der: Vec<u8>) -> Result<Self, CertificateError> {
+        timestamp(x509.not_before()).ok_or(CertificateError::Field("start of validity"))?;
+        timestamp(x509.not_after()).ok_or(CertificateError::Field("end of validity"))?;
+        x509.public_key().map_err(|_| CertificateError::Field("public key"))?;
+        Ok(Self { x509, der })
+    }
+
+    /// The certificate's octets.
+    #[must_use]
+    pub fn der(&self) -> &[u8] {
+        &self.der
+    }
+
+    /// The certificate's octets in base64 without line breaks, as `X509Certificate` and `BinarySecurityToken` carry it.
+    #[must_use]
+    pub fn to_base64(&self) -> String {
+        BASE64_STANDARD.encode(&self.der)
+    }
+
+    /// The certificate as PEM.
+    #[must_use]
+    pub fn to_pem(&self) -> String {
+        let lines: Vec<String> = self.to_base64().as_bytes().chunks(64).map(|line| String::from_utf8_lossy(line).into_owned()).collect();
+        format!("-----BEGIN CERTIFICATE-----\n{}\n-----END CERTIFICATE-----\n", lines.join("\n"))
+    }
+
+    /// SHA-256 of the DER.
+    #[must_use]
+    pub fn fingerprint(&self) -> Sha256 {
+        sha256(&self.der)
+    }
+
+    /// The subject's common name; the last one when there are several.
+    #[must_use]
+    pub fn common_name(&self) -> Option<String> {
+        let entry = self.x509.subject_name().entries_by_nid(Nid::COMMONNAME).last()?;
+        entry.data().to_string().ok()
+    }
+
+    /// The subject, `C=SE, O=…, CN=…`, for logs.
+    #[must_use]
+    pub fn subject(&self) -> String {
+        let entries = self.x509.subject_name().entries().map(|entry| {
+            let value = entry.data().to_string().unwrap_or_default();
+            format!("{}={value}", entry.object().nid().short_name().unwrap_or("?"))
+        });
+        entries.collect::<Vec<_>>().join(", ")
+    }
+
+    /// The serial number in decimal, as `X509SerialNumber` has it.
+    #[must_use]
+    pub fn serial(&self) -> String {
+        self.x509.serial_number().to_bn().and_then(|n| n.to_dec_str()).map(|n| n.to_string()).unwrap_or_default()
+    }
+
+    /// The subject key identifier's octets.
+    #[must_use]
+    pub fn subject_key_id(&self) -> Option<Vec<u8>> {
+        self.x509.subject_key_id().map(|id| id.as_slice().to_vec())
+    }
+
+    /// The first moment of validity.
+    #[must_use]
+    pub fn not_before(&self) -> Timestamp {
+        timestamp(self.x509.not_before()).unwrap_or(Timestamp::MAX)
+    }
+
+    /// The last moment of validity.
+    #[must_use]
+    pub fn not_after(&self) -> Timestamp {
+        timestamp(self.x509.not_after()).unwrap_or(Timestamp::MIN)
+    }
+
+    /// Whether `at` lies within the validity.
+    #[must_use]
+    pub fn is_valid_at(&self, at: Timestamp) -> bool {
+        self.not_before() <= at && at <= self.not_after()
+    }
+
+    /// The public key.
+    ///
+    /// # Errors
+    /// Never for a certificate that was read; the provider's signature asks for it.
+    pub fn public_key(&self) -> Result<PKey<Public>, CertificateError> {
+        self.x509.public_key().map_err(|_| CertificateError::Field("public key"))
+    }
+
+    /// The provider's own type, for `crypto` alone.
+    pub(crate) fn x509(&self) -> &X509 {
+        &self.x509
+    }
+}
+
+impl TryFrom<X509> for Certificate {
+    type Error = CertificateError;
+    fn try_from(x509: X509) -> Result<Self, CertificateError> {
+        let der = x509.to_der().map_err(|_| CertificateError::Unreadable)?;
+        Self::checked(x509, der)
+    }
+}
+
+impl PartialEq for Certificate {
+    fn eq(&self, other: &Self) -> bool {
+        self.der == other.der
+    }
+}
+
+impl Eq for Certificate {}
+
+impl fmt::Debug for Certificate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Certificate({}, {})", self.subject(), self.fingerprint())
+    }
+}
+
+fn timestamp(time: &Asn1TimeRef) -> Option<Timestamp> {
+    let epoch = Asn1Time::from_unix(0).ok()?;
+    let diff = epoch.diff(time).ok()?;
+    Timestamp::from_second(i64::from(diff.days) * 86_400 + i64::from(diff.secs)).ok()
+}

@@ -1,0 +1,189 @@
+//! One event of the journal: what happened to a message, with every id that it may be asked for by, never content.
+//!
+//! Steps make events, the store keeps them in the same transaction as the change they tell of (SDK C3.4.6 3.4.1,
+//! SDK C1.6 3.3.a). The same fields carry the same names everywhere, so that one search finds a whole life.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::ident::{ParticipantId, RecordId};
+
+/// What happened, in the order of the flows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum EventName {
+    /// The gateway started.
+    Started,
+    /// A mail was taken in; one event for each recipient.
+    MailAccepted,
+    /// A mail that a program sent by itself was taken in and dropped (RFC 3834).
+    MailDropped,
+    /// A mail equal to an unconfirmed one came again and is the same transaction (RFC 1047).
+    MailRepeated,
+    /// The recipient's metadata was looked up and verified.
+    Addressed,
+    /// The XHE was encrypted and signed.
+    Sealed,
+    /// The AS4 message was signed and encrypted; its id is fixed.
+    Submitted,
+    /// One attempt to send failed and will be repeated.
+    SendDeferred,
+    /// The access point's receipt was verified.
+    Acknowledged,
+    /// The message receipt says ACCEPTED.
+    Accepted,
+    /// The message receipt says REJECTED.
+    Rejected,
+    /// An outgoing message ended without outcome.
+    ExchangeFailed,
+    /// A message receipt came after the end; recorded, told once.
+    LateReceipt,
+    /// A message receipt came that belongs to nothing here or contradicts what is known.
+    StrayReceipt,
+    /// The sender was told of an outcome.
+    NoticeSent,
+    /// An AS4 message was taken in and our receipt signed.
+    Received,
+    /// An AS4 message came again and got the recorded receipt.
+    DuplicateReceived,
+    /// An AS4 message was refused with an EBMS error.
+    Refused,
+    /// An XHE was verified and decrypted.
+    Opened,
+    /// An SDK message was found valid and is stored.
+    Taken,
+    /// An SDK message was rejected; our receipt says why.
+    TurnedAway,
+    /// An XHE was deleted without a receipt (SDK C3.4.6 3.1.6).
+    Discarded,
+    /// Our message receipt reached the other access point.
+    ReceiptSent,
+    /// The mail was handed to the mail server.
+    Delivered,
+    /// One attempt to deliver failed and will be repeated.
+    DeliveryDeferred,
+    /// The mail server may have got the mail twice: its answer was missed (RFC 1047).
+    PossibleDuplicate,
+    /// The operator was told.
+    Alarmed,
+    /// A step failed in a way that nobody foresaw.
+    Faulted,
+}
+
+/// What a field of an event names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Field {
+    /// The SDK message's id.
+    MessageId,
+    /// The SDK conversation's id.
+    ConversationId,
+    /// The id of the message that is answered.
+    RefToMessageId,
+    /// `eb:MessageId` of the user message.
+    As4MessageId,
+    /// `eb:MessageId` of the signal that answered it.
+    As4SignalId,
+    /// `eb:ConversationId`.
+    As4ConversationId,
+    /// The mail's Message-ID.
+    MailMessageId,
+    /// The SMTP transaction that brought the mail.
+    Transaction,
+    /// The other access point's name.
+    PeerAccessPoint,
+    /// SHA-256 of the other access point's certificate.
+    PeerCertificate,
+    /// SHA-256 of the signature value that was verified.
+    PeerSignature,
+    /// The sending participant.
+    OriginalSender,
+    /// The receiving participant.
+    FinalRecipient,
+    /// The function on the other side or on ours.
+    Function,
+    /// SHA-256 of the participant's certificate.
+    ParticipantCertificate,
+    /// The receipt's own id.
+    ReceiptId,
+    /// The receipt's code with its detail codes.
+    ReceiptCode,
+    /// The EBMS error code.
+    ErrorCode,
+    /// The state that the record is in now.
+    State,
+    /// Octets.
+    Size,
+    /// SHA-256 of an attachment or a body.
+    Digest,
+    /// The address of the other end of a connection.
+    PeerAddress,
+    /// Which attempt.
+    Attempt,
+    /// When the next attempt is due.
+    NextAttempt,
+    /// What failed and why; never content.
+    Cause,
+    /// The queue id that the mail server answered with.
+    MailServerAnswer,
+    /// The kind of document.
+    Document,
+}
+
+/// One event.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Event {
+    /// When.
+    pub at: Timestamp,
+    /// What.
+    pub name: EventName,
+    /// To which record; none for events of the gateway itself.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub record: Option<RecordId>,
+    /// Whose it is: events are kept apart per participant (SDK C1.6 3.3.a).
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub organisation: Option<ParticipantId>,
+    /// The rest.
+    #[serde(flatten)]
+    pub fields: BTreeMap<Field, String>,
+}
+
+impl Event {
+    /// An event without fields.
+    #[must_use]
+    pub fn new(at: Timestamp, name: EventName) -> Self {
+        Self { at, name, record: None, organisation: None, fields: BTreeMap::new() }
+    }
+
+    /// Names the record and whose it is.
+    #[must_use]
+    pub fn of(mut self, record: RecordId, organisation: &ParticipantId) -> Self {
+        self.record = Some(record);
+        self.organisation = Some(organisation.clone());
+        self
+    }
+
+    /// Adds a field; the text is cut to 512 characters and freed of control characters, since peers write some of it.
+    #[must_use]
+    pub fn with(mut self, field: Field, value: impl ToString) -> Self {
+        let text = value.to_string().chars().take(512).map(|c| if c.is_control() { ' ' } else { c }).collect();
+        self.fields.insert(field, text);
+        self
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_event_is_one_line_and_reads_back() {
+        let event = Event::new(Timestamp::UNIX_EPOCH, EventName::Received).with(Field::Cause, "a\r\nb").with(Field::Attempt, 3);
+        let line = serde_json::to_string(&event).unwrap();
+        assert!(!line.contains('\n'));
+        assert_eq!(line, r#"{"at":"1970-01-01T00:00:00Z","name":"received","attempt":"3","cause":"a  b"}"#);
+        assert_eq!(serde_json::from_str::<Event>(&line).unwrap(), event);
+    }
+}

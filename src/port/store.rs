@@ -1,0 +1,354 @@
+//! Keeping state: records, notes, jobs, the journal, and blobs.
+//!
+//! Operations are data, not closures: a [`Step`] is one batch of one transaction and durable when
+//! [`Store::apply`] returns. Bodies are blobs, written and made durable before a step that names them.
+
+use std::fmt;
+use std::io;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::Pending;
+use crate::event::Event;
+use crate::ident::{RecordId, Sha256};
+
+/// The state of a record, a word of the flow that owns it (SDK B1.4.2), for example `waiting-for-receipt`.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct State(pub std::borrow::Cow<'static, str>);
+
+impl State {
+    /// A state by its word.
+    #[must_use]
+    pub const fn new(word: &'static str) -> Self {
+        Self(std::borrow::Cow::Borrowed(word))
+    }
+}
+
+impl fmt::Display for State {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// One message to or from one recipient. The body is the flow's own JSON, at most [`Record::MAX_BODY`] octets.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Record {
+    /// Its name.
+    pub id: RecordId,
+    /// Its state.
+    pub state: State,
+    /// What the flow keeps of it, JSON.
+    pub body: String,
+}
+
+impl Record {
+    /// Octets of a body: with its name and state it stays below the 4 KiB of one value.
+    pub const MAX_BODY: usize = 3_800;
+}
+
+/// The key of a note, 1 to 60 octets: dedupe marks and cross references such as `as4/<digest>`.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Key(String);
+
+impl Key {
+    /// A key out of a short family word and an id of any length: the id is kept when short and hashed when long.
+    ///
+    /// Two ids of one family give two keys; case of the id matters, so fold it before.
+    #[must_use]
+    pub fn new(family: &'static str, id: &str) -> Self {
+        debug_assert!(family.len() <= 12, "a family is a short word");
+        if id.len() <= 40 && id.bytes().all(|b| b.is_ascii_graphic()) {
+            Self(format!("{family}/{id}"))
+        } else {
+            let digest = crate::crypto::sha256(id.as_bytes()).to_string();
+            // 46 characters: longer than every id that is kept as it is, so that the two never meet.
+            Self(format!("{family}/#{}", digest.get(..45).unwrap_or_default()))
+        }
+    }
+
+    /// The key's text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// What kind of work a job is: who claims it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Queue {
+    /// Address and seal an outgoing message. Participant keys.
+    Seal,
+    /// Wrap an envelope in AS4 and send it. Access point keys.
+    Send,
+    /// A message receipt has not come in time.
+    Await,
+    /// Open and check an incoming envelope. Participant keys.
+    Open,
+    /// Deliver an incoming message as mail.
+    Deliver,
+    /// Make and seal a message receipt of ours. Participant keys.
+    Answer,
+    /// Tell the sender or the operator something by mail.
+    Notify,
+}
+
+impl Queue {
+    /// All queues.
+    pub const ALL: [Self; 7] = [Self::Seal, Self::Send, Self::Await, Self::Open, Self::Deliver, Self::Answer, Self::Notify];
+}
+
+/// A job's name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct JobId(pub uuid::Uuid);
+
+/// One piece of work on one record.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Job {
+    /// Its name; enqueueing the same name twice is one job.
+    pub id: JobId,
+    /// Who claims it.
+    pub queue: Queue,
+    /// What it is about.
+    pub record: RecordId,
+    /// When it is due.
+    pub due: Timestamp,
+    /// Attempts that have failed so far.
+    pub attempt: u32,
+    /// What the flow wants to know when it runs, at most 1,000 octets.
+    pub note: String,
+}
+
+/// A claimed job. The store takes it back at `until`; after that `token` no longer counts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Lease {
+    /// The job.
+    pub job: Job,
+    /// The fencing token, larger at every claim.
+    pub token: u64,
+    /// When the lease ends.
+    pub until: Timestamp,
+}
+
+/// A condition that must hold for a step to be applied.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Guard {
+    /// No note has this key.
+    Absent(Key),
+    /// The note of this key has this value.
+    Noted(Key, String),
+    /// The record is in this state.
+    In(RecordId, State),
+    /// There is no such record.
+    New(RecordId),
+    /// The lease is still ours.
+    Held(Lease),
+}
+
+/// One change.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Op {
+    /// Write a record, new or changed.
+    Put(Record),
+    /// Remove a record.
+    Remove(RecordId),
+    /// Write a note; the value has at most 1,000 octets.
+    Note(Key, String),
+    /// Remove a note.
+    Forget(Key),
+    /// Add a job.
+    Enqueue(Job),
+    /// The leased job is done.
+    Complete(Lease),
+    /// The leased job is due again then, with one more failed attempt and a new note.
+    Reschedule {
+        /// Which.
+        lease: Lease,
+        /// When.
+        due: Timestamp,
+        /// The job's new note.
+        note: String,
+    },
+    /// Remove a job, claimed or not.
+    Cancel(JobId),
+    /// Add an event to the journal.
+    Audit(Event),
+}
+
+/// Guards and changes that hold or fail together.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Step {
+    /// All of them must hold.
+    pub guards: Vec<Guard>,
+    /// All of them happen.
+    pub ops: Vec<Op>,
+}
+
+impl Step {
+    /// A step that does nothing.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds a guard.
+    #[must_use]
+    pub fn guard(mut self, guard: Guard) -> Self {
+        self.guards.push(guard);
+        self
+    }
+
+    /// Adds a change.
+    #[must_use]
+    pub fn op(mut self, op: Op) -> Self {
+        self.ops.push(op);
+        self
+    }
+}
+
+/// Why the store did not do it.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// A guard does not hold; nothing was changed.
+    #[error("a guard does not hold: {0:?}")]
+    Conflict(Box<Guard>),
+    /// A value is over its limit; nothing was changed. A fault of the program.
+    #[error("{what} of {octets} octets is over the limit of {limit}")]
+    TooLarge {
+        /// What.
+        what: &'static str,
+        /// Its size.
+        octets: usize,
+        /// The limit.
+        limit: usize,
+    },
+    /// The disk is full; nothing was changed. Try again.
+    #[error("the disk is full")]
+    Full,
+    /// What was asked for is not there.
+    #[error("no such {0}")]
+    Missing(&'static str),
+    /// The store is damaged or stopped; what it was doing may or may not have happened.
+    #[error("the store is not working: {0}")]
+    Broken(String),
+}
+
+/// How the store is.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Health {
+    /// Whether it takes steps.
+    pub working: bool,
+    /// Jobs waiting or leased, by queue.
+    pub jobs: Vec<(Queue, usize)>,
+}
+
+/// Records, notes, jobs and the journal.
+///
+/// Promises: a step is applied whole or not at all, in some order with all others; what it wrote is durable when
+/// `apply` returns; a job is leased to one claimant at a time; a job that was enqueued is claimed again and again
+/// until it is completed or cancelled; the journal's lines are in the order of the steps.
+pub trait Store: Send + Sync {
+    /// Applies a step.
+    fn apply(&self, step: Step) -> Pending<'_, Result<(), StoreError>>;
+    /// Leases up to `limit` jobs of a queue that are due at `now`, oldest first, for `span`.
+    fn claim(&self, queue: Queue, now: Timestamp, span: Duration, limit: usize) -> Pending<'_, Result<Vec<Lease>, StoreError>>;
+    /// Prolongs a lease to `until`; [`StoreError::Conflict`] when it is no longer held.
+    fn renew(&self, lease: Lease, until: Timestamp) -> Pending<'_, Result<Lease, StoreError>>;
+    /// Reads a record.
+    fn record(&self, id: RecordId) -> Pending<'_, Result<Option<Record>, StoreError>>;
+    /// Reads a note.
+    fn note(&self, key: Key) -> Pending<'_, Result<Option<String>, StoreError>>;
+    /// Up to `limit` records in a state, in no promised order.
+    fn list(&self, state: State, limit: usize) -> Pending<'_, Result<Vec<Record>, StoreError>>;
+    /// Up to `limit` events from line `from` on (0 is the first), with their line numbers.
+    fn audit(&self, from: u64, limit: usize) -> Pending<'_, Result<Vec<(u64, Event)>, StoreError>>;
+    /// Returns when a job of the queue may have become due, at the latest at `until`; returning early is allowed.
+    fn wait_work(&self, queue: Queue, until: Timestamp) -> Pending<'_, ()>;
+    /// How it is.
+    fn health(&self) -> Pending<'_, Health>;
+}
+
+/// A blob's name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct BlobId(pub uuid::Uuid);
+
+/// What a blob holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum BlobKind {
+    /// A mail as it was taken in.
+    Mail,
+    /// An XHE, sealed by us or received.
+    Envelope,
+    /// An AS4 request as it is sent.
+    Request,
+    /// An AS4 signal: our receipt for a duplicate, or theirs as evidence.
+    Signal,
+    /// An SDK message in the clear, before its mail is delivered.
+    Message,
+    /// A message receipt in the clear.
+    Receipt,
+}
+
+/// A blob's first part: what must be known to take it in again when no index knows it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Blob {
+    /// Its name.
+    pub id: BlobId,
+    /// What it holds.
+    pub kind: BlobKind,
+    /// The flow's own JSON: a transaction's envelope, a message's ids. At most 1 MiB.
+    pub header: String,
+}
+
+/// What is known of a blob that is durable.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stored {
+    /// Its name.
+    pub id: BlobId,
+    /// Octets of the body.
+    pub octets: u64,
+    /// SHA-256 of the body.
+    pub digest: Sha256,
+}
+
+/// A blob that is being written. Dropped without [`BlobWriter::commit`] it never was.
+pub trait BlobWriter: io::Write + Send {
+    /// Makes the blob durable: file and directory.
+    fn commit(self: Box<Self>) -> Pending<'static, Result<Stored, StoreError>>;
+}
+
+/// A blob's body.
+pub trait BlobReader: io::Read + io::Seek + Send {}
+
+impl<T: io::Read + io::Seek + Send> BlobReader for T {}
+
+/// Bodies.
+///
+/// Promises: a blob is durable and whole when `commit` returns, and absent before; it never changes.
+pub trait Blobs: Send + Sync {
+    /// Begins a blob. [`StoreError::Full`] when there is no room for `expected` octets.
+    fn create(&self, blob: Blob, expected: Option<u64>) -> Result<Box<dyn BlobWriter>, StoreError>;
+    /// Opens a blob for reading, with its octets.
+    fn open(&self, id: BlobId) -> Result<(Blob, u64, Box<dyn BlobReader>), StoreError>;
+    /// Deletes a blob; it is no error when there is none.
+    fn delete(&self, id: BlobId) -> Result<(), StoreError>;
+    /// Every blob there is: at start, those that no record names are taken in or deleted.
+    fn all(&self) -> Result<Vec<Blob>, StoreError>;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_stay_short_and_apart() {
+        let long = "x".repeat(41);
+        let (short, hashed) = (Key::new("as4", "a@b"), Key::new("as4", &long));
+        assert_eq!(short.as_str(), "as4/a@b");
+        assert!(hashed.as_str().len() <= 60 && hashed != Key::new("as4", &"x".repeat(42)));
+    }
+}

@@ -1,0 +1,731 @@
+//! A read-only tree of one XML document, with namespaces resolved and everything that canonical XML needs kept.
+//!
+//! Nodes live in one vector in document order; an [`Element`] is a borrowed handle. Text is kept with line ends
+//! normalised and references resolved, as XML 1.0 2.11 and 4.6 ask; comments and processing instructions are kept
+//! because C14N and the rules about them need them; the XML declaration is dropped.
+
+use std::ops::Range;
+
+use quick_xml::Reader;
+use quick_xml::events::{BytesStart, Event};
+
+/// The namespace of `xml:lang`, `xml:id` and `xml:space`.
+pub const XML_NS: &str = "http://www.w3.org/XML/1998/namespace";
+
+/// Bounds on a document, against floods. What is over them is [`XmlError::TooLarge`].
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// Octets of the whole document.
+    pub octets: usize,
+    /// Nesting of elements.
+    pub depth: usize,
+    /// Elements, comments, processing instructions and texts together.
+    pub nodes: usize,
+    /// Attributes and namespace declarations of one element.
+    pub attributes: usize,
+    /// Attributes and namespace declarations of the whole document.
+    pub all_attributes: usize,
+    /// Octets of one name or attribute value.
+    pub value: usize,
+}
+
+impl Limits {
+    /// Bounds for a document of at most so many octets.
+    #[must_use]
+    pub const fn of(octets: usize) -> Self {
+        Self { octets, depth: 64, nodes: 100_000, attributes: 64, all_attributes: 50_000, value: 64 * 1024 }
+    }
+}
+
+/// Why a document cannot be read.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum XmlError {
+    /// It is not well-formed, or its namespaces are not.
+    #[error("XML is not well-formed at octet {at}: {reason}")]
+    Malformed {
+        /// Octets from the start.
+        at: u64,
+        /// What is wrong; never content.
+        reason: String,
+    },
+    /// It has a document type declaration.
+    #[error("XML has a document type declaration, which is refused")]
+    Dtd,
+    /// It is in another encoding than UTF-8.
+    #[error("XML is not in UTF-8")]
+    Encoding,
+    /// It is over one of the [`Limits`].
+    #[error("XML is over the limit of {limit} {what}")]
+    TooLarge {
+        /// What was counted.
+        what: &'static str,
+        /// The bound.
+        limit: usize,
+    },
+}
+
+#[derive(Debug)]
+enum Kind {
+    Element(ElementData),
+    Text(String),
+    Comment(String),
+    Instruction { target: String, data: String },
+}
+
+#[derive(Debug)]
+struct ElementData {
+    prefix: String,
+    local: String,
+    namespace: String,
+    attributes: Vec<Attribute>,
+    /// `(prefix, namespace)` as declared on this element, in document order; the default namespace has prefix "".
+    declarations: Vec<(String, String)>,
+}
+
+#[derive(Debug)]
+struct Node {
+    kind: Kind,
+    parent: Option<u32>,
+    /// One past the last descendant.
+    end: u32,
+    /// Octets of the source that the node takes, tags included.
+    source: Range<usize>,
+}
+
+/// An attribute, namespace declarations apart.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Attribute {
+    /// The prefix as written; "" for none.
+    pub prefix: String,
+    /// The local name.
+    pub local: String,
+    /// The namespace; "" for none.
+    pub namespace: String,
+    /// The value, normalised.
+    pub value: String,
+}
+
+/// A document that was read.
+#[derive(Debug)]
+pub struct Document {
+    nodes: Vec<Node>,
+    root: u32,
+}
+
+/// A node among an element's children or a document's top level.
+#[derive(Debug, Clone, Copy)]
+pub enum NodeRef<'a> {
+    /// An element.
+    Element(Element<'a>),
+    /// Character data, CDATA sections included; neighbours are merged.
+    Text(&'a str),
+    /// A comment's text.
+    Comment(&'a str),
+    /// A processing instruction.
+    Instruction {
+        /// Its name.
+        target: &'a str,
+        /// The rest.
+        data: &'a str,
+    },
+}
+
+/// A handle to one element.
+#[derive(Debug, Clone, Copy)]
+pub struct Element<'a> {
+    document: &'a Document,
+    index: u32,
+}
+
+impl PartialEq for Element<'_> {
+    /// The same element of the same document.
+    fn eq(&self, other: &Self) -> bool {
+        std::ptr::eq(self.document, other.document) && self.index == other.index
+    }
+}
+
+impl Eq for Element<'_> {}
+
+impl Document {
+    /// Reads a document in UTF-8, with or without a byte order mark.
+    ///
+    /// # Errors
+    /// [`XmlError`]; the first thing wrong ends the reading.
+    pub fn parse(bytes: &[u8], limits: &Limits) -> Result<Self, XmlError> {
+        if bytes.len() > limits.octets {
+            return Err(XmlError::TooLarge { what: "octets", limit: limits.octets });
+        }
+        let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
+        let text = std::str::from_utf8(bytes).map_err(|_| XmlError::Encoding)?;
+        if let Some((at, _)) = text.char_indices().find(|(_, c)| !is_xml_char(*c)) {
+            return Err(XmlError::Malformed { at: at as u64, reason: "a character that XML forbids".into() });
+        }
+        Builder { limits, nodes: Vec::new(), open: Vec::new(), scopes: Vec::new(), attributes: 0, root: None }.run(text)
+    }
+
+    /// The root element.
+    #[must_use]
+    pub fn root(&self) -> Element<'_> {
+        Element { document: self, index: self.root }
+    }
+
+    /// The nodes beside the root, and the root, in order.
+    pub fn top(&self) -> impl Iterator<Item = NodeRef<'_>> {
+        Children { document: self, next: 0, end: self.nodes.len() as u32 }
+    }
+
+    /// All elements in document order.
+    pub fn elements(&self) -> impl Iterator<Item = Element<'_>> {
+        (0..self.nodes.len() as u32).filter_map(|index| self.element(index))
+    }
+
+    fn element(&self, index: u32) -> Option<Element<'_>> {
+        match self.nodes.get(index as usize)?.kind {
+            Kind::Element(_) => Some(Element { document: self, index }),
+            _ => None,
+        }
+    }
+}
+
+struct Children<'a> {
+    document: &'a Document,
+    next: u32,
+    end: u32,
+}
+
+impl<'a> Iterator for Children<'a> {
+    type Item = NodeRef<'a>;
+    fn next(&mut self) -> Option<NodeRef<'a>> {
+        if self.next >= self.end {
+            return None;
+        }
+        let index = self.next;
+        let node = self.document.nodes.get(index as usize)?;
+        self.next = node.end;
+        Some(match &node.kind {
+            Kind::Element(_) => NodeRef::Element(Element { document: self.document, index }),
+            Kind::Text(text) => NodeRef::Text(text),
+            Kind::Comment(text) => NodeRef::Comment(text),
+            Kind::Instruction { target, data } => NodeRef::Instruction { target, data },
+        })
+    }
+}
+
+impl<'a> Element<'a> {
+    fn node(&self) -> &'a Node {
+        #[expect(clippy::indexing_slicing, reason = "a handle is made only for an index of its own document")]
+        &self.document.nodes[self.index as usize]
+    }
+
+    fn data(&self) -> &'a ElementData {
+        match &self.node().kind {
+            Kind::Element(data) => data,
+            _ => unreachable!("a handle is made only for elements"),
+        }
+    }
+
+    /// The local name.
+    #[must_use]
+    pub fn local(&self) -> &'a str {
+        &self.data().local
+    }
+
+    /// The prefix as written; "" for none.
+    #[must_use]
+    pub fn prefix(&self) -> &'a str {
+        &self.data().prefix
+    }
+
+    /// The namespace; "" for none.
+    #[must_use]
+    pub fn namespace(&self) -> &'a str {
+        &self.data().namespace
+    }
+
+    /// Whether this is `{namespace}local`.
+    #[must_use]
+    pub fn is(&self, namespace: &str, local: &str) -> bool {
+        self.data().local == local && self.data().namespace == namespace
+    }
+
+    /// The attributes, namespace declarations apart, in document order.
+    #[must_use]
+    pub fn attributes(&self) -> &'a [Attribute] {
+        &self.data().attributes
+    }
+
+    /// The namespace declarations written on this element: prefix ("" for the default) and namespace.
+    #[must_use]
+    pub fn declarations(&self) -> &'a [(String, String)] {
+        &self.data().declarations
+    }
+
+    /// The value of an attribute without namespace.
+    #[must_use]
+    pub fn attribute(&self, local: &str) -> Option<&'a str> {
+        self.attribute_ns("", local)
+    }
+
+    /// The value of an attribute in a namespace.
+    #[must_use]
+    pub fn attribute_ns(&self, namespace: &str, local: &str) -> Option<&'a str> {
+        self.attributes().iter().find(|a| a.local == local && a.namespace == namespace).map(|a| a.value.as_str())
+    }
+
+    /// The element around this one.
+    #[must_use]
+    pub fn parent(&self) -> Option<Element<'a>> {
+        self.document.element(self.node().parent?)
+    }
+
+    /// All children.
+    pub fn children(&self) -> impl Iterator<Item = NodeRef<'a>> + use<'a> {
+        Children { document: self.document, next: self.index + 1, end: self.node().end }
+    }
+
+    /// The children that are elements.
+    pub fn elements(&self) -> impl Iterator<Item = Element<'a>> + use<'a> {
+        self.children().filter_map(|child| match child {
+            NodeRef::Element(element) => Some(element),
+            _ => None,
+        })
+    }
+
+    /// The element children of one name.
+    pub fn named(&self, namespace: &'a str, local: &'a str) -> impl Iterator<Item = Element<'a>> + use<'a> {
+        self.elements().filter(move |e| e.is(namespace, local))
+    }
+
+    /// The first element child of one name.
+    #[must_use]
+    pub fn child(&self, namespace: &str, local: &str) -> Option<Element<'a>> {
+        self.elements().find(|e| e.is(namespace, local))
+    }
+
+    /// The only element child of one name: `None` when there is none or more than one.
+    #[must_use]
+    pub fn only(&self, namespace: &str, local: &str) -> Option<Element<'a>> {
+        let mut all = self.elements().filter(|e| e.is(namespace, local));
+        let first = all.next()?;
+        all.next().is_none().then_some(first)
+    }
+
+    /// This element and all elements below it, in document order.
+    pub fn descendants(&self) -> impl Iterator<Item = Element<'a>> + use<'a> {
+        let document = self.document;
+        (self.index..self.node().end).filter_map(move |index| document.element(index))
+    }
+
+    /// The text directly inside, child elements left out.
+    #[must_use]
+    pub fn text(&self) -> String {
+        let mut parts = self.children().filter_map(|child| match child {
+            NodeRef::Text(text) => Some(text),
+            _ => None,
+        });
+        let mut text = parts.next().unwrap_or_default().to_owned();
+        parts.for_each(|part| text.push_str(part));
+        text
+    }
+
+    /// The text directly inside without white space at its ends.
+    #[must_use]
+    pub fn trimmed(&self) -> String {
+        let text = self.text();
+        let trimmed = text.trim();
+        if trimmed.len() == text.len() { text } else { trimmed.to_owned() }
+    }
+
+    /// The octets that the element takes in the source it was read from (after a byte order mark).
+    #[must_use]
+    pub fn source(&self) -> Range<usize> {
+        self.node().source.clone()
+    }
+
+    /// The namespace that a prefix stands for here ("" asks for the default); `None` when undeclared.
+    #[must_use]
+    pub fn resolve(&self, prefix: &str) -> Option<&'a str> {
+        if prefix == "xml" {
+            return Some(XML_NS);
+        }
+        let mut at = Some(*self);
+        while let Some(element) = at {
+            if let Some((_, namespace)) = element.declarations().iter().find(|(p, _)| p == prefix) {
+                return Some(namespace);
+            }
+            at = element.parent();
+        }
+        prefix.is_empty().then_some("")
+    }
+}
+
+struct Builder<'l> {
+    limits: &'l Limits,
+    nodes: Vec<Node>,
+    open: Vec<u32>,
+    /// Declarations in scope, innermost last, with the depth they belong to.
+    scopes: Vec<(usize, String, String)>,
+    attributes: usize,
+    root: Option<u32>,
+}
+
+impl Builder<'_> {
+    fn run(mut self, text: &str) -> Result<Document, XmlError> {
+        let mut reader = Reader::from_str(text);
+        reader.config_mut().check_end_names = true;
+        reader.config_mut().check_comments = true;
+        reader.config_mut().expand_empty_elements = true;
+        loop {
+            let start = position(&reader);
+            let malformed = |reason: String| XmlError::Malformed { at: start as u64, reason };
+            let event = reader.read_event().map_err(|error| malformed(plain(&error)))?;
+            let end = position(&reader);
+            match event {
+                Event::Start(tag) => self.start(&tag, start..end, &malformed)?,
+                Event::Empty(_) => return Err(malformed("an empty tag that was not expanded".into())),
+                Event::End(_) => self.end(end),
+                Event::Text(text) => {
+                    let text = text.xml10_content().map_err(|_| XmlError::Encoding)?;
+                    if text.contains("]]>") {
+                        return Err(malformed("]]> in character data".into()));
+                    }
+                    self.text(&text, start..end, &malformed)?;
+                }
+                Event::CData(text) => {
+                    if self.open.is_empty() {
+                        return Err(malformed("text outside the root element".into()));
+                    }
+                    let text = text.xml10_content().map_err(|_| XmlError::Encoding)?;
+                    self.text(&text, start..end, &malformed)?;
+                }
+                Event::GeneralRef(reference) => {
+                    let name = reference.decode().map_err(|_| XmlError::Encoding)?;
+                    let resolved = resolve_reference(&name).ok_or_else(|| malformed("an unknown entity or character reference".into()))?;
+                    if self.open.is_empty() {
+                        return Err(malformed("text outside the root element".into()));
+                    }
+                    self.text(resolved.encode_utf8(&mut [0; 4]), start..end, &malformed)?;
+                }
+                Event::Comment(text) => {
+                    let text = text.xml10_content().map_err(|_| XmlError::Encoding)?.into_owned();
+                    self.leaf(Kind::Comment(text), start..end)?;
+                }
+                Event::PI(pi) => {
+                    let target = String::from_utf8_lossy(pi.target()).into_owned();
+                    if target.eq_ignore_ascii_case("xml") {
+                        return Err(malformed("an XML declaration that is not at the start".into()));
+                    }
+                    let data = String::from_utf8_lossy(pi.content()).trim_start().replace("\r\n", "\n").replace('\r', "\n");
+                    self.leaf(Kind::Instruction { target, data }, start..end)?;
+                }
+                Event::Decl(declaration) => {
+                    if start != 0 {
+                        return Err(malformed("an XML declaration that is not at the start".into()));
+                    }
+                    if declaration.version().is_ok_and(|v| v.as_ref() != b"1.0") {
+                        return Err(malformed("an XML version other than 1.0".into()));
+                    }
+                    if let Some(Ok(encoding)) = declaration.encoding()
+                        && !(encoding.eq_ignore_ascii_case(b"utf-8") || encoding.eq_ignore_ascii_case(b"us-ascii"))
+                    {
+                        return Err(XmlError::Encoding);
+                    }
+                }
+                Event::DocType(_) => return Err(XmlError::Dtd),
+                Event::Eof => break,
+            }
+        }
+        if !self.open.is_empty() {
+            return Err(XmlError::Malformed { at: text.len() as u64, reason: "it ends inside an element".into() });
+        }
+        let root = self.root.ok_or(XmlError::Malformed { at: 0, reason: "there is no root element".into() })?;
+        Ok(Document { nodes: self.nodes, root })
+    }
+
+    fn push(&mut self, kind: Kind, source: Range<usize>) -> Result<u32, XmlError> {
+        if self.nodes.len() >= self.limits.nodes {
+            return Err(XmlError::TooLarge { what: "nodes", limit: self.limits.nodes });
+        }
+        let index = self.nodes.len() as u32;
+        self.nodes.push(Node { kind, parent: self.open.last().copied(), end: index + 1, source });
+        Ok(index)
+    }
+
+    fn leaf(&mut self, kind: Kind, source: Range<usize>) -> Result<(), XmlError> {
+        self.push(kind, source).map(|_| ())
+    }
+
+    fn text(&mut self, text: &str, source: Range<usize>, malformed: &dyn Fn(String) -> XmlError) -> Result<(), XmlError> {
+        if self.open.is_empty() {
+            return if text.chars().all(|c| matches!(c, ' ' | '\t' | '\n' | '\r')) {
+                Ok(())
+            } else {
+                Err(malformed("text outside the root element".into()))
+            };
+        }
+        if let Some(Node { kind: Kind::Text(last), parent, source: range, .. }) = self.nodes.last_mut()
+            && *parent == self.open.last().copied()
+        {
+            last.push_str(text);
+            range.end = source.end;
+            return Ok(());
+        }
+        if text.is_empty() { Ok(()) } else { self.leaf(Kind::Text(text.to_owned()), source) }
+    }
+
+    fn end(&mut self, source_end: usize) {
+        let count = self.nodes.len() as u32;
+        if let Some(index) = self.open.pop()
+            && let Some(node) = self.nodes.get_mut(index as usize)
+        {
+            node.end = count;
+            node.source.end = source_end;
+        }
+        let depth = self.open.len();
+        while self.scopes.last().is_some_and(|(at, ..)| *at > depth) {
+            self.scopes.pop();
+        }
+    }
+
+    fn start(&mut self, tag: &BytesStart<'_>, source: Range<usize>, malformed: &dyn Fn(String) -> XmlError) -> Result<(), XmlError> {
+        if self.open.is_empty() && self.root.is_some() {
+            return Err(malformed("a second root element".into()));
+        }
+        if self.open.len() >= self.limits.depth {
+            return Err(XmlError::TooLarge { what: "levels of nesting", limit: self.limits.depth });
+        }
+        let depth = self.open.len() + 1;
+        let mut declarations = Vec::new();
+        let mut plain_attributes = Vec::new();
+        for attribute in tag.attributes().with_checks(true) {
+            let attribute = attribute.map_err(|error| malformed(error.to_string()))?;
+            self.attributes += 1;
+            if plain_attributes.len() + declarations.len() >= self.limits.attributes {
+                return Err(XmlError::TooLarge { what: "attributes of one element", limit: self.limits.attributes });
+            }
+            if self.attributes > self.limits.all_attributes {
+                return Err(XmlError::TooLarge { what: "attributes", limit: self.limits.all_attributes });
+            }
+            let name = std::str::from_utf8(attribute.key.as_ref()).map_err(|_| XmlError::Encoding)?;
+            let raw = std::str::from_utf8(&attribute.value).map_err(|_| XmlError::Encoding)?;
+            if raw.len() > self.limits.value || name.len() > self.limits.value {
+                return Err(XmlError::TooLarge { what: "octets of one attribute", limit: self.limits.value });
+            }
+            let value = attribute_value(raw).ok_or_else(|| malformed("an attribute value with < or an unknown reference".into()))?;
+            let (prefix, local) = split_name(name).ok_or_else(|| malformed("an attribute name that is none".into()))?;
+            if prefix == "xmlns" || (prefix.is_empty() && local == "xmlns") {
+                let declared = if prefix.is_empty() { "" } else { local };
+                let reserved = declared == "xmlns" || (declared == "xml") != (value == XML_NS) || value == "http://www.w3.org/2000/xmlns/";
+                if reserved || (value.is_empty() && !declared.is_empty()) {
+                    return Err(malformed("a namespace declaration that is not allowed".into()));
+                }
+                self.scopes.push((depth, declared.to_owned(), value.clone()));
+                declarations.push((declared.to_owned(), value));
+            } else {
+                plain_attributes.push((prefix.to_owned(), local.to_owned(), value));
+            }
+        }
+        let unbound = || malformed("a prefix that is not declared".into());
+        let mut attributes: Vec<Attribute> = Vec::with_capacity(plain_attributes.len());
+        for (prefix, local, value) in plain_attributes {
+            let namespace = if prefix.is_empty() { String::new() } else { self.lookup(&prefix).ok_or_else(unbound)?.to_owned() };
+            if attributes.iter().any(|a| a.local == local && a.namespace == namespace) {
+                return Err(malformed("an attribute that is given twice".into()));
+            }
+            attributes.push(Attribute { prefix, local, namespace, value });
+        }
+        let name = tag.name();
+        let name = std::str::from_utf8(name.as_ref()).map_err(|_| XmlError::Encoding)?;
+        if name.len() > self.limits.value {
+            return Err(XmlError::TooLarge { what: "octets of one name", limit: self.limits.value });
+        }
+        let (prefix, local) = split_name(name).ok_or_else(|| malformed("an element name that is none".into()))?;
+        let namespace = match self.lookup(prefix) {
+            Some(namespace) => namespace.to_owned(),
+            None if prefix.is_empty() => String::new(),
+            None => return Err(unbound()),
+        };
+        let data = ElementData { prefix: prefix.to_owned(), local: local.to_owned(), namespace, attributes, declarations };
+        let index = self.push(Kind::Element(data), source)?;
+        self.root.get_or_insert(index);
+        self.open.push(index);
+        Ok(())
+    }
+
+    fn lookup(&self, prefix: &str) -> Option<&str> {
+        if prefix == "xml" {
+            return Some(XML_NS);
+        }
+        self.scopes.iter().rev().find(|(_, p, _)| p == prefix).map(|(_, _, namespace)| namespace.as_str())
+    }
+}
+
+fn position(reader: &Reader<&[u8]>) -> usize {
+    usize::try_from(reader.buffer_position()).unwrap_or(usize::MAX)
+}
+
+/// What the reader says, without any of the document's own text.
+fn plain(error: &quick_xml::Error) -> String {
+    match error {
+        quick_xml::Error::Syntax(error) => error.to_string(),
+        quick_xml::Error::IllFormed(quick_xml::errors::IllFormedError::MismatchedEndTag { .. }) => "an end tag that does not match".into(),
+        quick_xml::Error::IllFormed(quick_xml::errors::IllFormedError::UnmatchedEndTag(_)) => "an end tag without a start".into(),
+        quick_xml::Error::IllFormed(_) => "it is ill-formed".into(),
+        _ => "it cannot be read".into(),
+    }
+}
+
+/// Attribute-value normalisation (XML 1.0 3.3.3) for attributes of type CDATA.
+fn attribute_value(raw: &str) -> Option<String> {
+    let mut value = String::with_capacity(raw.len());
+    let mut rest = raw;
+    while let Some(c) = rest.chars().next() {
+        match c {
+            '<' => return None,
+            '&' => {
+                let end = rest.find(';')?;
+                value.push(resolve_reference(rest.get(1..end)?)?);
+                rest = rest.get(end + 1..)?;
+                continue;
+            }
+            '\r' if rest.starts_with("\r\n") => {
+                value.push(' ');
+                rest = rest.get(2..)?;
+                continue;
+            }
+            '\r' | '\n' | '\t' => value.push(' '),
+            c => value.push(c),
+        }
+        rest = rest.get(c.len_utf8()..)?;
+    }
+    Some(value)
+}
+
+/// One of the five entities of XML or a character reference, without `&` and `;`.
+fn resolve_reference(name: &str) -> Option<char> {
+    match name {
+        "lt" => Some('<'),
+        "gt" => Some('>'),
+        "amp" => Some('&'),
+        "apos" => Some('\''),
+        "quot" => Some('"'),
+        _ => {
+            let digits = name.strip_prefix('#')?;
+            let (digits, radix) = digits.strip_prefix('x').map_or((digits, 10), |hex| (hex, 16));
+            if digits.is_empty() || !digits.chars().all(|c| c.is_digit(radix)) {
+                return None;
+            }
+            char::from_u32(u32::from_str_radix(digits, radix).ok()?).filter(|c| is_xml_char(*c))
+        }
+    }
+}
+
+/// Prefix and local name of a qualified name; both must be names without colon (Namespaces in XML 4).
+fn split_name(name: &str) -> Option<(&str, &str)> {
+    match name.split_once(':') {
+        Some((prefix, local)) => (is_ncname(prefix) && is_ncname(local)).then_some((prefix, local)),
+        None => is_ncname(name).then_some(("", name)),
+    }
+}
+
+fn is_ncname(name: &str) -> bool {
+    let start = |c: char| {
+        matches!(c, 'A'..='Z' | '_' | 'a'..='z' | '\u{c0}'..='\u{d6}' | '\u{d8}'..='\u{f6}' | '\u{f8}'..='\u{2ff}' | '\u{370}'..='\u{37d}'
+            | '\u{37f}'..='\u{1fff}' | '\u{200c}'..='\u{200d}' | '\u{2070}'..='\u{218f}' | '\u{2c00}'..='\u{2fef}' | '\u{3001}'..='\u{d7ff}'
+            | '\u{f900}'..='\u{fdcf}' | '\u{fdf0}'..='\u{fffd}' | '\u{10000}'..='\u{effff}')
+    };
+    let more = |c: char| start(c) || matches!(c, '-' | '.' | '0'..='9' | '\u{b7}' | '\u{300}'..='\u{36f}' | '\u{203f}'..='\u{2040}');
+    let mut chars = name.chars();
+    chars.next().is_some_and(start) && chars.all(more)
+}
+
+/// The characters that XML 1.0 2.2 allows.
+pub(super) fn is_xml_char(c: char) -> bool {
+    matches!(c, '\t' | '\n' | '\r' | ' '..='\u{d7ff}' | '\u{e000}'..='\u{fffd}' | '\u{10000}'..)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &str) -> Result<Document, XmlError> {
+        Document::parse(text.as_bytes(), &Limits::of(10_000))
+    }
+
+    #[test]
+    fn namespaces_resolve_and_text_is_merged() {
+        let document =
+            parse("\u{feff}<?xml version=\"1.0\"?>\n<a:r xmlns:a='u1' xmlns='u2' a:x='1'>å&amp;<![CDATA[<b>]]>\r\n<c y='2&#10;3\n4'/></a:r>")
+                .unwrap();
+        let root = document.root();
+        assert!(root.is("u1", "r"));
+        assert_eq!(root.attribute_ns("u1", "x"), Some("1"));
+        assert_eq!(root.text(), "å&<b>\n");
+        let child = root.only("u2", "c").unwrap();
+        assert_eq!(child.attribute("y"), Some("2\n3 4"));
+        assert_eq!(child.parent(), Some(root));
+        assert_eq!(child.resolve("a"), Some("u1"));
+    }
+
+    #[test]
+    fn a_source_range_is_the_elements_own_octets() {
+        let text = "<r> <b><c/></b> <d/></r>";
+        let document = parse(text).unwrap();
+        let sources: Vec<_> = document.elements().map(|e| &text[e.source()]).collect();
+        assert_eq!(sources, [text, "<b><c/></b>", "<c/>", "<d/>"]);
+    }
+
+    #[test]
+    fn a_dtd_is_refused() {
+        assert_eq!(parse("<!DOCTYPE r><r/>").unwrap_err(), XmlError::Dtd);
+        assert_eq!(parse("<!DOCTYPE r [<!ENTITY a 'b'>]><r>&a;</r>").unwrap_err(), XmlError::Dtd);
+    }
+
+    #[test]
+    fn what_is_not_well_formed_is_refused() {
+        for text in [
+            "",
+            " ",
+            "<a>",
+            "</a>",
+            "<a></b>",
+            "<a/><b/>",
+            "x<a/>",
+            "<a/>x",
+            "<a b='1' b='2'/>",
+            "<a b=1/>",
+            "<p:a/>",
+            "<a p:b='1'/>",
+            "<a xmlns:p='u' xmlns:q='u' p:x='1' q:x='2'/>",
+            "<a>&nbsp;</a>",
+            "<a>&#0;</a>",
+            "<a>\u{1}</a>",
+            "<a b='<'/>",
+            "<a:b:c xmlns:a='u'/>",
+            "<a xmlns:p=''/>",
+            "<1a/>",
+            "<a>]]></a>",
+            "<a><!-- -- --></a>",
+            "<a/><?xml version='1.0'?>",
+            "<a xmlns:xml='u'/>",
+            "<a xmlns:xmlns='u'/>",
+            "<?xml version='1.1'?><a/>",
+            "<a b='&x'/>",
+            "<a>&lt</a>",
+            "&amp;<a/>",
+        ] {
+            assert!(matches!(parse(text), Err(XmlError::Malformed { .. })), "{text}: {:?}", parse(text).map(|_| ()));
+        }
+        assert_eq!(parse("<?xml version='1.0' encoding='ISO-8859-1'?><a/>").unwrap_err(), XmlError::Encoding);
+    }
+
+    #[test]
+    fn floods_are_refused() {
+        let large = |text: String| assert!(matches!(Document::parse(text.as_bytes(), &Limits::of(10_000_000)), Err(XmlError::TooLarge { .. })));
+        large("<a>".repeat(65));
+        large(format!("<a {}/>", (0..65).map(|i| format!("b{i}='' ")).collect::<String>()));
+        large(format!("<a>{}</a>", "<b/>".repeat(100_001)));
+        large(format!("<a b='{}'/>", "x".repeat(70_000)));
+        assert!(matches!(Document::parse(&[b' '; 11], &Limits::of(10)), Err(XmlError::TooLarge { .. })));
+    }
+}

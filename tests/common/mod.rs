@@ -1,0 +1,44 @@
+//! What every test binary needs: the shared data, foreign programs, and what to do when they are absent.
+
+#![allow(dead_code)]
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// The folder of published specifications and vectors: `BREVBRO_SHARED`, else `../shared` beside the checkout.
+/// `None`, with a printed reason, where it is absent; with CI=true that is a failure.
+pub fn shared(path: &str) -> Option<PathBuf> {
+    let root = std::env::var_os("BREVBRO_SHARED").map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared"), PathBuf::from);
+    let path = root.join(path);
+    if path.exists() {
+        return Some(path);
+    }
+    skip(&format!("{} is absent; set BREVBRO_SHARED", path.display()));
+    None
+}
+
+/// Whether a foreign program is installed; when it is not, as [`shared`].
+pub fn has(program: &str) -> bool {
+    let found = std::env::var_os("PATH").is_some_and(|paths| std::env::split_paths(&paths).any(|dir| dir.join(program).is_file()))
+        || ["/usr/sbin", "/usr/lib/dovecot"].iter().any(|dir| Path::new(dir).join(program).is_file());
+    if !found {
+        skip(&format!("{program} is not installed; `make test` installs it"));
+    }
+    found
+}
+
+/// Says why a test does nothing. With CI=true a skipped test is a failed one.
+pub fn skip(reason: &str) {
+    assert!(std::env::var("CI").as_deref() != Ok("true"), "skipped with CI=true: {reason}");
+    println!("skipped: {reason}");
+}
+
+/// Runs a command to its end; its output when it succeeded, otherwise its status and what it printed.
+pub fn run(command: &mut Command) -> Result<Vec<u8>, String> {
+    let output = command.output().map_err(|error| format!("{command:?}: {error}"))?;
+    if output.status.success() {
+        Ok(output.stdout)
+    } else {
+        Err(format!("{command:?}: {}\n{}{}", output.status, String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr)))
+    }
+}
