@@ -28,3 +28,6 @@ pub mod crypto;
 pub mod xml;
 
 pub mod port;
+
+#[cfg(feature = "daemon")]
+pub mod edge;

@@ -4,6 +4,7 @@ use std::fmt;
 
 use openssl::pkcs12::Pkcs12;
 use openssl::pkey::{PKey, Private};
+use zeroize::Zeroizing;
 
 use super::{Certificate, CertificateError};
 
@@ -44,6 +45,14 @@ impl PrivateKey {
     /// [`IdentityError::Weak`] for every other key.
     pub fn new(key: PKey<Private>) -> Result<Self, IdentityError> {
         if key.rsa().is_ok() && key.bits() >= 2048 { Ok(Self(key)) } else { Err(IdentityError::Weak) }
+    }
+
+    /// The key as PKCS#8 in DER, for a TLS stack; wiped when dropped.
+    ///
+    /// # Errors
+    /// [`IdentityError::NoKey`] when the provider cannot write it.
+    pub fn to_pkcs8(&self) -> Result<Zeroizing<Vec<u8>>, IdentityError> {
+        self.0.private_key_to_pkcs8().map(Zeroizing::new).map_err(|_| IdentityError::NoKey)
     }
 
     /// The provider's own type, for `crypto` alone.

@@ -1,6 +1,9 @@
 //! What every test binary needs: the shared data, foreign programs, and what to do when they are absent.
 
-#![allow(dead_code)]
+#![allow(dead_code, unreachable_pub)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, clippy::print_stdout)]
+
+pub mod pki;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;

@@ -1,0 +1,6 @@
+//! Sockets: everything that speaks to another machine, on tokio.
+//!
+//! An edge moves bytes, keeps limits and time, and hands what it got to a trait that its owner implements; what the
+//! bytes mean is the formats' and the flows' affair. Each edge has its own options, which `config` fills.
+
+pub mod tls;
