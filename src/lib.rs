@@ -31,3 +31,6 @@ pub mod port;
 
 #[cfg(feature = "daemon")]
 pub mod edge;
+
+#[cfg(feature = "daemon")]
+pub mod cli;

@@ -1,3 +1,28 @@
-//! The program: arguments in, an exit code out.
+//! The program: arguments in, an exit code out. Everything else is in the library; see `brevbro::cli` for the codes.
 
-fn main() {}
+use std::process::ExitCode;
+
+use brevbro::cli::{Cli, CliError};
+use clap::Parser;
+
+fn main() -> ExitCode {
+    // Tests name in FAILPOINTS the effects at which the program stops or dies.
+    #[cfg(feature = "failpoints")]
+    let _scenario = fail::FailScenario::setup();
+    // clap prints its own errors and ends with 2, and with 0 for --help and --version.
+    let cli = Cli::parse();
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return fail(&error.into()),
+    };
+    match runtime.block_on(cli.run()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => fail(&error),
+    }
+}
+
+#[expect(clippy::print_stderr, reason = "the one place where an error reaches the person who ran the command")]
+fn fail(error: &CliError) -> ExitCode {
+    eprintln!("{error}");
+    error.exit().into()
+}

@@ -6,7 +6,7 @@ use super::Pending;
 use crate::crypto::Certificate;
 use crate::ident::{DocumentKind, ParticipantId};
 
-/// Where and how a participant takes a kind of document, out of verified SMP metadata (SDK C3.4.1, C3.4.5).
+/// Where and how a participant takes a kind of document, out of verified SMP metadata (SDK C3.4.1, SDK C3.4.5).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Metadata {
     /// Whose it is.

@@ -1,0 +1,136 @@
+//! The command line: one file for each subcommand, and what they share: how a command fails.
+//!
+//! A subcommand is a `clap::Args` struct with an async `run`; it writes to standard output what it was asked for and
+//! nothing else. Errors are returned, never printed: `main` prints each once, with its whole chain of causes and its hint.
+//!
+//! | exit code | meaning |
+//! |---|---|
+//! | 0 | done |
+//! | 1 | it failed |
+//! | 2 | it did not start: arguments or configuration are wrong |
+
+use std::error::Error;
+use std::fmt;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// The arguments of `brevbro`.
+#[derive(Debug, Parser)]
+#[command(name = "brevbro", version, about = "Mail in, SDK message out, and back", max_term_width = 100)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// The subcommands, in the order in which an operator meets them.
+#[derive(Debug, Subcommand)]
+enum Command {}
+
+impl Cli {
+    /// Does what was asked for.
+    ///
+    /// # Errors
+    /// [`CliError`], which `main` prints.
+    #[expect(clippy::unused_async, reason = "subcommands are async")]
+    pub async fn run(self) -> Result<(), CliError> {
+        match self.command {}
+    }
+}
+
+/// How a command ends when it does not succeed; the number is the exit code.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Exit {
+    /// It failed.
+    Failure = 1,
+    /// It did not start: arguments or configuration are wrong.
+    Usage = 2,
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(exit as u8)
+    }
+}
+
+/// Why a command did not succeed: what failed, with its causes, apart from what to do about it.
+///
+/// It is no `std::error::Error` itself, so that `?` takes every error as a plain failure.
+#[derive(Debug)]
+pub struct CliError {
+    error: Box<dyn Error + Send + Sync>,
+    hint: String,
+    exit: Exit,
+}
+
+impl CliError {
+    /// The arguments or the configuration are wrong: exit code 2.
+    pub fn usage(error: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+        Self { error: error.into(), hint: String::new(), exit: Exit::Usage }
+    }
+
+    /// It failed: exit code 1.
+    pub fn failure(error: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+        Self { error: error.into(), hint: String::new(), exit: Exit::Failure }
+    }
+
+    /// The same error with advice.
+    #[must_use]
+    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = hint.into();
+        self
+    }
+
+    /// The exit code.
+    #[must_use]
+    pub const fn exit(&self) -> Exit {
+        self.exit
+    }
+}
+
+impl<E: Error + Send + Sync + 'static> From<E> for CliError {
+    fn from(error: E) -> Self {
+        Self::failure(error)
+    }
+}
+
+/// What failed, one line for each cause that adds something to the line before it, then the hint.
+impl fmt::Display for CliError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut told = self.error.to_string();
+        write!(f, "error: {told}")?;
+        let mut cause = self.error.source();
+        while let Some(error) = cause {
+            let text = error.to_string();
+            if !told.contains(&text) {
+                write!(f, "\n  because: {text}")?;
+            }
+            told = text;
+            cause = error.source();
+        }
+        if self.hint.is_empty() { Ok(()) } else { write!(f, "\nhint: {}", self.hint) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, thiserror::Error)]
+    #[error("the file cannot be read")]
+    struct Outer(#[source] std::io::Error);
+
+    #[test]
+    fn an_error_is_told_with_its_causes_and_its_hint_once() {
+        let error = CliError::from(Outer(std::io::Error::other("the disk is gone"))).hint("mount it");
+        assert_eq!(error.to_string(), "error: the file cannot be read\n  because: the disk is gone\nhint: mount it");
+        assert_eq!(error.exit(), Exit::Failure);
+    }
+
+    #[test]
+    fn the_arguments_are_sound() {
+        use clap::CommandFactory;
+        Cli::command().debug_assert();
+    }
+}
