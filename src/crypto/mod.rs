@@ -5,8 +5,23 @@
 
 mod certificate;
 mod digest;
+mod encryption;
 mod identity;
+mod signature;
+#[cfg(test)]
+pub(crate) mod testing;
+mod xmlsec;
 
 pub use certificate::{Certificate, CertificateError};
 pub use digest::{Hasher, sha256};
+pub use encryption::{Undecryptable, decrypt_element, encrypt_element};
 pub use identity::{Identity, IdentityError, PrivateKey};
+pub use signature::{SignedBy, XmlSecError, sign_enveloped, verify_enveloped};
+pub use xmlsec::LibraryError;
+
+/// The namespace of XML Signature.
+pub const DS: &str = "http://www.w3.org/2000/09/xmldsig#";
+/// The namespace of XML Encryption 1.0.
+pub const XENC: &str = "http://www.w3.org/2001/04/xmlenc#";
+/// The namespace of XML Encryption 1.1.
+pub const XENC11: &str = "http://www.w3.org/2009/xmlenc11#";
