@@ -31,6 +31,8 @@ pub mod port;
 
 #[cfg(feature = "daemon")]
 pub mod edge;
+#[cfg(feature = "daemon")]
+pub mod store;
 
 #[cfg(feature = "daemon")]
 pub mod cli;

@@ -122,7 +122,8 @@ pub struct Job {
     pub note: String,
 }
 
-/// A claimed job. The store takes it back at `until`; after that `token` no longer counts.
+/// A claimed job. From `until` on another may claim it, and from then on `token` no longer counts; nor does it
+/// after the store was opened anew by the one process that uses it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Lease {
     /// The job.
@@ -144,7 +145,7 @@ pub enum Guard {
     In(RecordId, State),
     /// There is no such record.
     New(RecordId),
-    /// The lease is still ours.
+    /// The lease is still ours: nobody claimed the job since and it is still there.
     Held(Lease),
 }
 
@@ -153,17 +154,18 @@ pub enum Guard {
 pub enum Op {
     /// Write a record, new or changed.
     Put(Record),
-    /// Remove a record.
+    /// Remove a record; it is no error when there is none.
     Remove(RecordId),
     /// Write a note; the value has at most 1,000 octets.
     Note(Key, String),
-    /// Remove a note.
+    /// Remove a note; it is no error when there is none.
     Forget(Key),
-    /// Add a job.
+    /// Add a job; a job of that name that is there already stays as it is.
     Enqueue(Job),
-    /// The leased job is done.
+    /// The leased job is done. A lease that is not held is a [`StoreError::Conflict`], as with [`Guard::Held`].
     Complete(Lease),
-    /// The leased job is due again then, with one more failed attempt and a new note.
+    /// The leased job is due again then, with one more failed attempt and a new note. A lease that is not held is a
+    /// [`StoreError::Conflict`].
     Reschedule {
         /// Which.
         lease: Lease,
@@ -172,13 +174,14 @@ pub enum Op {
         /// The job's new note.
         note: String,
     },
-    /// Remove a job, claimed or not.
+    /// Remove a job, claimed or not; it is no error when there is none.
     Cancel(JobId),
     /// Add an event to the journal.
     Audit(Event),
 }
 
-/// Guards and changes that hold or fail together.
+/// Guards and changes that hold or fail together: all guards look at the state before the step, then the changes
+/// happen in their order. As data at most [`Step::MAX`] octets.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Step {
     /// All of them must hold.
@@ -188,6 +191,9 @@ pub struct Step {
 }
 
 impl Step {
+    /// Octets of all that a step writes, in sum: a few hundred records.
+    pub const MAX: usize = 1024 * 1024;
+
     /// A step that does nothing.
     #[must_use]
     pub fn new() -> Self {
@@ -249,7 +255,8 @@ pub struct Health {
 ///
 /// Promises: a step is applied whole or not at all, in some order with all others; what it wrote is durable when
 /// `apply` returns; a job is leased to one claimant at a time; a job that was enqueued is claimed again and again
-/// until it is completed or cancelled; the journal's lines are in the order of the steps.
+/// until it is completed or cancelled; the journal's events are in the order of the steps. A call whose future is
+/// dropped, and a step that ended in [`StoreError::Broken`], may or may not have happened.
 pub trait Store: Send + Sync {
     /// Applies a step.
     fn apply(&self, step: Step) -> Pending<'_, Result<(), StoreError>>;
@@ -263,7 +270,8 @@ pub trait Store: Send + Sync {
     fn note(&self, key: Key) -> Pending<'_, Result<Option<String>, StoreError>>;
     /// Up to `limit` records in a state, in no promised order.
     fn list(&self, state: State, limit: usize) -> Pending<'_, Result<Vec<Record>, StoreError>>;
-    /// Up to `limit` events from line `from` on (0 is the first), with their line numbers.
+    /// Up to `limit` events from number `from` on (0 is the first), with their numbers. Fewer than `limit` do not mean
+    /// the end, none does.
     fn audit(&self, from: u64, limit: usize) -> Pending<'_, Result<Vec<(u64, Event)>, StoreError>>;
     /// Returns when a job of the queue may have become due, at the latest at `until`; returning early is allowed.
     fn wait_work(&self, queue: Queue, until: Timestamp) -> Pending<'_, ()>;
@@ -328,11 +336,14 @@ impl<T: io::Read + io::Seek + Send> BlobReader for T {}
 
 /// Bodies.
 ///
-/// Promises: a blob is durable and whole when `commit` returns, and absent before; it never changes.
+/// Promises: a blob is durable and whole when `commit` returns, and absent before; it never changes under a reader.
+/// A name that is committed again is replaced whole: work that was cut off before its step may run again. What was
+/// damaged on disk is an error: reading from front to back ends in [`io::ErrorKind::InvalidData`], never in wrong bytes
+/// that pass for right ones.
 pub trait Blobs: Send + Sync {
     /// Begins a blob. [`StoreError::Full`] when there is no room for `expected` octets.
     fn create(&self, blob: Blob, expected: Option<u64>) -> Result<Box<dyn BlobWriter>, StoreError>;
-    /// Opens a blob for reading, with its octets.
+    /// Opens a blob for reading, with the number of its octets; [`StoreError::Missing`] when there is none.
     fn open(&self, id: BlobId) -> Result<(Blob, u64, Box<dyn BlobReader>), StoreError>;
     /// Deletes a blob; it is no error when there is none.
     fn delete(&self, id: BlobId) -> Result<(), StoreError>;

@@ -1,0 +1,58 @@
+//! Waking who waits for work: the next instant of each queue, published after every change.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use tokio::sync::watch;
+
+use crate::port::{Clock, Queue};
+
+/// The time of this machine.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Wall;
+
+impl Clock for Wall {
+    fn now(&self) -> Timestamp {
+        Timestamp::now()
+    }
+}
+
+/// For each queue the earliest instant at which a job may be claimed; none when it is empty.
+pub(super) struct Bell {
+    next: [watch::Sender<Option<Timestamp>>; Queue::ALL.len()],
+    clock: Arc<dyn Clock>,
+}
+
+impl Bell {
+    pub(super) fn new(clock: Arc<dyn Clock>) -> Self {
+        Self { next: std::array::from_fn(|_| watch::Sender::new(None)), clock }
+    }
+
+    fn of(&self, queue: Queue) -> Option<&watch::Sender<Option<Timestamp>>> {
+        self.next.get(queue as usize)
+    }
+
+    /// Publishes a queue's next instant; wakes its waiters when it is another than before.
+    pub(super) fn set(&self, queue: Queue, next: Option<Timestamp>) {
+        if let Some(sender) = self.of(queue) {
+            sender.send_if_modified(|now| std::mem::replace(now, next) != next);
+        }
+    }
+
+    /// Returns when the queue's next instant has come, or at `until`.
+    pub(super) async fn wait(&self, queue: Queue, until: Timestamp) {
+        let Some(sender) = self.of(queue) else { return };
+        let mut next = sender.subscribe();
+        loop {
+            let wake = next.borrow_and_update().map_or(until, |due| due.min(until));
+            let Ok(rest) = std::time::Duration::try_from(wake.duration_since(self.clock.now())) else { return };
+            if rest.is_zero() {
+                return;
+            }
+            tokio::select! {
+                () = tokio::time::sleep(rest) => return,
+                changed = next.changed() => if changed.is_err() { return },
+            }
+        }
+    }
+}

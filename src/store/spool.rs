@@ -1,0 +1,531 @@
+//! Bodies as files: one file a blob, written once, whole when it has its name.
+//!
+//! ```text
+//!  <dir>/4f/4f1c….blob      in a folder of the first two digits of its id; <id>.tmp while it is written
+//!
+//!  "BREVBLOB"  version u8 = 1  flags u8 = 0  u16 = 0  length of the header u32
+//!  header      JSON of [`Blob`]: what must be known to take the blob in when no index knows it
+//!  SHA-256 of all of the above
+//!  body
+//!  "BLOBSEAL"  octets of the body u64  SHA-256 of the body
+//! ```
+//!
+//! Numbers are big-endian. A flag is reserved for encryption at rest; a file with a flag that is not known is refused.
+//! A few threads sync and rename files, one syncs directories: whoever commits at the same time shares its work.
+
+use std::collections::BTreeSet;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, BufReader, BufWriter, Read, Seek, SeekFrom, Write};
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
+
+use tokio::sync::oneshot;
+
+use super::{MAX_HEADER, create_directory, free_space, store_error, sync_directory, within};
+use crate::crypto::{Hasher, sha256};
+use crate::ident::Sha256;
+use crate::port::{Blob, BlobId, BlobReader, BlobWriter, Blobs, Pending, StoreError, Stored};
+
+const MAGIC: &[u8; 8] = b"BREVBLOB";
+const SEAL: &[u8; 8] = b"BLOBSEAL";
+const VERSION: u8 = 1;
+const FIXED: usize = 16;
+const TRAILER: usize = 8 + 8 + 32;
+/// Octets of the header's JSON: a [`MAX_HEADER`] of which every octet is escaped, and the rest of [`Blob`].
+const MAX_JSON: usize = 6 * MAX_HEADER + 1024;
+
+/// Where and how a spool is kept.
+#[derive(Debug, Clone)]
+pub struct SpoolOptions {
+    /// The directory; created when absent.
+    pub dir: PathBuf,
+    /// Octets that stay free on the file system: below, nothing is taken in.
+    pub reserve: u64,
+    /// Threads that sync files.
+    pub threads: usize,
+}
+
+impl SpoolOptions {
+    /// A spool in this directory, with 64 MiB kept free and four threads.
+    #[must_use]
+    pub fn new(dir: impl Into<PathBuf>) -> Self {
+        Self { dir: dir.into(), reserve: 64 * 1024 * 1024, threads: 4 }
+    }
+}
+
+/// A file of the spool that cannot be read, and why.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Damage {
+    /// Which.
+    pub path: PathBuf,
+    /// Why.
+    pub why: String,
+}
+
+/// [`Blobs`] as files.
+pub struct Spool {
+    dir: PathBuf,
+    reserve: u64,
+    commits: mpsc::Sender<Commit>,
+    /// Keeps a second process from taking our unfinished files for left ones.
+    _lock: File,
+}
+
+/// A blob that is written and waits for being durable.
+struct Commit {
+    file: File,
+    temporary: Temporary,
+    path: PathBuf,
+    stored: Stored,
+    answer: Answer,
+}
+
+type Answer = oneshot::Sender<Result<Stored, StoreError>>;
+
+/// A blob that is renamed and waits for its directory.
+struct Renamed {
+    directory: PathBuf,
+    stored: Stored,
+    answer: Answer,
+}
+
+impl Spool {
+    /// Opens a spool, removes what was left half-written, and makes its folders.
+    pub fn open(options: SpoolOptions) -> Result<Self, StoreError> {
+        let SpoolOptions { dir, reserve, threads } = options;
+        let failed = |error: io::Error| store_error("opening the spool", &dir, &error);
+        create_directory(&dir).map_err(failed)?;
+        let lock = OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(dir.join("lock")).map_err(failed)?;
+        lock.try_lock().map_err(|error| failed(error.into()))?;
+        for shard in 0..=u8::MAX {
+            let shard = dir.join(format!("{shard:02x}"));
+            if fs::create_dir(&shard).is_ok() {
+                continue;
+            }
+            for entry in fs::read_dir(&shard).map_err(failed)? {
+                let path = entry.map_err(failed)?.path();
+                if path.extension().is_some_and(|ending| ending == "tmp") {
+                    fs::remove_file(&path).map_err(failed)?;
+                }
+            }
+        }
+        sync_directory(&dir).map_err(failed)?;
+
+        let (commits, waiting) = mpsc::channel();
+        let (renamed, directories) = mpsc::channel();
+        let waiting = Arc::new(Mutex::new(waiting));
+        let spawn = |work: Box<dyn FnOnce() + Send>| std::thread::Builder::new().name("spool".into()).spawn(work).map_err(failed);
+        // The threads end by themselves when the spool and every writer are gone.
+        spawn(Box::new(move || sync_directories(&directories)))?;
+        for _ in 0..threads.max(1) {
+            let (waiting, renamed) = (Arc::clone(&waiting), renamed.clone());
+            spawn(Box::new(move || sync_files(&waiting, &renamed)))?;
+        }
+        Ok(Self { dir, reserve, commits, _lock: lock })
+    }
+
+    /// Reads every blob from front to back; those that are damaged.
+    pub fn check(&self) -> Result<Vec<Damage>, StoreError> {
+        let mut damaged = Vec::new();
+        for path in self.paths()? {
+            let whole = open(&path).and_then(|(_, mut body)| io::copy(&mut body, &mut io::sink()));
+            match whole {
+                Ok(_) => {}
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) => damaged.push(Damage { path, why: error.to_string() }),
+            }
+        }
+        Ok(damaged)
+    }
+
+    fn path(&self, id: BlobId, ending: &str) -> PathBuf {
+        let name = id.0.simple().to_string();
+        self.dir.join(name.get(..2).unwrap_or_default()).join(format!("{name}.{ending}"))
+    }
+
+    fn paths(&self) -> Result<Vec<PathBuf>, StoreError> {
+        let failed = |error: io::Error| store_error("listing the spool", &self.dir, &error);
+        let mut paths = Vec::new();
+        for shard in 0..=u8::MAX {
+            for entry in fs::read_dir(self.dir.join(format!("{shard:02x}"))).map_err(failed)? {
+                let path = entry.map_err(failed)?.path();
+                if path.extension().is_some_and(|ending| ending == "blob") {
+                    paths.push(path);
+                }
+            }
+        }
+        Ok(paths)
+    }
+}
+
+impl Blobs for Spool {
+    fn create(&self, blob: Blob, expected: Option<u64>) -> Result<Box<dyn BlobWriter>, StoreError> {
+        within("the header of a blob", blob.header.len(), MAX_HEADER)?;
+        let free = free_space(&self.dir).map_err(|error| store_error("asking for free space of", &self.dir, &error))?;
+        if free < self.reserve.saturating_add(expected.unwrap_or(0)) {
+            return Err(StoreError::Full);
+        }
+        // Two writers of one name, one of them of a run that was given up, must not write into one file.
+        let temporary = Temporary(Some(self.path(blob.id, &format!("{}.tmp", uuid::Uuid::new_v4().simple()))));
+        let path = self.path(blob.id, "blob");
+        let begin = || {
+            let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(temporary.path())?;
+            let mut file = BufWriter::with_capacity(64 * 1024, file);
+            file.write_all(&head(&blob)?)?;
+            Ok(file)
+        };
+        let file = begin().map_err(|error| store_error("writing", &path, &error))?;
+        Ok(Box::new(SpoolWriter {
+            id: blob.id,
+            file,
+            temporary,
+            path,
+            commits: self.commits.clone(),
+            hasher: Hasher::new(),
+            octets: 0,
+            failed: None,
+        }))
+    }
+
+    fn open(&self, id: BlobId) -> Result<(Blob, u64, Box<dyn BlobReader>), StoreError> {
+        let path = self.path(id, "blob");
+        match open(&path) {
+            Ok((blob, body)) if blob.id == id => Ok((blob, body.octets, Box::new(body))),
+            Ok(_) => Err(StoreError::Broken(format!("{} holds another blob", path.display()))),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Err(StoreError::Missing("blob")),
+            Err(error) => Err(store_error("opening", &path, &error)),
+        }
+    }
+
+    fn delete(&self, id: BlobId) -> Result<(), StoreError> {
+        let path = self.path(id, "blob");
+        // The directory is not synced: a blob that a power cut brings back is one that no record names.
+        match fs::remove_file(&path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(store_error("deleting", &path, &error)),
+            _ => Ok(()),
+        }
+    }
+
+    /// A blob whose head is damaged is told to the log and left where it is.
+    fn all(&self) -> Result<Vec<Blob>, StoreError> {
+        let mut blobs = Vec::new();
+        for path in self.paths()? {
+            match open(&path) {
+                Ok((blob, _)) => blobs.push(blob),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) if error.kind() == io::ErrorKind::InvalidData => {
+                    tracing::error!(path = %path.display(), %error, "a file of the spool is damaged");
+                }
+                Err(error) => return Err(store_error("opening", &path, &error)),
+            }
+        }
+        Ok(blobs)
+    }
+}
+
+/// The name of an unfinished file, which vanishes with it.
+struct Temporary(Option<PathBuf>);
+
+impl Temporary {
+    fn path(&self) -> &Path {
+        self.0.as_deref().unwrap_or(Path::new(""))
+    }
+
+    /// The file has another name now.
+    fn keep(&mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for Temporary {
+    fn drop(&mut self) {
+        if let Some(path) = &self.0 {
+            let _ = fs::remove_file(path);
+        }
+    }
+}
+
+struct SpoolWriter {
+    id: BlobId,
+    file: BufWriter<File>,
+    temporary: Temporary,
+    path: PathBuf,
+    commits: mpsc::Sender<Commit>,
+    hasher: Hasher,
+    octets: u64,
+    failed: Option<io::ErrorKind>,
+}
+
+impl SpoolWriter {
+    /// What was written may be in the file twice or in part once a write failed: such a blob is never committed.
+    fn noted<T>(&mut self, result: io::Result<T>) -> io::Result<T> {
+        if let Err(error) = &result
+            && error.kind() != io::ErrorKind::Interrupted
+        {
+            self.failed = Some(error.kind());
+        }
+        result
+    }
+
+    /// Writes the trailer and hands the file to the threads that make it durable.
+    fn finish(self) -> Result<oneshot::Receiver<Result<Stored, StoreError>>, StoreError> {
+        let Self { id, mut file, temporary, path, commits, hasher, octets, failed } = self;
+        if let Some(kind) = failed {
+            return Err(store_error("writing", &path, &kind.into()));
+        }
+        let digest = hasher.finish();
+        let mut trailer = Vec::with_capacity(TRAILER);
+        trailer.extend_from_slice(SEAL);
+        trailer.extend_from_slice(&octets.to_be_bytes());
+        trailer.extend_from_slice(&digest.0);
+        let written = file.write_all(&trailer).and_then(|()| file.into_inner().map_err(io::IntoInnerError::into_error));
+        let file = written.map_err(|error| store_error("writing", &path, &error))?;
+        let (answer, answered) = oneshot::channel();
+        commits.send(Commit { file, temporary, path, stored: Stored { id, octets, digest }, answer }).map_err(|_| closed())?;
+        Ok(answered)
+    }
+}
+
+impl Write for SpoolWriter {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let result = self.file.write(bytes);
+        let taken = self.noted(result)?;
+        self.hasher.update(bytes.get(..taken).unwrap_or_default());
+        self.octets += taken as u64;
+        Ok(taken)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        let result = self.file.flush();
+        self.noted(result)
+    }
+}
+
+impl BlobWriter for SpoolWriter {
+    fn commit(self: Box<Self>) -> Pending<'static, Result<Stored, StoreError>> {
+        Box::pin(async move {
+            let answered = self.finish()?;
+            answered.await.map_err(|_| closed())?
+        })
+    }
+}
+
+fn closed() -> StoreError {
+    StoreError::Broken("the spool is closed".into())
+}
+
+/// The first stage of a commit: the file.
+fn sync_files(waiting: &Mutex<mpsc::Receiver<Commit>>, renamed: &mpsc::Sender<Renamed>) {
+    loop {
+        let next = waiting.lock().unwrap_or_else(PoisonError::into_inner).recv();
+        let Ok(Commit { file, mut temporary, path, stored, answer }) = next else { return };
+        let done = sync_file(&file, &temporary, &path);
+        match (done, path.parent()) {
+            (Ok(()), Some(directory)) => {
+                temporary.keep();
+                if renamed.send(Renamed { directory: directory.to_owned(), stored, answer }).is_err() {
+                    return;
+                }
+            }
+            (Err(error), _) => drop(answer.send(Err(store_error("committing", &path, &error)))),
+            (Ok(()), None) => {}
+        }
+    }
+}
+
+fn sync_file(file: &File, temporary: &Temporary, path: &Path) -> io::Result<()> {
+    fail::fail_point!("spool.sync", |_| Err(io::ErrorKind::StorageFull.into()));
+    file.sync_data()?;
+    fail::fail_point!("spool.rename", |_| Err(io::ErrorKind::StorageFull.into()));
+    fs::rename(temporary.path(), path)
+}
+
+/// The second stage: each directory once for everyone who waits.
+fn sync_directories(waiting: &mpsc::Receiver<Renamed>) {
+    while let Ok(first) = waiting.recv() {
+        let group: Vec<Renamed> = std::iter::once(first).chain(waiting.try_iter()).collect();
+        fail::fail_point!("spool.directory");
+        let directories: BTreeSet<&Path> = group.iter().map(|renamed| renamed.directory.as_path()).collect();
+        let failed: Vec<(PathBuf, io::Error)> =
+            directories.into_iter().filter_map(|directory| sync_directory(directory).err().map(|error| (directory.to_owned(), error))).collect();
+        for Renamed { directory, stored, answer } in group {
+            let result = match failed.iter().find(|(path, _)| *path == directory) {
+                Some((path, error)) => Err(store_error("syncing", path, error)),
+                None => Ok(stored),
+            };
+            drop(answer.send(result));
+        }
+    }
+}
+
+/// Everything that stands before the body.
+fn head(blob: &Blob) -> io::Result<Vec<u8>> {
+    let json = serde_json::to_vec(blob)?;
+    let length = u32::try_from(json.len()).map_err(|_| io::ErrorKind::InvalidInput)?;
+    let mut head = Vec::with_capacity(FIXED + json.len() + 32);
+    head.extend_from_slice(MAGIC);
+    head.extend_from_slice(&[VERSION, 0, 0, 0]);
+    head.extend_from_slice(&length.to_be_bytes());
+    head.extend_from_slice(&json);
+    let digest = sha256(&head);
+    head.extend_from_slice(&digest.0);
+    Ok(head)
+}
+
+/// Reads what stands before and behind the body. Damage is [`io::ErrorKind::InvalidData`].
+fn open(path: &Path) -> io::Result<(Blob, Body)> {
+    let file = File::open(path)?;
+    let mut fixed = [0; FIXED];
+    file.read_exact_at(&mut fixed, 0).map_err(short)?;
+    let [magic @ .., version, flags, r0, r1, l0, l1, l2, l3] = fixed;
+    if magic != *MAGIC {
+        return Err(damaged("it is no blob"));
+    }
+    if version != VERSION || flags != 0 || [r0, r1] != [0, 0] {
+        return Err(damaged("its version or flags are not known"));
+    }
+    let length = u32::from_be_bytes([l0, l1, l2, l3]) as usize;
+    if length > MAX_JSON {
+        return Err(damaged("its header is too long"));
+    }
+    let mut head = fixed.to_vec();
+    head.resize(FIXED + length, 0);
+    let mut digest = [0; 32];
+    file.read_exact_at(head.get_mut(FIXED..).unwrap_or_default(), FIXED as u64).map_err(short)?;
+    file.read_exact_at(&mut digest, head.len() as u64).map_err(short)?;
+    if sha256(&head).0 != digest {
+        return Err(damaged("its header is not what was written"));
+    }
+    let blob = serde_json::from_slice(head.get(FIXED..).unwrap_or_default())?;
+
+    let start = (head.len() + digest.len()) as u64;
+    let octets = file.metadata()?.len().checked_sub(start + TRAILER as u64).ok_or_else(|| damaged("it is cut off"))?;
+    let mut trailer = [0; TRAILER];
+    file.read_exact_at(&mut trailer, start + octets).map_err(short)?;
+    let (seal, rest) = trailer.split_at(SEAL.len());
+    let (length, digest) = rest.split_at(8);
+    if seal != SEAL || length != octets.to_be_bytes() {
+        return Err(damaged("it is cut off"));
+    }
+    let digest = Sha256(digest.try_into().map_err(|_| damaged("it is cut off"))?);
+    let mut file = BufReader::with_capacity(64 * 1024, file);
+    file.seek(SeekFrom::Start(start))?;
+    let body = Body { file, start, octets, at: 0, digest, hashed: 0, hasher: Some(Hasher::new()) };
+    Ok((blob, body))
+}
+
+fn damaged(why: &'static str) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, why)
+}
+
+fn short(error: io::Error) -> io::Error {
+    if error.kind() == io::ErrorKind::UnexpectedEof { damaged("it is cut off") } else { error }
+}
+
+/// A body under reading. Whoever reads to its end, however it jumped before, has read what was written: octets are
+/// hashed when they are first reached in order, and the read that would hand out the last of them fails instead.
+struct Body {
+    file: BufReader<File>,
+    start: u64,
+    octets: u64,
+    at: u64,
+    digest: Sha256,
+    hashed: u64,
+    hasher: Option<Hasher>,
+}
+
+impl Read for Body {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        let rest = usize::try_from(self.octets - self.at.min(self.octets)).unwrap_or(usize::MAX);
+        let room = rest.min(into.len());
+        let room = into.get_mut(..room).unwrap_or_default();
+        let read = self.file.read(room)?;
+        if read == 0 && !room.is_empty() {
+            return Err(damaged("it was cut off while it was read"));
+        }
+        // Octets [hashed, at + read) are new when this read begins at or before `hashed`.
+        if let Some(known) = self.hashed.checked_sub(self.at).and_then(|known| usize::try_from(known).ok())
+            && let Some(new) = room.get(known..read)
+        {
+            if let Some(hasher) = &mut self.hasher {
+                hasher.update(new);
+            }
+            self.hashed += new.len() as u64;
+        }
+        if self.hashed == self.octets
+            && let Some(hasher) = self.hasher.take()
+            && hasher.finish() != self.digest
+        {
+            self.hasher = Some(Hasher::new());
+            return Err(damaged("a file of the spool is not what was written"));
+        }
+        self.at += read as u64;
+        Ok(read)
+    }
+}
+
+impl Seek for Body {
+    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
+        let at = match to {
+            SeekFrom::Start(at) => Some(at),
+            SeekFrom::End(by) => self.octets.checked_add_signed(by),
+            SeekFrom::Current(by) => self.at.checked_add_signed(by),
+        };
+        self.at = at.ok_or(io::ErrorKind::InvalidInput)?;
+        self.file.seek(SeekFrom::Start(self.start.saturating_add(self.at)))?;
+        Ok(self.at)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::port::BlobKind;
+
+    /// A body of 1,000 octets whose octet at 900 is not what was written.
+    fn spoiled(dir: &Path) -> Body {
+        let blob = Blob { id: BlobId(uuid::Uuid::nil()), kind: BlobKind::Mail, header: "{}".into() };
+        let body = vec![7; 1_000];
+        let mut file = head(&blob).unwrap();
+        let start = file.len();
+        file.extend_from_slice(&body);
+        file.extend_from_slice(SEAL);
+        file.extend_from_slice(&1_000_u64.to_be_bytes());
+        file.extend_from_slice(&sha256(&body).0);
+        file[start + 900] ^= 1;
+        let path = dir.join("spoiled");
+        fs::write(&path, file).unwrap();
+        open(&path).unwrap().1
+    }
+
+    #[test]
+    fn a_reader_that_knows_the_length_gets_no_wrong_octet_at_its_end() {
+        let dir = tempfile::tempdir().unwrap();
+        let error = spoiled(dir.path()).read_exact(&mut [0; 1_000]).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::InvalidData);
+    }
+
+    #[test]
+    fn jumping_about_does_not_hide_damage() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut body = spoiled(dir.path());
+        body.read_exact(&mut [0; 300]).unwrap();
+        body.seek(SeekFrom::Start(100)).unwrap();
+        body.read_exact(&mut [0; 300]).unwrap();
+        body.seek(SeekFrom::Start(0)).unwrap();
+        assert_eq!(io::copy(&mut body, &mut io::sink()).unwrap_err().kind(), io::ErrorKind::InvalidData);
+        assert!(body.read(&mut [0; 10]).is_err(), "again");
+    }
+
+    #[test]
+    fn a_file_of_a_later_version_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        drop(spoiled(dir.path()));
+        let path = dir.path().join("spoiled");
+        let mut bytes = fs::read(&path).unwrap();
+        bytes[9] = 1;
+        fs::write(&path, bytes).unwrap();
+        assert_eq!(open(&path).err().unwrap().to_string(), "its version or flags are not known");
+    }
+}

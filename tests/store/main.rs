@@ -1,0 +1,34 @@
+//! The stores keep what their contract (`port::Store`, `port::Blobs`) promises, each of them, whatever happens to the process.
+
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, clippy::cast_possible_truncation, reason = "a test fails by panicking")]
+
+use std::future::Future;
+
+use brevbro::ident::RecordId;
+use brevbro::port::{Job, JobId, Queue, Record, State};
+use jiff::Timestamp;
+use uuid::Uuid;
+
+mod blobs;
+mod promises;
+
+/// Runs a future of a store to its end.
+fn block<T>(future: impl Future<Output = T>) -> T {
+    thread_local! {
+        static RUNTIME: tokio::runtime::Runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+    }
+    RUNTIME.with(|runtime| runtime.block_on(future))
+}
+
+/// An instant, in seconds from some beginning.
+fn at(second: i64) -> Timestamp {
+    Timestamp::from_second(1_800_000_000 + second).unwrap()
+}
+
+fn record(n: u128, state: &'static str) -> Record {
+    Record { id: RecordId(Uuid::from_u128(n)), state: State::new(state), body: format!("{{\"n\":{n}}}") }
+}
+
+fn job(n: u128, queue: Queue, due: Timestamp) -> Job {
+    Job { id: JobId(Uuid::from_u128(n)), queue, record: RecordId(Uuid::from_u128(n)), due, attempt: 0, note: format!("note {n}") }
+}
