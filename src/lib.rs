@@ -27,6 +27,8 @@ pub mod ident;
 pub mod crypto;
 pub mod xml;
 
+pub mod smp;
+
 pub mod port;
 
 #[cfg(feature = "daemon")]

@@ -199,7 +199,8 @@ impl fmt::Debug for Certificate {
     }
 }
 
-fn timestamp(time: &Asn1TimeRef) -> Option<Timestamp> {
+/// A time of the provider as ours.
+pub(super) fn timestamp(time: &Asn1TimeRef) -> Option<Timestamp> {
     let epoch = Asn1Time::from_unix(0).ok()?;
     let diff = epoch.diff(time).ok()?;
     Timestamp::from_second(i64::from(diff.days) * 86_400 + i64::from(diff.secs)).ok()

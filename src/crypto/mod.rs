@@ -4,6 +4,9 @@
 //! Nothing here reads a file, a clock or a socket; time and bytes are arguments.
 
 mod certificate;
+mod chain;
+mod crl;
+mod der;
 mod digest;
 mod encryption;
 mod identity;
@@ -13,6 +16,8 @@ pub(crate) mod testing;
 mod xmlsec;
 
 pub use certificate::{Certificate, CertificateError};
+pub use chain::{Authorities, ChainError};
+pub use crl::{Crl, CrlError, crl_urls};
 pub use digest::{Hasher, sha256};
 pub use encryption::{Undecryptable, decrypt_element, encrypt_element};
 pub use identity::{Identity, IdentityError, PrivateKey};

@@ -3,4 +3,9 @@
 //! An edge moves bytes, keeps limits and time, and hands what it got to a trait that its owner implements; what the
 //! bytes mean is the formats' and the flows' affair. Each edge has its own options, which `config` fills.
 
+pub mod as4_client;
+pub mod directory;
+pub mod dns;
+pub mod http;
 pub mod tls;
+pub mod trust;

@@ -1,0 +1,256 @@
+//! SignedServiceMetadata: endpoint and certificates of a participant for one document id (OASIS SMP 1.0 2.3; SDK C3.4.5 2.1).
+
+use base64::prelude::*;
+use jiff::Timestamp;
+use jiff::civil::DateTime;
+use jiff::tz::TimeZone;
+
+use super::{ANSWER_LIMIT, SMP_NS, SmpError, identifier, only, participant};
+use crate::crypto::{Certificate, Identity, SignedBy, sign_enveloped, verify_enveloped};
+use crate::ident::{DOCUMENT_SCHEME, PARTICIPANT_SCHEME, PROCESS_ID, PROCESS_SCHEME, ParticipantId};
+use crate::xml::{Element, Writer, XmlError};
+
+const AGGREGATE_NS: &str = "http://docs.oasis-open.org/bdxr/ns/SMP/2/AggregateComponents";
+const BASIC_NS: &str = "http://docs.oasis-open.org/bdxr/ns/SMP/2/BasicComponents";
+const CERTPUB_ID: &str = "urn:fdc:digg.se:edelivery:xml-extension:smp-certpub:1.0";
+/// As many certificates or endpoints as one document may publish; a flood of them is refused.
+const MOST: usize = 32;
+
+/// What a published certificate is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CertificateUse {
+    /// The participant signs with its key.
+    Signing,
+    /// Others encrypt to it.
+    Encryption,
+}
+
+impl CertificateUse {
+    /// The code of SDK C3.4.5 2.2.
+    #[must_use]
+    pub const fn code(self) -> &'static str {
+        match self {
+            Self::Signing => "urn:fdc:digg.se:edelivery:certpub:signing-cert",
+            Self::Encryption => "urn:fdc:digg.se:edelivery:certpub:encryption-cert",
+        }
+    }
+}
+
+/// A certificate of the participant, out of the CertPub extension.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Published {
+    /// What for.
+    pub usage: CertificateUse,
+    /// The certificate; not judged.
+    pub certificate: Certificate,
+}
+
+/// Where a process of the participant is served.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Endpoint {
+    /// The access point's URL.
+    pub url: String,
+    /// The transport profile, for example `digg-transport-as4-v1_0`.
+    pub transport_profile: String,
+    /// The access point's certificate; not judged.
+    pub certificate: Certificate,
+    /// It works from here on.
+    pub activation: Option<Timestamp>,
+    /// It works until here.
+    pub expiration: Option<Timestamp>,
+}
+
+impl Endpoint {
+    /// Whether it is in service at `at`.
+    #[must_use]
+    pub fn is_active(&self, at: Timestamp) -> bool {
+        self.activation.is_none_or(|from| from <= at) && self.expiration.is_none_or(|until| at < until)
+    }
+}
+
+/// A process and its endpoints.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Process {
+    /// The process id.
+    pub id: String,
+    /// Its scheme.
+    pub scheme: String,
+    /// Its endpoints, in order.
+    pub endpoints: Vec<Endpoint>,
+}
+
+impl Process {
+    /// The only process of SDK (`bdx:noprocess`) at these endpoints.
+    #[must_use]
+    pub fn of_sdk(endpoints: Vec<Endpoint>) -> Self {
+        Self { id: PROCESS_ID.into(), scheme: PROCESS_SCHEME.into(), endpoints }
+    }
+
+    fn is_of_sdk(&self) -> bool {
+        self.id.eq_ignore_ascii_case(PROCESS_ID) && self.scheme.eq_ignore_ascii_case(PROCESS_SCHEME)
+    }
+}
+
+/// The metadata of one participant and one document id.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ServiceMetadata {
+    /// Whose it is.
+    pub participant: ParticipantId,
+    /// For which documents.
+    pub document_id: String,
+    /// The processes.
+    pub processes: Vec<Process>,
+    /// The participant's certificates, in order.
+    pub published: Vec<Published>,
+}
+
+impl ServiceMetadata {
+    /// Verifies and reads a SignedServiceMetadata. Who signed is told, not judged.
+    ///
+    /// # Errors
+    /// [`SmpError`]; [`SmpError::Redirect`] for a signed redirect too.
+    pub fn open(xml: &[u8]) -> Result<(Self, SignedBy), SmpError> {
+        if xml.len() > ANSWER_LIMIT {
+            return Err(XmlError::TooLarge { what: "octets", limit: ANSWER_LIMIT }.into());
+        }
+        let signed = verify_enveloped(xml).map_err(SmpError::Signature)?;
+        let root = signed.document.root();
+        if !root.is(SMP_NS, "SignedServiceMetadata") {
+            return Err(SmpError::Invalid("SignedServiceMetadata"));
+        }
+        let metadata = only(root, "ServiceMetadata")?;
+        if metadata.child(SMP_NS, "Redirect").is_some() {
+            return Err(SmpError::Redirect);
+        }
+        Ok((Self::read(only(metadata, "ServiceInformation")?)?, signed))
+    }
+
+    /// Writes it and signs it with the SMP's key.
+    ///
+    /// # Errors
+    /// [`SmpError::Signature`] when the key cannot sign.
+    pub fn sign(&self, signer: &Identity) -> Result<Vec<u8>, SmpError> {
+        sign_enveloped(self.write().as_bytes(), signer).map_err(SmpError::Signature)
+    }
+
+    /// The endpoint to use at `at`: of SDK's process, of one of the transport profiles, in service.
+    ///
+    /// # Errors
+    /// [`SmpError::NoEndpoint`] that says what it lacks.
+    pub fn endpoint(&self, profiles: &[String], at: Timestamp) -> Result<&Endpoint, SmpError> {
+        let mut lacking = "process bdx:noprocess";
+        for endpoint in self.processes.iter().filter(|process| process.is_of_sdk()).flat_map(|process| &process.endpoints) {
+            if !profiles.contains(&endpoint.transport_profile) {
+                lacking = "endpoint of a transport profile that is used here";
+            } else if endpoint.is_active(at) {
+                return Ok(endpoint);
+            } else {
+                lacking = "endpoint that is in service now";
+                break;
+            }
+        }
+        Err(SmpError::NoEndpoint(lacking))
+    }
+
+    /// The certificates of one use, in order.
+    pub fn certificates(&self, usage: CertificateUse) -> impl Iterator<Item = &Certificate> {
+        self.published.iter().filter(move |published| published.usage == usage).map(|published| &published.certificate)
+    }
+
+    fn read(information: Element<'_>) -> Result<Self, SmpError> {
+        let (scheme, document_id) = identifier(information, "DocumentIdentifier")?;
+        if !scheme.eq_ignore_ascii_case(DOCUMENT_SCHEME) {
+            return Err(SmpError::Invalid("DocumentIdentifier"));
+        }
+        let processes = only(information, "ProcessList")?.named(SMP_NS, "Process").take(MOST).map(read_process).collect::<Result<_, _>>()?;
+        let mut published = Vec::new();
+        for extension in information.named(SMP_NS, "Extension") {
+            if extension.child(SMP_NS, "ExtensionID").is_some_and(|id| id.trimmed() == CERTPUB_ID) {
+                published.extend(read_published(extension)?);
+            }
+            if published.len() > MOST {
+                return Err(SmpError::Invalid("number of certificates"));
+            }
+        }
+        Ok(Self { participant: participant(information)?, document_id, processes, published })
+    }
+
+    fn write(&self) -> String {
+        let mut writer = Writer::with_declaration();
+        writer.open("SignedServiceMetadata").attribute("xmlns", SMP_NS).open("ServiceMetadata").open("ServiceInformation");
+        writer.open("ParticipantIdentifier").attribute("scheme", PARTICIPANT_SCHEME).text(&self.participant.folded()).close();
+        writer.open("DocumentIdentifier").attribute("scheme", DOCUMENT_SCHEME).text(&self.document_id).close();
+        writer.open("ProcessList");
+        for process in &self.processes {
+            write_process(&mut writer, process);
+        }
+        writer.close();
+        for published in &self.published {
+            writer.open("Extension").leaf("ExtensionID", CERTPUB_ID);
+            writer.open("smc:Certificate").attribute("xmlns:smc", AGGREGATE_NS).attribute("xmlns:smb", BASIC_NS);
+            writer.leaf("smb:TypeCode", published.usage.code());
+            writer.open("smb:ContentBinaryObject").attribute("mimeCode", "application/base64").text(&published.certificate.to_base64());
+            writer.close().close().close();
+        }
+        writer.finish()
+    }
+}
+
+fn read_process(element: Element<'_>) -> Result<Process, SmpError> {
+    let (scheme, id) = identifier(element, "ProcessIdentifier")?;
+    let endpoints = only(element, "ServiceEndpointList")?.named(SMP_NS, "Endpoint").take(MOST).map(read_endpoint).collect::<Result<_, _>>()?;
+    Ok(Process { id, scheme, endpoints })
+}
+
+fn read_endpoint(element: Element<'_>) -> Result<Endpoint, SmpError> {
+    let url = only(element, "EndpointURI")?.trimmed();
+    let certificate = only(element, "Certificate")?.trimmed();
+    let date = |local: &'static str| element.child(SMP_NS, local).map(|date| date_time(&date.trimmed()).ok_or(SmpError::Invalid(local))).transpose();
+    Ok(Endpoint {
+        url,
+        transport_profile: element.attribute("transportProfile").ok_or(SmpError::Invalid("transportProfile"))?.to_owned(),
+        certificate: certificate_of(&certificate).ok_or(SmpError::Invalid("Certificate"))?,
+        activation: date("ServiceActivationDate")?,
+        expiration: date("ServiceExpirationDate")?,
+    })
+}
+
+fn write_process(writer: &mut Writer, process: &Process) {
+    writer.open("Process").open("ProcessIdentifier").attribute("scheme", &process.scheme).text(&process.id).close();
+    writer.open("ServiceEndpointList");
+    for endpoint in &process.endpoints {
+        writer.open("Endpoint").attribute("transportProfile", &endpoint.transport_profile).leaf("EndpointURI", &endpoint.url);
+        for (name, date) in [("ServiceActivationDate", endpoint.activation), ("ServiceExpirationDate", endpoint.expiration)] {
+            if let Some(date) = date {
+                writer.leaf(name, &date.to_string());
+            }
+        }
+        writer.leaf("Certificate", &endpoint.certificate.to_base64());
+        // Both are mandatory in the schema and mean nothing to a machine.
+        writer.leaf("ServiceDescription", "AS4").leaf("TechnicalContactUrl", &endpoint.url).close();
+    }
+    writer.close().close();
+}
+
+/// The certificate of one CertPub extension; `None` for a use that is not ours.
+fn read_published(extension: Element<'_>) -> Result<Option<Published>, SmpError> {
+    let certificate = extension.only(AGGREGATE_NS, "Certificate").ok_or(SmpError::Invalid("smc:Certificate"))?;
+    let code = certificate.only(BASIC_NS, "TypeCode").ok_or(SmpError::Invalid("smb:TypeCode"))?.trimmed();
+    let Some(usage) = [CertificateUse::Signing, CertificateUse::Encryption].into_iter().find(|usage| usage.code() == code) else { return Ok(None) };
+    let object = certificate.only(BASIC_NS, "ContentBinaryObject").ok_or(SmpError::Invalid("smb:ContentBinaryObject"))?;
+    let certificate = certificate_of(&object.trimmed()).ok_or(SmpError::Invalid("smb:ContentBinaryObject"))?;
+    Ok(Some(Published { usage, certificate }))
+}
+
+/// PEM, base64 of DER, or base64 of PEM: C3.4.5 2.1 says "PEM-format (BASE64-kodat)", which can be read as any of them.
+fn certificate_of(text: &str) -> Option<Certificate> {
+    Certificate::from_any(text.as_bytes()).ok().or_else(|| {
+        let compact: String = text.split_whitespace().collect();
+        Certificate::from_pem(&BASE64_STANDARD.decode(compact).ok()?).ok()
+    })
+}
+
+/// `xs:dateTime`; without a zone it is taken as UTC.
+fn date_time(text: &str) -> Option<Timestamp> {
+    text.parse::<Timestamp>().ok().or_else(|| Some(text.parse::<DateTime>().ok()?.to_zoned(TimeZone::UTC).ok()?.timestamp()))
+}
