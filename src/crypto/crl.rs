@@ -30,7 +30,7 @@ pub enum CrlError {
 
 /// A list that was read; nothing of it is checked before [`Self::revoked`].
 pub struct Crl {
-    crl: X509Crl,
+    list: X509Crl,
     issued: Timestamp,
     until: Option<Timestamp>,
     whole: bool,
@@ -42,12 +42,12 @@ impl Crl {
     /// # Errors
     /// [`CrlError::Unreadable`].
     pub fn read(bytes: &[u8]) -> Result<Self, CrlError> {
-        let crl = if bytes.first() == Some(&0x30) { X509Crl::from_der(bytes) } else { X509Crl::from_pem(bytes) };
-        let crl = crl.map_err(|_| CrlError::Unreadable)?;
-        let issued = timestamp(crl.last_update()).ok_or(CrlError::Unreadable)?;
-        let until = crl.next_update().map(|time| timestamp(time).ok_or(CrlError::Unreadable)).transpose()?;
-        let whole = is_whole(&crl.to_der().map_err(|_| CrlError::Unreadable)?);
-        Ok(Self { crl, issued, until, whole })
+        let list = if bytes.first() == Some(&0x30) { X509Crl::from_der(bytes) } else { X509Crl::from_pem(bytes) };
+        let list = list.map_err(|_| CrlError::Unreadable)?;
+        let issued = timestamp(list.last_update()).ok_or(CrlError::Unreadable)?;
+        let until = list.next_update().map(|time| timestamp(time).ok_or(CrlError::Unreadable)).transpose()?;
+        let whole = is_whole(&list.to_der().map_err(|_| CrlError::Unreadable)?);
+        Ok(Self { list, issued, until, whole })
     }
 
     /// When it was issued.
@@ -69,9 +69,9 @@ impl Crl {
     pub fn revoked(&self, certificate: &Certificate, issuer: &Certificate, at: Timestamp) -> Result<bool, CrlError> {
         let name = |a: &openssl::x509::X509NameRef, b: &openssl::x509::X509NameRef| a.try_cmp(b).is_ok_and(std::cmp::Ordering::is_eq);
         let key = issuer.public_key().map_err(|_| CrlError::Issuer)?;
-        let signed = name(self.crl.issuer_name(), issuer.x509().subject_name())
+        let signed = name(self.list.issuer_name(), issuer.x509().subject_name())
             && name(issuer.x509().subject_name(), certificate.x509().issuer_name())
-            && self.crl.verify(&key).unwrap_or(false);
+            && self.list.verify(&key).unwrap_or(false);
         if !signed {
             return Err(CrlError::Issuer);
         }
@@ -86,7 +86,7 @@ impl Crl {
             return Err(CrlError::Outdated(until));
         }
         // "Remove from CRL" belongs to deltas, which were refused above; taken as revoked to be on the safe side.
-        Ok(!matches!(self.crl.get_by_serial(certificate.x509().serial_number()), CrlStatus::NotRevoked))
+        Ok(!matches!(self.list.get_by_serial(certificate.x509().serial_number()), CrlStatus::NotRevoked))
     }
 }
 
@@ -112,6 +112,8 @@ fn is_whole(der: &[u8]) -> bool {
     let Some(extensions) = der::extensions(der, 0xa0) else { return false };
     extensions.iter().filter(|extension| extension.critical).all(|extension| {
         extension.oid == ISSUING_DISTRIBUTION_POINT
-            && der::element(extension.value).and_then(|(point, _)| der::elements(point.contents)).is_some_and(|fields| fields.iter().all(|field| field.tag == 0xa0))
+            && der::element(extension.value)
+                .and_then(|(point, _)| der::elements(point.contents))
+                .is_some_and(|fields| fields.iter().all(|field| field.tag == 0xa0))
     })
 }

@@ -42,13 +42,13 @@ impl DirectoryOptions {
             dns: DnsOptions::default(),
             http: HttpOptions { plain: PlainHttp::Anywhere, answer_limit: smp::ANSWER_LIMIT, ..HttpOptions::default() },
             transport_profiles: vec!["digg-transport-as4-v1_0".into()],
-            max_age: Duration::from_secs(900),
-            negative_max_age: Duration::from_secs(60),
+            max_age: Duration::from_mins(15),
+            negative_max_age: Duration::from_mins(1),
         }
     }
 }
 
-/// Looks participants up in DNS and at their SMP (SDK C3.4.1, C3.4.2, C3.4.5).
+/// Looks participants up in DNS and at their SMP (SDK C3.4.1, SDK C3.4.2, SDK C3.4.5).
 pub struct DnsDirectory {
     options: DirectoryOptions,
     dns: Dns,
@@ -195,23 +195,8 @@ impl DnsDirectory {
         })
     }
 
-    /// The group is not signed: each kind that it names is confirmed by its signed metadata, which is then remembered.
+    /// The SMP's list of documents is not signed, so each kind is asked for its signed metadata, which is then remembered.
     async fn find_kinds(&self, participant: &ParticipantId) -> Result<Vec<DocumentKind>, DirectoryError> {
-        let now = self.clock.now();
-        let all = DocumentKind::ALL.map(|kind| self.remembered(participant, kind, now));
-        if !all.iter().all(|answer| matches!(answer, Some(Ok(_)))) {
-            if let Some(Some(Err(unknown @ DirectoryError::UnknownParticipant(_)))) = all.into_iter().find(|answer| matches!(answer, Some(Err(_)))) {
-                return Err(unknown);
-            }
-            let smp = match self.smp(participant).await {
-                Ok(smp) => smp,
-                Err(error) => {
-                    DocumentKind::ALL.iter().for_each(|kind| self.remember(participant, *kind, now, &Err(error.clone())));
-                    return Err(error);
-                }
-            };
-            self.group(participant, &smp).await?;
-        }
         let mut kinds = Vec::new();
         for kind in DocumentKind::ALL {
             match self.find(participant, kind, Freshness::Cached).await {

@@ -366,7 +366,8 @@ mod tests {
 
     #[tokio::test]
     async fn the_path_is_sent_as_it_was_encoded_and_any_status_is_an_answer() {
-        let (url, task) = serve("HTTP/1.1 302 Found\r\nLocation: http://other.example/\r\nContent-Type: text/x\r\nContent-Length: 2\r\n\r\nhi", 0).await;
+        let (url, task) =
+            serve("HTTP/1.1 302 Found\r\nLocation: http://other.example/\r\nContent-Type: text/x\r\nContent-Length: 2\r\n\r\nhi", 0).await;
         let answer = client(PlainHttp::Loopback, 100).get(&url).await.unwrap();
         assert_eq!(answer, HttpAnswer { status: 302, content_type: "text/x".into(), body: b"hi".to_vec() });
         assert!(task.await.unwrap().starts_with(b"GET /a%3A%23b?c HTTP/1.1\r\n"));

@@ -39,7 +39,7 @@ impl Default for TrustOptions {
         Self {
             authorities: BTreeMap::new(),
             revocation: Revocation::Hard,
-            crl_max_age: Duration::from_secs(3600),
+            crl_max_age: Duration::from_hours(1),
             // The largest lists of Swedish CAs have some megabytes.
             http: HttpOptions { plain: PlainHttp::Anywhere, answer_limit: 64_000_000, ..HttpOptions::default() },
         }

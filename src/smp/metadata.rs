@@ -8,7 +8,7 @@ use jiff::tz::TimeZone;
 use super::{ANSWER_LIMIT, SMP_NS, SmpError, identifier, only, participant};
 use crate::crypto::{Certificate, Identity, SignedBy, sign_enveloped, verify_enveloped};
 use crate::ident::{DOCUMENT_SCHEME, PARTICIPANT_SCHEME, PROCESS_ID, PROCESS_SCHEME, ParticipantId};
-use crate::xml::{Element, Writer, XmlError};
+use crate::xml::{Element, Limits, Writer};
 
 const AGGREGATE_NS: &str = "http://docs.oasis-open.org/bdxr/ns/SMP/2/AggregateComponents";
 const BASIC_NS: &str = "http://docs.oasis-open.org/bdxr/ns/SMP/2/BasicComponents";
@@ -110,10 +110,7 @@ impl ServiceMetadata {
     /// # Errors
     /// [`SmpError`]; [`SmpError::Redirect`] for a signed redirect too.
     pub fn open(xml: &[u8]) -> Result<(Self, SignedBy), SmpError> {
-        if xml.len() > ANSWER_LIMIT {
-            return Err(XmlError::TooLarge { what: "octets", limit: ANSWER_LIMIT }.into());
-        }
-        let signed = verify_enveloped(xml).map_err(SmpError::Signature)?;
+        let signed = verify_enveloped(xml, &Limits::of(ANSWER_LIMIT)).map_err(SmpError::Signature)?;
         let root = signed.document.root();
         if !root.is(SMP_NS, "SignedServiceMetadata") {
             return Err(SmpError::Invalid("SignedServiceMetadata"));
@@ -242,7 +239,7 @@ fn read_published(extension: Element<'_>) -> Result<Option<Published>, SmpError>
     Ok(Some(Published { usage, certificate }))
 }
 
-/// PEM, base64 of DER, or base64 of PEM: C3.4.5 2.1 says "PEM-format (BASE64-kodat)", which can be read as any of them.
+/// PEM, base64 of DER, or base64 of PEM: SDK C3.4.5 2.1 says "PEM-format (BASE64-kodat)", which can be read as any of them.
 fn certificate_of(text: &str) -> Option<Certificate> {
     Certificate::from_any(text.as_bytes()).ok().or_else(|| {
         let compact: String = text.split_whitespace().collect();
@@ -253,4 +250,93 @@ fn certificate_of(text: &str) -> Option<Certificate> {
 /// `xs:dateTime`; without a zone it is taken as UTC.
 fn date_time(text: &str) -> Option<Timestamp> {
     text.parse::<Timestamp>().ok().or_else(|| Some(text.parse::<DateTime>().ok()?.to_zoned(TimeZone::UTC).ok()?.timestamp()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::crypto::testing::identity;
+    use crate::ident::DocumentKind;
+
+    fn metadata(endpoint: Certificate, own: Certificate) -> ServiceMetadata {
+        let endpoint = Endpoint {
+            url: "https://ap.kommun.se/as4?a&b".into(),
+            transport_profile: "digg-transport-as4-v1_0".into(),
+            certificate: endpoint,
+            activation: Some("2022-01-01T00:00:00Z".parse().unwrap()),
+            expiration: Some("2030-01-01T00:00:00Z".parse().unwrap()),
+        };
+        ServiceMetadata {
+            participant: ParticipantId::new("0203:kommun.se").unwrap(),
+            document_id: DocumentKind::Message.document_id().into(),
+            processes: vec![Process::of_sdk(vec![endpoint])],
+            published: [CertificateUse::Signing, CertificateUse::Encryption].map(|usage| Published { usage, certificate: own.clone() }).to_vec(),
+        }
+    }
+
+    fn at(text: &str) -> Timestamp {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn what_is_signed_reads_back_and_what_is_tampered_with_does_not() {
+        let (smp, ap, own) = (identity("SMP"), identity("AP"), identity("kommun.se"));
+        let metadata = metadata(ap.certificate, own.certificate.clone());
+        let signed = metadata.sign(&smp).unwrap();
+        let (read, by) = ServiceMetadata::open(&signed).unwrap();
+        assert_eq!(read, metadata);
+        assert_eq!(by.certificate, smp.certificate);
+        assert_eq!(read.certificates(CertificateUse::Encryption).collect::<Vec<_>>(), [&own.certificate]);
+        let tampered = String::from_utf8(signed).unwrap().replace("ap.kommun.se", "ap.other.se");
+        assert!(matches!(ServiceMetadata::open(tampered.as_bytes()), Err(SmpError::Signature(_))));
+        assert!(matches!(ServiceMetadata::open(metadata.write().as_bytes()), Err(SmpError::Signature(_))));
+    }
+
+    #[test]
+    fn a_redirect_is_refused_even_when_it_is_signed() {
+        let text = format!(
+            "<SignedServiceMetadata xmlns='{SMP_NS}'><ServiceMetadata><Redirect href='http://a'><CertificateUID>x</CertificateUID></Redirect>\
+             </ServiceMetadata></SignedServiceMetadata>"
+        );
+        let signed = sign_enveloped(text.as_bytes(), &identity("SMP")).unwrap();
+        assert!(matches!(ServiceMetadata::open(&signed), Err(SmpError::Redirect)));
+    }
+
+    #[test]
+    fn an_endpoint_is_chosen_by_process_profile_and_date() {
+        let certificate = identity("AP").certificate;
+        let metadata = metadata(certificate.clone(), certificate);
+        let profiles = ["digg-transport-as4-v1_0".to_owned()];
+        let lacks = |metadata: &ServiceMetadata, profiles: &[String], when| match metadata.endpoint(profiles, at(when)) {
+            Err(SmpError::NoEndpoint(what)) => what,
+            other => panic!("{other:?}"),
+        };
+        assert!(metadata.endpoint(&profiles, at("2022-01-01T00:00:00Z")).is_ok());
+        assert_eq!(lacks(&metadata, &profiles, "2021-12-31T23:59:59Z"), "endpoint that is in service now");
+        assert_eq!(lacks(&metadata, &profiles, "2030-01-01T00:00:00Z"), "endpoint that is in service now");
+        assert_eq!(
+            lacks(&metadata, &["bdxr-transport-ebms3-as4-v1p0".into()], "2025-01-01T00:00:00Z"),
+            "endpoint of a transport profile that is used here"
+        );
+        let mut other = metadata;
+        other.processes[0].id = "urn:other".into();
+        assert_eq!(lacks(&other, &profiles, "2025-01-01T00:00:00Z"), "process bdx:noprocess");
+    }
+
+    #[test]
+    fn published_certificates_are_read_in_every_spelling() {
+        let certificate = identity("x").certificate;
+        for text in [certificate.to_base64(), certificate.to_pem(), BASE64_STANDARD.encode(certificate.to_pem())] {
+            assert_eq!(certificate_of(&text), Some(certificate.clone()));
+        }
+        assert_eq!(certificate_of("AAAA"), None);
+    }
+
+    #[test]
+    fn dates_have_a_zone_or_are_utc() {
+        for text in ["2025-01-02T03:04:05Z", "2025-01-02T04:04:05+01:00", "2025-01-02T03:04:05", "2025-01-02T03:04:05.000Z"] {
+            assert_eq!(date_time(text), Some(at("2025-01-02T03:04:05Z")), "{text}");
+        }
+        assert_eq!(date_time("soon"), None);
+    }
 }

@@ -1,6 +1,6 @@
 //! Discovery as formats: the DNS name of a participant, the NAPTR record's answer, the SMP's addresses and documents.
 //!
-//! OASIS BDXL and SMP 1.0 as SDK C3.4.1, C3.4.2 and C3.4.5 profile them. Bytes in, types out and back; asking DNS and
+//! OASIS BDXL and SMP 1.0 as SDK C3.4.1, SDK C3.4.2 and SDK C3.4.5 profile them. Bytes in, types out and back; asking DNS and
 //! fetching over HTTP is `edge::directory`. Both sides are here, since the testbed publishes what the gateway reads.
 
 mod metadata;

@@ -5,7 +5,7 @@ use crate::ident::{Domain, PARTICIPANT_SCHEME, ParticipantId};
 
 /// The participant's own label: SHA-256 of the id in lower case, base32 without padding, 52 characters.
 ///
-/// C3.4.2 2.4 speaks of BASE64, which no DNS label could carry; BDXL says base32.
+/// SDK C3.4.2 2.4 speaks of BASE64, which no DNS label could carry; BDXL says base32.
 #[must_use]
 pub fn label(participant: &ParticipantId) -> String {
     base32(&sha256(participant.folded().as_bytes()).0)
@@ -56,7 +56,9 @@ mod tests {
 
     #[test]
     fn base32_is_that_of_rfc_4648() {
-        for (bytes, text) in [("", ""), ("f", "MY"), ("fo", "MZXQ"), ("foo", "MZXW6"), ("foob", "MZXW6YQ"), ("fooba", "MZXW6YTB"), ("foobar", "MZXW6YTBOI")] {
+        for (bytes, text) in
+            [("", ""), ("f", "MY"), ("fo", "MZXQ"), ("foo", "MZXW6"), ("foob", "MZXW6YQ"), ("fooba", "MZXW6YTB"), ("foobar", "MZXW6YTBOI")]
+        {
             assert_eq!(base32(bytes.as_bytes()), text);
         }
     }

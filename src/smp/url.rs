@@ -44,11 +44,14 @@ pub fn asked(path: &str) -> Option<Asked> {
 
 /// Percent-encodes all but RFC 3986's unreserved characters: `:` and `#` too.
 fn encode(text: &str) -> String {
+    const DIGITS: [char; 16] = ['0', '1', '2', '3', '4', '5', '6', '7', '8', '9', 'A', 'B', 'C', 'D', 'E', 'F'];
     let mut encoded = String::with_capacity(text.len() * 2);
     for byte in text.bytes() {
-        match byte {
-            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => encoded.push(char::from(byte)),
-            _ => encoded.push_str(&format!("%{byte:02X}")),
+        if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~') {
+            encoded.push(char::from(byte));
+        } else {
+            encoded.push('%');
+            encoded.extend([byte >> 4, byte & 15].iter().filter_map(|half| DIGITS.get(usize::from(*half))));
         }
     }
     encoded
@@ -100,7 +103,9 @@ mod tests {
 
     #[test]
     fn what_no_smp_has_is_asked_for_in_vain() {
-        for path in ["", "/", "/x", "/other%3A%3A0203%3Aa.se", "/iso6523-actorid-upis::9999:a", "/iso6523-actorid-upis%3A%3A0203%3Aa.s%", "/%FF", "/%+1"] {
+        for path in
+            ["", "/", "/x", "/other%3A%3A0203%3Aa.se", "/iso6523-actorid-upis::9999:a", "/iso6523-actorid-upis%3A%3A0203%3Aa.s%", "/%FF", "/%+1"]
+        {
             assert_eq!(asked(path), None, "{path}");
         }
     }
