@@ -1,0 +1,532 @@
+//! The receiving side of one SMTP connection, without socket and clock: octets in, [`Action`]s out.
+//!
+//! The driver gives what it read to [`Session::input`] and carries out [`Session::next`] until there is none.
+//! When the session asks a [`Question`] it goes on only after [`Session::answer`]; after [`Action::StartTls`] only
+//! after [`Session::secured`]. Any chunking of the same octets gives the same dialogue.
+//!
+//! Against smuggling (CVE-2023-51764): every line ends in CRLF, a bare CR or LF in command or data ends the connection,
+//! only `CRLF.CRLF` ends the data, and plaintext that came after STARTTLS is thrown away (RFC 3207 4.2).
+
+mod data;
+mod envelope;
+mod reply;
+pub mod timeout;
+
+use std::collections::VecDeque;
+
+use data::{Stop, Unstuffer};
+pub use envelope::{Body, Charset, Envelope, Greeting, Notify, Occasion, OriginalRecipient, Recipient, Ret, Sender};
+pub use reply::Reply;
+
+use crate::ident::Domain;
+
+/// Octets of a command line with its CRLF: 512 (RFC 5321 4.5.3.1.4) and room for every parameter that is offered.
+const COMMAND_LINE: usize = 2048;
+/// Octets of one endless line after which the connection ends.
+const ENDLESS_LINE: usize = 64 * 1024;
+/// Refused recipients on one connection: a long list of former addresses is honest, a dictionary is not.
+const REFUSED_RECIPIENTS: u32 = 200;
+/// Commands between two mails that bring nothing forward.
+const IDLE_COMMANDS: u32 = 100;
+
+/// Where the connection stands with TLS.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Security {
+    /// There is none and none is offered.
+    Plain,
+    /// STARTTLS is offered.
+    Offered,
+    /// No mail is taken before STARTTLS.
+    Required,
+    /// The connection is encrypted.
+    Secured,
+}
+
+/// What a session promises and bears.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Our name.
+    pub hostname: Domain,
+    /// Where the connection stands with TLS when it begins.
+    pub security: Security,
+    /// Octets of one mail.
+    pub max_message: u64,
+    /// Recipients of one mail (RFC 5321 4.5.3.1.8 asks for 100).
+    pub max_recipients: usize,
+    /// Faulty commands on one connection.
+    pub max_errors: u32,
+}
+
+/// What the driver does next.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Action {
+    /// Send this; replies may be collected until there is no further action (RFC 2920 3.2).
+    Reply(Reply),
+    /// Decide this and call [`Session::answer`].
+    Ask(Question),
+    /// Keep this, a piece of the mail.
+    Data(Vec<u8>),
+    /// Forget the pieces: this mail is refused.
+    Discard,
+    /// Send what is collected, shake hands, call [`Session::secured`].
+    StartTls,
+    /// The client went on after it could have read our `250` for the last mail: it knows that the mail is ours (RFC 1047).
+    Confirmed,
+    /// Send what is collected and close.
+    Close,
+}
+
+/// What the session cannot decide.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Question {
+    /// May this client send in this name? It stands in [`Session::envelope`].
+    Sender,
+    /// Is the mail taken for this recipient?
+    Recipient(Recipient),
+    /// Is there room for the mail? Pieces follow.
+    Data,
+    /// The mail is complete: is it ours now? Whoever says yes has made it durable.
+    Message,
+}
+
+/// What the next octets are, for the driver's timeout.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Expects {
+    /// A command.
+    Command,
+    /// A piece of a mail.
+    Data,
+}
+
+#[derive(Debug)]
+enum Phase {
+    Command,
+    Asked(Question),
+    Data(Incoming),
+    StartTls,
+    Closed,
+}
+
+/// A mail on its way in.
+#[derive(Debug)]
+struct Incoming {
+    unstuffer: Unstuffer,
+    octets: u64,
+    /// Why it will be refused once it has ended; what still comes is thrown away.
+    refused: Option<Reply>,
+}
+
+/// One SMTP connection, seen from the server.
+#[derive(Debug)]
+pub struct Session {
+    options: Options,
+    security: Security,
+    phase: Phase,
+    greeted: Option<(Greeting, String)>,
+    envelope: Option<Envelope>,
+    actions: VecDeque<Action>,
+    /// What has come and is not read yet; its first octet is the `read`-th of the connection.
+    buffer: Vec<u8>,
+    read: u64,
+    /// Octets of an overlong line that were thrown away, while its end has not come.
+    overlong: Option<usize>,
+    /// How much had come when the last mail was taken: what comes from there on confirms it.
+    unconfirmed: Option<u64>,
+    errors: u32,
+    refused_recipients: u32,
+    idle_commands: u32,
+}
+
+impl Session {
+    /// A connection that has just been made; its first action is the greeting.
+    #[must_use]
+    pub fn new(options: Options) -> Self {
+        let greeting = Reply::bare(220, vec![format!("{} ESMTP brevbro", options.hostname)]);
+        Self {
+            security: options.security,
+            options,
+            phase: Phase::Command,
+            greeted: None,
+            envelope: None,
+            actions: VecDeque::from([Action::Reply(greeting)]),
+            buffer: Vec::new(),
+            read: 0,
+            overlong: None,
+            unconfirmed: None,
+            errors: 0,
+            refused_recipients: 0,
+            idle_commands: 0,
+        }
+    }
+
+    /// Takes octets that the client sent. They are kept until [`Self::next`] reads them, so a driver reads a socket
+    /// only when there is no action left.
+    pub fn input(&mut self, octets: &[u8]) {
+        // Between STARTTLS and the handshake, and after the end, nothing that comes counts.
+        if !matches!(self.phase, Phase::StartTls | Phase::Closed) {
+            self.buffer.extend_from_slice(octets);
+        }
+    }
+
+    /// The next action; none when the session waits for input, for an answer or for the handshake.
+    #[expect(clippy::should_implement_trait, reason = "no iterator: input and answers come between two calls")]
+    pub fn next(&mut self) -> Option<Action> {
+        loop {
+            if let Some(action) = self.actions.pop_front() {
+                return Some(action);
+            }
+            let read_on = match self.phase {
+                Phase::Command => self.read_command(),
+                Phase::Data(_) => self.read_data(),
+                Phase::Asked(_) | Phase::StartTls | Phase::Closed => false,
+            };
+            if !read_on {
+                return self.actions.pop_front();
+            }
+        }
+    }
+
+    /// The transaction that is open.
+    #[must_use]
+    pub fn envelope(&self) -> Option<&Envelope> {
+        self.envelope.as_ref()
+    }
+
+    /// What the next octets are.
+    #[must_use]
+    pub fn expects(&self) -> Expects {
+        if matches!(self.phase, Phase::Data(_)) { Expects::Data } else { Expects::Command }
+    }
+
+    /// Answers the question that stands: `Ok` grants it (with the text of the reply to [`Question::Message`],
+    /// which the others ignore), `Err` refuses it with a negative reply; a closing one ends the connection.
+    pub fn answer(&mut self, answer: Result<String, Reply>) {
+        let question = match std::mem::replace(&mut self.phase, Phase::Command) {
+            Phase::Asked(question) => question,
+            // No question stands: nothing changes.
+            other => {
+                self.phase = other;
+                return;
+            }
+        };
+        match (question, answer) {
+            (Question::Sender, Ok(_)) => self.reply(Reply::new(250, (1, 0), "Sender ok")),
+            (Question::Recipient(recipient), Ok(_)) => {
+                if let Some(envelope) = &mut self.envelope {
+                    envelope.recipients.push(recipient);
+                }
+                self.reply(Reply::new(250, (1, 5), "Recipient ok"));
+            }
+            (Question::Recipient(_), Err(reply)) => {
+                self.refused_recipients += 1;
+                self.reply(reply);
+                if self.refused_recipients > REFUSED_RECIPIENTS {
+                    self.end(Reply::new(421, (7, 0), "Too many refused recipients"));
+                }
+            }
+            (Question::Data, Ok(_)) => {
+                self.phase = Phase::Data(Incoming { unstuffer: Unstuffer::new(), octets: 0, refused: None });
+                self.reply(Reply::bare(354, vec!["Send the mail, end it with a dot on a line of its own".to_owned()]));
+            }
+            (Question::Message, Ok(text)) => {
+                self.envelope = None;
+                self.idle_commands = 0;
+                self.unconfirmed = Some(self.read + self.buffer.len() as u64);
+                self.reply(Reply::accepted(&text));
+            }
+            (Question::Sender | Question::Data | Question::Message, Err(reply)) => {
+                self.envelope = None;
+                self.reply(reply);
+            }
+        }
+    }
+
+    /// The mail that is coming in cannot be kept: the rest of it is thrown away and the reply given at its end.
+    pub fn refuse_data(&mut self, reply: Reply) {
+        if let Phase::Data(incoming) = &mut self.phase
+            && incoming.refused.is_none()
+        {
+            incoming.refused = Some(reply);
+            self.actions.push_back(Action::Discard);
+        }
+    }
+
+    /// The handshake is done: the client begins anew (RFC 3207 4.2).
+    pub fn secured(&mut self) {
+        if matches!(self.phase, Phase::StartTls) {
+            self.phase = Phase::Command;
+            self.security = Security::Secured;
+            self.greeted = None;
+            self.envelope = None;
+        }
+    }
+
+    /// Ends the connection from our side, with a reply of code 421 (RFC 5321 3.8).
+    pub fn end(&mut self, reply: Reply) {
+        if matches!(self.phase, Phase::Closed) {
+            return;
+        }
+        if matches!(&self.phase, Phase::Data(incoming) if incoming.refused.is_none()) {
+            self.actions.push_back(Action::Discard);
+        }
+        self.actions.push_back(Action::Reply(reply));
+        self.close();
+    }
+
+    fn close(&mut self) {
+        self.phase = Phase::Closed;
+        self.buffer = Vec::new();
+        self.actions.push_back(Action::Close);
+    }
+
+    fn reply(&mut self, reply: Reply) {
+        let closing = reply.is_closing();
+        self.actions.push_back(Action::Reply(reply));
+        if closing {
+            self.close();
+        }
+    }
+
+    /// A reply to a faulty command.
+    fn fault(&mut self, reply: Reply) {
+        self.reply(reply);
+        self.errors += 1;
+        if self.errors > self.options.max_errors {
+            self.end(Reply::new(421, (7, 0), "Too many errors"));
+        }
+    }
+
+    fn ask(&mut self, question: Question) {
+        self.phase = Phase::Asked(question.clone());
+        self.actions.push_back(Action::Ask(question));
+    }
+
+    /// Takes the first `count` octets off the buffer.
+    fn take(&mut self, count: usize) -> Vec<u8> {
+        let rest = self.buffer.split_off(count.min(self.buffer.len()));
+        let taken = std::mem::replace(&mut self.buffer, rest);
+        self.read += taken.len() as u64;
+        taken
+    }
+
+    /// Reads one command, if a whole one is there; whether anything was read.
+    fn read_command(&mut self) -> bool {
+        // The first octet that can end a line tells whether it does.
+        let Some(at) = self.buffer.iter().position(|b| matches!(b, b'\r' | b'\n')) else {
+            return self.cut_overlong(self.buffer.len());
+        };
+        if self.overlong.unwrap_or(0) + at > ENDLESS_LINE {
+            return self.cut_overlong(at);
+        }
+        let whole = match (self.buffer.get(at), self.buffer.get(at + 1)) {
+            (Some(b'\r'), None) => return self.cut_overlong(at),
+            (Some(b'\r'), Some(b'\n')) => true,
+            _ => false,
+        };
+        if !whole {
+            self.end(Reply::new(500, (5, 2), "Bare CR or LF: lines end in CRLF, closing the connection"));
+            return true;
+        }
+        self.confirm();
+        let mut line = self.take(at + 2);
+        line.truncate(at);
+        if self.overlong.take().is_some() || at + 2 > COMMAND_LINE {
+            self.fault(Reply::new(500, (5, 2), "Line too long"));
+            return true;
+        }
+        match String::from_utf8(line) {
+            Ok(line) if !line.contains(char::is_control) => self.command(&line),
+            _ => self.fault(Reply::new(500, (5, 2), "Unreadable characters")),
+        }
+        true
+    }
+
+    /// What is read next may tell that the client knows of the last mail. What came before our reply tells nothing:
+    /// Postfix sends QUIT along with the final dot.
+    fn confirm(&mut self) {
+        if self.unconfirmed.is_some_and(|from| self.read >= from) {
+            self.unconfirmed = None;
+            self.actions.push_back(Action::Confirmed);
+        }
+    }
+
+    /// Throws away what is too long to be a command, so that memory stays bounded; whether the connection ended.
+    fn cut_overlong(&mut self, octets: usize) -> bool {
+        let seen = self.overlong.unwrap_or(0) + octets;
+        if seen > ENDLESS_LINE {
+            self.end(Reply::new(421, (5, 2), "Line without end"));
+            return true;
+        }
+        if self.overlong.is_some() || octets > COMMAND_LINE {
+            self.take(octets);
+            self.overlong = Some(seen);
+        }
+        false
+    }
+
+    fn read_data(&mut self) -> bool {
+        if self.buffer.is_empty() {
+            return false;
+        }
+        self.confirm();
+        let Phase::Data(incoming) = &mut self.phase else { return false };
+        let mut piece = Vec::with_capacity(self.buffer.len());
+        let (used, stop) = incoming.unstuffer.read(&self.buffer, &mut piece);
+        incoming.octets += piece.len() as u64;
+        let (octets, limit) = (incoming.octets, self.options.max_message);
+        self.take(used);
+        if octets > limit {
+            self.refuse_data(too_large(octets, limit));
+        }
+        if octets > limit.saturating_mul(2) {
+            self.end(Reply::new(421, (3, 4), "Mail without end"));
+            return true;
+        }
+        if stop == Some(Stop::BareLineEnd) {
+            // At once, not at the end: client and server may disagree about where the end is.
+            self.end(Reply::new(550, (6, 0), "Bare CR or LF in the mail: lines end in CRLF, closing the connection"));
+            return true;
+        }
+        let Phase::Data(incoming) = &mut self.phase else { return false };
+        if incoming.refused.is_none() && !piece.is_empty() {
+            self.actions.push_back(Action::Data(piece));
+        }
+        if stop == Some(Stop::End) {
+            match incoming.refused.take() {
+                Some(reply) => {
+                    // The whole size is known only now.
+                    let reply = if octets > limit { too_large(octets, limit) } else { reply };
+                    self.phase = Phase::Command;
+                    self.envelope = None;
+                    self.reply(reply);
+                }
+                None => self.ask(Question::Message),
+            }
+        }
+        true
+    }
+
+    fn command(&mut self, line: &str) {
+        let line = line.trim_end_matches(' ');
+        let (verb, args) = line.split_once(' ').unwrap_or((line, ""));
+        let args = args.trim_start_matches(' ');
+        let verb = verb.to_ascii_uppercase();
+        self.idle_commands += 1;
+        if self.idle_commands > IDLE_COMMANDS + u32::try_from(self.options.max_recipients).unwrap_or(u32::MAX - IDLE_COMMANDS) {
+            self.end(Reply::new(421, (7, 0), "Too many commands without a mail"));
+            return;
+        }
+        // RFC 3207 4: before TLS only these.
+        if self.security == Security::Required && !matches!(verb.as_str(), "EHLO" | "HELO" | "NOOP" | "QUIT" | "STARTTLS") {
+            self.fault(Reply::new(530, (7, 0), "STARTTLS comes first"));
+            return;
+        }
+        match verb.as_str() {
+            "EHLO" => self.hello(Greeting::Ehlo, args),
+            "HELO" => self.hello(Greeting::Helo, args),
+            "MAIL" => self.mail(args),
+            "RCPT" => self.recipient(args),
+            "DATA" => self.data(args),
+            "RSET" if args.is_empty() => {
+                self.envelope = None;
+                self.reply(Reply::new(250, (0, 0), "Ok"));
+            }
+            "NOOP" => self.reply(Reply::new(250, (0, 0), "Ok")),
+            "QUIT" if args.is_empty() => self.reply(Reply::new(221, (0, 0), "Bye")),
+            // RFC 5321 3.5.3: 252 tells nothing about who exists.
+            "VRFY" if !args.is_empty() => self.reply(Reply::new(252, (0, 0), "Send a mail to find out")),
+            "HELP" => self.reply(Reply::new(214, (0, 0), "RFC 5321; mail here becomes SDK messages")),
+            "STARTTLS" => self.start_tls(args),
+            "RSET" | "QUIT" | "VRFY" => self.fault(Reply::new(501, (5, 4), "Wrong number of arguments")),
+            "EXPN" | "AUTH" | "TURN" | "ETRN" => self.fault(Reply::new(502, (5, 1), "Command not implemented")),
+            // What follows them is no command: a chunk of a mail (RFC 3030), or another protocol's request.
+            "BDAT" => self.end(Reply::new(502, (5, 1), "CHUNKING is not offered, closing the connection")),
+            "GET" | "POST" | "PUT" | "CONNECT" => self.end(Reply::new(500, (5, 1), "This is SMTP, closing the connection")),
+            _ => self.fault(Reply::new(500, (5, 1), "Command unknown")),
+        }
+    }
+
+    fn hello(&mut self, greeting: Greeting, args: &str) {
+        let name = args.to_owned();
+        if name.is_empty() || name.len() > 255 || !name.bytes().all(|b| b.is_ascii_graphic()) {
+            self.fault(Reply::new(501, (5, 4), "Say your host name"));
+            return;
+        }
+        self.envelope = None;
+        self.greeted = Some((greeting, name));
+        let hostname = self.options.hostname.to_string();
+        self.reply(match greeting {
+            Greeting::Helo => Reply::bare(250, vec![hostname]),
+            Greeting::Ehlo => {
+                let mut lines: Vec<String> = vec![hostname, "PIPELINING".into(), format!("SIZE {}", self.options.max_message)];
+                lines.extend(["8BITMIME", "SMTPUTF8", "ENHANCEDSTATUSCODES", "DSN"].map(str::to_owned));
+                // RFC 9422.
+                lines.push(format!("LIMITS RCPTMAX={}", self.options.max_recipients));
+                if matches!(self.security, Security::Offered | Security::Required) {
+                    lines.push("STARTTLS".into());
+                }
+                Reply::bare(250, lines)
+            }
+        });
+    }
+
+    fn mail(&mut self, args: &str) {
+        let Some((greeting, helo)) = self.greeted.clone() else { return self.fault(Reply::new(503, (5, 1), "EHLO comes first")) };
+        if self.envelope.is_some() {
+            return self.fault(Reply::new(503, (5, 1), "A mail is already under way, RSET ends it"));
+        }
+        let sender = match Sender::read(args, greeting) {
+            Ok(sender) => sender,
+            Err(reply) => return self.fault(reply),
+        };
+        // RFC 1870 6.1: too large by its own word, refused before it is sent.
+        if let Some(size) = sender.size.filter(|size| *size > self.options.max_message) {
+            return self.reply(too_large(size, self.options.max_message));
+        }
+        self.envelope = Some(Envelope { helo, greeting, sender, recipients: Vec::new() });
+        self.ask(Question::Sender);
+    }
+
+    fn recipient(&mut self, args: &str) {
+        let Some(envelope) = &self.envelope else { return self.fault(Reply::new(503, (5, 1), "MAIL comes first")) };
+        let (greeting, charset, count) = (envelope.greeting, envelope.sender.charset, envelope.recipients.len());
+        match Recipient::read(args, greeting, charset, &self.options.hostname) {
+            // RFC 5321 4.5.3.1.10: the client sends the rest in another mail.
+            Ok(_) if count >= self.options.max_recipients => self.reply(Reply::new(452, (5, 3), "Too many recipients")),
+            Ok(recipient) => self.ask(Question::Recipient(recipient)),
+            Err(reply) => self.fault(reply),
+        }
+    }
+
+    fn data(&mut self, args: &str) {
+        match &self.envelope {
+            _ if !args.is_empty() => self.fault(Reply::new(501, (5, 4), "DATA has no arguments")),
+            None => self.fault(Reply::new(503, (5, 1), "MAIL comes first")),
+            Some(envelope) if envelope.recipients.is_empty() => self.fault(Reply::new(554, (5, 1), "No valid recipients")),
+            Some(_) => self.ask(Question::Data),
+        }
+    }
+
+    fn start_tls(&mut self, args: &str) {
+        match self.security {
+            Security::Plain => self.fault(Reply::new(502, (5, 1), "TLS is not offered")),
+            Security::Secured => self.fault(Reply::new(503, (5, 1), "TLS is already there")),
+            Security::Offered | Security::Required if !args.is_empty() => self.fault(Reply::new(501, (5, 4), "STARTTLS has no arguments")),
+            Security::Offered | Security::Required => {
+                self.reply(Reply::new(220, (0, 0), "Ready to start TLS"));
+                self.phase = Phase::StartTls;
+                self.envelope = None;
+                let waiting = self.buffer.len();
+                self.take(waiting);
+                self.actions.push_back(Action::StartTls);
+            }
+        }
+    }
+}
+
+fn too_large(octets: u64, limit: u64) -> Reply {
+    Reply::new(552, (3, 4), format!("The mail of {octets} octets is over the limit of {limit}"))
+}
+
+#[cfg(test)]
+mod tests;
