@@ -38,4 +38,7 @@ pub mod edge;
 pub mod store;
 
 #[cfg(feature = "daemon")]
+pub mod config;
+
+#[cfg(feature = "daemon")]
 pub mod cli;

@@ -9,6 +9,8 @@
 //! | 1 | it failed |
 //! | 2 | it did not start: arguments or configuration are wrong |
 
+pub mod check_config;
+
 use std::error::Error;
 use std::fmt;
 use std::process::ExitCode;
@@ -26,16 +28,20 @@ pub struct Cli {
 
 /// The subcommands, in the order in which an operator meets them.
 #[derive(Debug, Subcommand)]
-enum Command {}
+enum Command {
+    /// Checks a configuration file and says what it means, or everything that is wrong with it.
+    CheckConfig(check_config::CheckConfigArgs),
+}
 
 impl Cli {
     /// Does what was asked for.
     ///
     /// # Errors
     /// [`CliError`], which `main` prints.
-    #[expect(clippy::unused_async, reason = "subcommands are async")]
     pub async fn run(self) -> Result<(), CliError> {
-        match self.command {}
+        match self.command {
+            Command::CheckConfig(args) => check_config::run(args).await,
+        }
     }
 }
 

@@ -1,0 +1,103 @@
+//! `brevbro check-config`: the code that the start runs, for the eyes of an operator.
+
+use std::fmt::Write as _;
+use std::io::Write as _;
+use std::path::PathBuf;
+
+use jiff::Timestamp;
+
+use super::CliError;
+use crate::config::{self, DeliverySecurity, Discovery, Gateway};
+use crate::crypto::Certificate;
+
+/// Arguments of `brevbro check-config`.
+#[derive(Debug, clap::Args)]
+pub struct CheckConfigArgs {
+    /// The configuration file.
+    #[arg(short, long, default_value = "/etc/brevbro/gateway.toml")]
+    config: PathBuf,
+    /// Prints every option with its manual instead.
+    #[arg(long)]
+    reference: bool,
+}
+
+/// Checks, and prints what the configuration means.
+///
+/// # Errors
+/// Everything that is wrong with it, as a usage error.
+#[expect(clippy::unused_async, reason = "subcommands are async")]
+pub async fn run(args: CheckConfigArgs) -> Result<(), CliError> {
+    let text = if args.reference { config::reference() } else { summary(&config::load(&args.config).map_err(CliError::usage)?, Timestamp::now()) };
+    std::io::stdout().write_all(text.as_bytes())?;
+    Ok(())
+}
+
+/// What the gateway would do: who it is, whom it serves, whom it trusts, and what ends soon.
+fn summary(gateway: &Gateway, now: Timestamp) -> String {
+    let mut text = String::new();
+    let mut line = |label: &str, value: String| {
+        let _ = writeln!(text, "{label:<16}{value}");
+    };
+    let point = &gateway.access_point;
+    line("gateway", format!("{}, federation {}", gateway.name, gateway.federation));
+    line("state", gateway.state_dir.display().to_string());
+    line("operator", gateway.operator.to_string());
+    line(
+        "access point",
+        format!("{} at {}, listens on {}{}", point.name, point.public_url, point.listen, if point.tls.is_some() { "" } else { " without TLS" }),
+    );
+    match &gateway.discovery {
+        Discovery::Dns { sml_zone, resolvers, .. } => {
+            let asked = if resolvers.is_empty() { "the system's name servers".to_owned() } else { list(resolvers) };
+            line("discovery", format!("DNS and SMP, zone {sml_zone}, by {asked}"));
+        }
+        Discovery::Static(participants) => {
+            line("discovery", format!("in the file: {}", list(participants.iter().map(|participant| &participant.id))));
+        }
+    }
+    let smtp = &gateway.smtp;
+    line("mail in", format!("*@*.{} on {} from {}, at most {} octets", gateway.mail_domain, smtp.listen, list(&smtp.clients), smtp.max_message));
+    let server = &gateway.mail_server;
+    let security = match server.security {
+        DeliverySecurity::Plain => "without TLS",
+        DeliverySecurity::Starttls(_) => "STARTTLS",
+        DeliverySecurity::Tls(_) => "TLS",
+    };
+    line("mail out", format!("{}:{}, {security}", server.host, server.port));
+    for organisation in &gateway.organisations {
+        line("organisation", format!("{}, {}", organisation.participant, organisation.name));
+        for mailbox in &organisation.mailboxes {
+            line("", format!("{} is function {} ({})", mailbox.address, mailbox.function, mailbox.label));
+        }
+    }
+    let trusted = [("access points", &gateway.trust.access_point), ("participants", &gateway.trust.participant), ("SMP", &gateway.trust.smp)];
+    for (whom, authorities) in trusted {
+        line("trusted", format!("{whom}: {}", list(authorities.iter().map(|ca| ca.common_name().unwrap_or_else(|| ca.subject())))));
+    }
+    let mut own = vec![("access point", &point.identity.certificate)];
+    own.extend(point.tls.iter().map(|tls| ("endpoint TLS", &tls.certificate)));
+    own.extend(point.client_tls.certificate.iter().map(|certificate| ("client TLS", certificate)));
+    own.extend(smtp.tls.iter().map(|tls| ("SMTP TLS", &tls.certificate)));
+    for organisation in &gateway.organisations {
+        own.push(("signing", &organisation.signing.certificate));
+        let decrypting = organisation.decryption.iter().map(|identity| &identity.certificate);
+        own.extend(decrypting.filter(|certificate| **certificate != organisation.signing.certificate).map(|certificate| ("decryption", certificate)));
+    }
+    for (what, certificate) in own {
+        line("certificate", format!("{what}: {}", told(certificate, now)));
+    }
+    for warning in &gateway.warnings {
+        line("warning", format!("{}: {}", warning.path, warning.what));
+    }
+    text
+}
+
+fn told(certificate: &Certificate, now: Timestamp) -> String {
+    let days = certificate.not_after().duration_since(now).as_hours() / 24;
+    let name = certificate.common_name().unwrap_or_else(|| certificate.subject());
+    format!("{name}, until {} ({days} days)", certificate.not_after().strftime("%Y-%m-%d"))
+}
+
+fn list<T: ToString>(items: impl IntoIterator<Item = T>) -> String {
+    items.into_iter().map(|item| item.to_string()).collect::<Vec<_>>().join(", ")
+}

@@ -1,0 +1,370 @@
+//! From what is written to what is ready: opens files and keys, and compares options with one another.
+//!
+//! A function here returns `None` only when an error is noted. Every file of a section is opened before the section
+//! gives up, so that one run tells them all.
+
+use std::path::{Path, PathBuf};
+
+use jiff::Timestamp;
+
+use super::checked::{
+    AccessPoint, ClientTls, DeliverySecurity, Discovery, Gateway, Log, MailServer, Retry, Revocation, ServerTls, Smtp, StaticParticipant,
+    TrustAnchors, Warning,
+};
+use super::declare::Errors;
+use super::errors::ConfigError;
+use super::keys::KeyFiles;
+use super::raw;
+use super::values::{HttpUrl, is_loopback_host};
+use crate::crypto::Certificate;
+use crate::edge::tls::{ClientAuth, Roots, client_config};
+use crate::ident::{AccessPointId, Domain, MailAddress};
+
+/// Checks one configuration.
+pub(super) struct Checker<'a> {
+    pub(super) base: &'a Path,
+    pub(super) now: Timestamp,
+    errors: &'a mut Errors,
+    warnings: Vec<Warning>,
+}
+
+/// What holds for the whole file and is compared with its parts.
+pub(super) struct Common {
+    name: Option<Domain>,
+    mail_domain: Option<Domain>,
+}
+
+impl<'a> Checker<'a> {
+    pub(super) fn new(base: &'a Path, now: Timestamp, errors: &'a mut Errors) -> Self {
+        Self { base, now, errors, warnings: Vec::new() }
+    }
+
+    pub(super) fn gateway(mut self, raw: raw::Root) -> Option<Gateway> {
+        let common = Common { name: raw.name, mail_domain: raw.mail_domain };
+        if let Some(operator) = &raw.operator {
+            self.outside(&common, "operator", operator);
+        }
+        let only_here = is_only_here(raw.access_point.as_ref(), raw.discovery.as_ref());
+        let access_point = raw.access_point.and_then(|raw| self.access_point(raw));
+        let trust = raw.trust.and_then(|raw| self.trust(raw, only_here));
+        let discovery = raw.discovery.and_then(|raw| self.discovery(raw));
+        let smtp = raw.smtp.and_then(|raw| self.smtp(raw, &common));
+        let mail_server = raw.mail_server.and_then(|raw| self.mail_server(raw, &common));
+        let retry = raw.retry.and_then(|raw| self.retry(raw));
+        let organisations = raw.organisation.and_then(|raw| self.organisations(raw, &common));
+        if let (Some(access_point), Some(organisations)) = (&access_point, &organisations) {
+            self.keys_apart(access_point, organisations);
+        }
+        Some(Gateway {
+            name: common.name?,
+            mail_domain: common.mail_domain?,
+            operator: raw.operator?,
+            federation: raw.federation?,
+            state_dir: self.base.join(raw.state_dir?),
+            access_point: access_point?,
+            trust: trust?,
+            discovery: discovery?,
+            smtp: smtp?,
+            mail_server: mail_server?,
+            retry: retry?,
+            log: raw.log.and_then(|raw| Some(Log { format: raw.format?, level: raw.level? }))?,
+            organisations: organisations?,
+            warnings: self.warnings,
+        })
+    }
+
+    fn access_point(&mut self, raw: raw::AccessPoint) -> Option<AccessPoint> {
+        let files = KeyFiles { key: raw.key, password: raw.key_password_file, certificate: raw.certificate };
+        let identity = self.identity("access-point", files);
+        let tls_given = raw.tls.is_some();
+        let tls = raw.tls.map(|tls| self.endpoint_tls(tls));
+        let client_tls = raw.client_tls.and_then(|raw| self.client_tls(raw));
+        let allowed = raw.allow_plain_loopback.unwrap_or_default();
+        if let Some(url) = &raw.public_url {
+            self.encrypted("access-point.public-url", url, allowed);
+        }
+        if let Some(listen) = raw.listen
+            && !tls_given
+            && !(allowed && listen.ip().is_loopback())
+        {
+            let hint = "add a section [access-point.tls]; without TLS it listens on this machine only, with allow-plain-loopback = true";
+            self.error(ConfigError::new("access-point.listen", "listens without TLS").value(listen).hint(hint));
+        }
+        let identity = identity?;
+        let name = self.access_point_name(raw.name, &identity.certificate);
+        Some(AccessPoint {
+            name: name?,
+            identity,
+            listen: raw.listen?,
+            path: raw.path?.0,
+            public_url: raw.public_url?,
+            max_envelope: raw.max_envelope?.0,
+            allow_plain_loopback: allowed,
+            tls: match tls {
+                Some(tls) => Some(tls?),
+                None => None,
+            },
+            client_tls: client_tls?,
+        })
+    }
+
+    // SDK C3.2.1 2.3.1.j: a party is named by its certificate.
+    fn access_point_name(&mut self, given: Option<AccessPointId>, certificate: &Certificate) -> Option<AccessPointId> {
+        let common_name = certificate.common_name().and_then(|name| AccessPointId::new(name).ok());
+        match (given, common_name) {
+            (_, None) => {
+                self.error(ConfigError::new("access-point.key", "has a certificate without a usable common name"));
+                None
+            }
+            (Some(given), Some(name)) if given != name => {
+                let error = ConfigError::new("access-point.name", format!("is not the common name of the certificate, {name}"));
+                self.error(error.value(given).hint("leave it out, or see whether the key is the right one"));
+                None
+            }
+            (_, name) => name,
+        }
+    }
+
+    fn endpoint_tls(&mut self, raw: raw::ServerTls) -> Option<ServerTls> {
+        const AT: &str = "access-point.tls";
+        let files = KeyFiles { key: raw.key, password: raw.key_password_file, certificate: raw.certificate };
+        let identity = self.tls_identity(AT, files);
+        let ca = raw.client_ca.map(|paths| self.certificates("access-point.tls.client-ca", paths));
+        let clients = raw.clients?;
+        let roots = match (clients, &ca) {
+            (raw::ClientCertificates::None, _) => Some(Vec::new()),
+            (_, Some(roots)) => roots.clone(),
+            (_, None) => {
+                let hint = "name the CAs of other access points' TLS certificates, or say clients = \"none\"";
+                self.error(ConfigError::new("access-point.tls.client-ca", "is missing").hint(hint));
+                None
+            }
+        }?;
+        let auth = match clients {
+            raw::ClientCertificates::None => ClientAuth::None,
+            raw::ClientCertificates::Optional => ClientAuth::Optional(&roots),
+            raw::ClientCertificates::Required => ClientAuth::Required(&roots),
+        };
+        self.server_tls(AT, identity?, auth)
+    }
+
+    fn client_tls(&mut self, raw: raw::ClientTls) -> Option<ClientTls> {
+        const AT: &str = "access-point.client-tls";
+        let roots = match raw.ca {
+            Some(paths) => Some(self.certificates("access-point.client-tls.ca", paths)?),
+            None => None,
+        };
+        let identity = match raw.key {
+            Some(key) => Some(self.tls_identity(AT, KeyFiles { key: Some(key), password: raw.key_password_file, certificate: raw.certificate })?),
+            None => None,
+        };
+        let roots = roots.as_deref().map_or(Roots::System, Roots::Only);
+        let config = self.tls_built(AT, client_config(roots, identity.as_ref().map(|(identity, _)| identity)))?;
+        Some(ClientTls { config, certificate: identity.map(|(_, certificate)| certificate) })
+    }
+
+    fn trust(&mut self, raw: raw::Trust, only_here: bool) -> Option<TrustAnchors> {
+        let mut read = |at: &str, paths: Option<Vec<PathBuf>>| paths.and_then(|paths| self.certificates(at, paths));
+        let access_point = read("trust.access-point-ca", raw.access_point_ca);
+        let participant = read("trust.participant-ca", raw.participant_ca);
+        let smp = read("trust.smp-ca", raw.smp_ca);
+        let smp_signer = raw.smp_signer.map(|path| self.certificate("trust.smp-signer", path));
+        if raw.revocation == Some(Revocation::Off) && !only_here {
+            let hint = "\"soft\" goes on where revocation cannot be checked";
+            let reason = "is allowed only where endpoint, name servers and participants are all on this machine";
+            self.error(ConfigError::new("trust.revocation", reason).value("\"off\"").hint(hint));
+        }
+        Some(TrustAnchors {
+            access_point: access_point?,
+            participant: participant?,
+            smp: smp?,
+            smp_signer: match smp_signer {
+                Some(signer) => Some(signer?),
+                None => None,
+            },
+            revocation: raw.revocation?,
+        })
+    }
+
+    fn discovery(&mut self, raw: raw::Discovery) -> Option<Discovery> {
+        let allow_plain_loopback = raw.allow_plain_loopback.unwrap_or_default();
+        match raw.mode? {
+            raw::DiscoveryMode::Dns => {
+                if raw.sml_zone.is_none() {
+                    let hint = "the federation's operator tells it; it stands in no public paper and has no default";
+                    self.error(ConfigError::new("discovery.sml-zone", "is missing, with mode = \"dns\"").hint(hint));
+                }
+                if raw.participant.is_some_and(|participants| !participants.is_empty()) {
+                    self.error(
+                        ConfigError::new("discovery.participant", "has no meaning with mode = \"dns\"").hint("say mode = \"static\", or remove it"),
+                    );
+                }
+                Some(Discovery::Dns {
+                    sml_zone: raw.sml_zone?,
+                    resolvers: raw.resolvers.unwrap_or_default(),
+                    cache: raw.cache?.0,
+                    cache_absent: raw.cache_absent?.0,
+                    timeout: raw.timeout?.0,
+                    allow_plain_loopback,
+                })
+            }
+            raw::DiscoveryMode::Static => {
+                let raw = raw.participant.unwrap_or_default();
+                if raw.is_empty() {
+                    let hint = "add a section [[discovery.participant]]";
+                    self.error(ConfigError::new("discovery.participant", "is missing, with mode = \"static\"").hint(hint));
+                }
+                let read: Vec<_> = raw.into_iter().enumerate().map(|(i, raw)| self.static_participant(i, raw, allow_plain_loopback)).collect();
+                let participants: Vec<StaticParticipant> = read.into_iter().collect::<Option<_>>()?;
+                for (i, participant) in participants.iter().enumerate() {
+                    if participants.iter().take(i).any(|other| other.id == participant.id) {
+                        let at = format!("discovery.participant[{i}].id");
+                        self.error(ConfigError::new(at, "stands twice").value(&participant.id));
+                    }
+                }
+                Some(Discovery::Static(participants))
+            }
+        }
+    }
+
+    fn static_participant(&mut self, index: usize, raw: raw::StaticParticipant, plain: bool) -> Option<StaticParticipant> {
+        let at = |key: &str| format!("discovery.participant[{index}].{key}");
+        if let Some(endpoint) = &raw.endpoint {
+            self.encrypted(&at("endpoint"), endpoint, plain);
+        }
+        let access_point = raw.access_point_certificate.and_then(|path| self.certificate(&at("access-point-certificate"), path));
+        let signing = raw.signing_certificate.and_then(|paths| self.certificates(&at("signing-certificate"), paths));
+        let encryption = raw.encryption_certificate.map(|paths| self.certificates(&at("encryption-certificate"), paths));
+        let signing = signing?;
+        let encryption = encryption.unwrap_or_else(|| Some(signing.clone()))?;
+        Some(StaticParticipant { id: raw.id?, endpoint: raw.endpoint?, access_point: access_point?, signing, encryption })
+    }
+
+    fn smtp(&mut self, raw: raw::Smtp, common: &Common) -> Option<Smtp> {
+        let tls = raw.tls.map(|raw| {
+            let files = KeyFiles { key: raw.key, password: raw.key_password_file, certificate: raw.certificate };
+            let identity = self.tls_identity("smtp.tls", files)?;
+            self.server_tls("smtp.tls", identity, ClientAuth::None)
+        });
+        if raw.require_tls == Some(true) && tls.is_none() {
+            let hint = "add a section [smtp.tls], or say require-tls = false where the way from the mail server is safe";
+            self.error(ConfigError::new("smtp.require-tls", "needs a certificate").hint(hint));
+        }
+        for (i, network) in raw.clients.iter().flatten().enumerate().filter(|(_, network)| network.is_everything()) {
+            let hint = "name the mail servers of the organisation; anyone else could send as it";
+            self.error(ConfigError::new(format!("smtp.clients[{i}]"), "lets the whole world in").value(network).hint(hint));
+        }
+        if raw.clients.as_ref().is_some_and(Vec::is_empty) {
+            self.error(ConfigError::new("smtp.clients", "is empty: nobody could send"));
+        }
+        Some(Smtp {
+            listen: raw.listen?,
+            hostname: raw.hostname.or_else(|| common.name.clone())?,
+            clients: raw.clients?,
+            require_tls: raw.require_tls?,
+            max_message: raw.max_message?.0,
+            max_recipients: raw.max_recipients?,
+            max_connections: raw.max_connections?,
+            timeout: raw.timeout?.0,
+            tls: match tls {
+                Some(tls) => Some(tls?),
+                None => None,
+            },
+        })
+    }
+
+    fn mail_server(&mut self, raw: raw::MailServer, common: &Common) -> Option<MailServer> {
+        let ca = match raw.ca {
+            Some(paths) => self.certificates("mail-server.ca", paths),
+            None => Some(Vec::new()),
+        };
+        let password = raw.password_file.map(|file| self.password("mail-server.password-file", &file));
+        let (user, plain) = (raw.username.is_some(), raw.security == Some(raw::Security::None));
+        if user != password.is_some() {
+            let missing = if user { "password-file" } else { "username" };
+            self.error(ConfigError::new(format!("mail-server.{missing}"), "is missing: username and password-file go together"));
+        }
+        let here = raw.host.as_ref().is_none_or(|host| is_loopback_host(&host.0));
+        if plain && !here && raw.allow_plain != Some(true) {
+            let hint = "use starttls or tls; if the way there is safe, say allow-plain = true";
+            self.error(ConfigError::new("mail-server.security", "would send messages in the clear to another machine").value("\"none\"").hint(hint));
+        }
+        if plain && !here && user {
+            self.error(ConfigError::new("mail-server.username", "would be sent in the clear with its password").hint("use starttls or tls"));
+        }
+        let credentials = match (raw.username, password) {
+            (Some(user), Some(password)) => Some((user.0, password?)),
+            _ => None,
+        };
+        let security = match raw.security? {
+            raw::Security::None => DeliverySecurity::Plain,
+            raw::Security::Starttls => DeliverySecurity::Starttls(ca?),
+            raw::Security::Tls => DeliverySecurity::Tls(ca?),
+        };
+        let hello = raw.hello.or_else(|| common.name.clone())?;
+        Some(MailServer { host: raw.host?.0, port: raw.port?, security, credentials, hello, timeout: raw.timeout?.0 })
+    }
+
+    fn retry(&mut self, raw: raw::Retry) -> Option<Retry> {
+        let retry = Retry {
+            first: raw.first?.0,
+            factor: raw.factor?,
+            longest: raw.longest?.0,
+            give_up: raw.give_up?.0,
+            receipt_timeout: raw.receipt_timeout?.0,
+            delayed_notice_after: raw.delayed_notice_after?.0,
+        };
+        if !(1.0..=10.0).contains(&retry.factor) {
+            self.error(ConfigError::new("retry.factor", "is not from 1 to 10").value(retry.factor));
+        }
+        if retry.longest < retry.first {
+            self.error(ConfigError::new("retry.longest", "is shorter than retry.first"));
+        }
+        if retry.give_up <= retry.first {
+            self.error(ConfigError::new("retry.give-up", "leaves no time for a second attempt: it is not longer than retry.first"));
+        }
+        if retry.delayed_notice_after >= retry.give_up {
+            self.error(ConfigError::new("retry.delayed-notice-after", "is not before retry.give-up"));
+        }
+        Some(retry)
+    }
+
+    /// An address that the mail server delivers itself: one in the gateway's domain would come back here.
+    pub(super) fn outside(&mut self, common: &Common, at: &str, address: &MailAddress) {
+        let Some(domain) = &common.mail_domain else { return };
+        let own = address.domain().to_lowercase();
+        let gateway = domain.folded();
+        if own == gateway || own.ends_with(&format!(".{gateway}")) {
+            let hint = "mail to that domain is routed to the gateway; this must be an address on the mail server";
+            self.error(ConfigError::new(at, format!("is in mail-domain ({domain})")).value(address).hint(hint));
+        }
+    }
+
+    /// Plain http leads to this machine only, and only where that is allowed.
+    fn encrypted(&mut self, at: &str, url: &HttpUrl, allowed: bool) {
+        if url.is_plain() && !(allowed && url.is_loopback()) {
+            let hint = "use https; http is for this machine only, with allow-plain-loopback = true";
+            self.error(ConfigError::new(at, "is without TLS").value(url).hint(hint));
+        }
+    }
+
+    pub(super) fn error(&mut self, error: ConfigError) {
+        self.errors.push(error);
+    }
+
+    pub(super) fn warn(&mut self, path: &str, what: &str) {
+        self.warnings.push(Warning { path: path.to_owned(), what: what.to_owned() });
+    }
+}
+
+/// Whether everything that certificates guard is on this machine.
+fn is_only_here(access_point: Option<&raw::AccessPoint>, discovery: Option<&raw::Discovery>) -> bool {
+    let own = access_point
+        .is_some_and(|raw| raw.listen.is_some_and(|listen| listen.ip().is_loopback()) && raw.public_url.as_ref().is_some_and(HttpUrl::is_loopback));
+    own && discovery.is_some_and(|raw| match raw.mode {
+        Some(raw::DiscoveryMode::Static) => {
+            raw.participant.iter().flatten().all(|participant| participant.endpoint.as_ref().is_some_and(HttpUrl::is_loopback))
+        }
+        _ => raw.resolvers.as_ref().is_some_and(|resolvers| !resolvers.is_empty() && resolvers.iter().all(|resolver| resolver.ip().is_loopback())),
+    })
+}

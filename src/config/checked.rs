@@ -1,0 +1,333 @@
+//! What a sound configuration says, as values that are ready to use: keys opened, certificates read, TLS built.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::files::Secret;
+use super::values::{HttpUrl, IpNetwork, words};
+use crate::crypto::{Certificate, Identity};
+use crate::ident::{AccessPointId, Domain, FederationId, FunctionId, MailAddress, ParticipantId};
+
+/// A whole configuration.
+#[derive(Debug)]
+pub struct Gateway {
+    /// The gateway's host name.
+    pub name: Domain,
+    /// The mail domain that is routed to the gateway.
+    pub mail_domain: Domain,
+    /// Who gets what a person has to act on.
+    pub operator: MailAddress,
+    /// The federation.
+    pub federation: FederationId,
+    /// Where state is kept.
+    pub state_dir: PathBuf,
+    /// AS4.
+    pub access_point: AccessPoint,
+    /// Who is trusted.
+    pub trust: TrustAnchors,
+    /// How participants are found.
+    pub discovery: Discovery,
+    /// Mail in.
+    pub smtp: Smtp,
+    /// Mail out.
+    pub mail_server: MailServer,
+    /// When to try again.
+    pub retry: Retry,
+    /// The log.
+    pub log: Log,
+    /// Who is served; at least one.
+    pub organisations: Vec<Organisation>,
+    /// What works but should not stay so.
+    pub warnings: Vec<Warning>,
+}
+
+impl Gateway {
+    /// The organisation with this participant id.
+    #[must_use]
+    pub fn organisation(&self, participant: &ParticipantId) -> Option<&Organisation> {
+        self.organisations.iter().find(|organisation| organisation.participant == *participant)
+    }
+
+    /// The mailbox that may send as this address, with its organisation.
+    #[must_use]
+    pub fn sender(&self, address: &MailAddress) -> Option<(&Organisation, &Mailbox)> {
+        let all = self.organisations.iter().flat_map(|organisation| organisation.mailboxes.iter().map(move |mailbox| (organisation, mailbox)));
+        let mut own = all.clone().filter(|(_, mailbox)| mailbox.address == *address);
+        own.next().or_else(|| all.into_iter().find(|(_, mailbox)| mailbox.senders.contains(address)))
+    }
+}
+
+/// The access point.
+#[derive(Debug)]
+pub struct AccessPoint {
+    /// Its name: the CN of its certificate.
+    pub name: AccessPointId,
+    /// Its key and certificate.
+    pub identity: Identity,
+    /// Where it listens.
+    pub listen: SocketAddr,
+    /// The path that takes AS4 messages.
+    pub path: String,
+    /// The URL that is registered for it.
+    pub public_url: HttpUrl,
+    /// The largest envelope, in octets.
+    pub max_envelope: u64,
+    /// Whether http is allowed, on this machine only.
+    pub allow_plain_loopback: bool,
+    /// TLS of the endpoint; `None` only on this machine.
+    pub tls: Option<ServerTls>,
+    /// TLS towards others.
+    pub client_tls: ClientTls,
+}
+
+/// A server's TLS.
+#[derive(Debug, Clone)]
+pub struct ServerTls {
+    /// Ready for the listener.
+    pub config: Arc<rustls::ServerConfig>,
+    /// The certificate it shows.
+    pub certificate: Certificate,
+}
+
+/// A client's TLS.
+#[derive(Debug, Clone)]
+pub struct ClientTls {
+    /// Ready for connections.
+    pub config: Arc<rustls::ClientConfig>,
+    /// The certificate it shows to servers that ask.
+    pub certificate: Option<Certificate>,
+}
+
+/// The CAs of the environment, by what they certify.
+#[derive(Debug, Clone)]
+pub struct TrustAnchors {
+    /// Access points; roots and intermediates.
+    pub access_point: Vec<Certificate>,
+    /// Participants; roots and intermediates.
+    pub participant: Vec<Certificate>,
+    /// The SMP's signer; roots and intermediates.
+    pub smp: Vec<Certificate>,
+    /// The only signer, when one is named.
+    pub smp_signer: Option<Certificate>,
+    /// What to do when revocation cannot be checked.
+    pub revocation: Revocation,
+}
+
+/// How participants are found.
+#[derive(Debug, Clone)]
+pub enum Discovery {
+    /// By DNS and SMP.
+    Dns {
+        /// The zone.
+        sml_zone: Domain,
+        /// Name servers; empty for the operating system's.
+        resolvers: Vec<SocketAddr>,
+        /// How long an answer may be used again.
+        cache: Duration,
+        /// How long "not registered" may be used again.
+        cache_absent: Duration,
+        /// How long one answer may take.
+        timeout: Duration,
+        /// Whether http on this machine is allowed.
+        allow_plain_loopback: bool,
+    },
+    /// In the file; at least one.
+    Static(Vec<StaticParticipant>),
+}
+
+/// A participant that stands in the file.
+#[derive(Debug, Clone)]
+pub struct StaticParticipant {
+    /// Its id.
+    pub id: ParticipantId,
+    /// Its access point's URL.
+    pub endpoint: HttpUrl,
+    /// Its access point's certificate.
+    pub access_point: Certificate,
+    /// What it signs with; at least one.
+    pub signing: Vec<Certificate>,
+    /// What to encrypt to; at least one.
+    pub encryption: Vec<Certificate>,
+}
+
+/// Mail in.
+#[derive(Debug)]
+pub struct Smtp {
+    /// Where it listens.
+    pub listen: SocketAddr,
+    /// The name it greets with.
+    pub hostname: Domain,
+    /// Who may send.
+    pub clients: Vec<IpNetwork>,
+    /// Whether mail is taken only after STARTTLS.
+    pub require_tls: bool,
+    /// The largest mail, in octets on the wire.
+    pub max_message: u64,
+    /// Recipients of one mail.
+    pub max_recipients: u32,
+    /// Connections at once.
+    pub max_connections: u32,
+    /// How long a client may be silent.
+    pub timeout: Duration,
+    /// STARTTLS, when there is a certificate.
+    pub tls: Option<ServerTls>,
+}
+
+/// Mail out.
+#[derive(Debug)]
+pub struct MailServer {
+    /// Its name or address.
+    pub host: String,
+    /// Its port.
+    pub port: u16,
+    /// How it is spoken to.
+    pub security: DeliverySecurity,
+    /// User and password.
+    pub credentials: Option<(String, Secret)>,
+    /// The name the gateway greets with.
+    pub hello: Domain,
+    /// How long one command may take.
+    pub timeout: Duration,
+}
+
+/// TLS towards the mail server. CAs are an empty list where the operating system's count.
+#[derive(Debug, Clone)]
+pub enum DeliverySecurity {
+    /// In the clear.
+    Plain,
+    /// STARTTLS, required; by these CAs.
+    Starttls(Vec<Certificate>),
+    /// From the first octet on; by these CAs.
+    Tls(Vec<Certificate>),
+}
+
+/// When to try again.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Retry {
+    /// The wait after the first failure.
+    pub first: Duration,
+    /// How many times longer each wait is.
+    pub factor: f64,
+    /// The longest wait.
+    pub longest: Duration,
+    /// When a message is given up, from its beginning.
+    pub give_up: Duration,
+    /// How long the message receipt is awaited.
+    pub receipt_timeout: Duration,
+    /// When the sender is told of a delay.
+    pub delayed_notice_after: Duration,
+}
+
+/// The log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Log {
+    /// Its form.
+    pub format: LogFormat,
+    /// What it leaves out.
+    pub level: LogLevel,
+}
+
+/// An organisation that is served.
+#[derive(Debug)]
+pub struct Organisation {
+    /// Its participant id.
+    pub participant: ParticipantId,
+    /// Its name.
+    pub name: String,
+    /// What signs.
+    pub signing: Identity,
+    /// What decrypts, tried in this order; at least one.
+    pub decryption: Vec<Identity>,
+    /// Its function mailboxes; at least one.
+    pub mailboxes: Vec<Mailbox>,
+}
+
+impl Organisation {
+    /// The mailbox of a function.
+    #[must_use]
+    pub fn mailbox(&self, function: &FunctionId) -> Option<&Mailbox> {
+        self.mailboxes.iter().find(|mailbox| mailbox.function == *function)
+    }
+}
+
+/// A function mailbox.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mailbox {
+    /// Its address.
+    pub address: MailAddress,
+    /// Its function address.
+    pub function: FunctionId,
+    /// Its name.
+    pub label: String,
+    /// Who else may send as it.
+    pub senders: Vec<MailAddress>,
+    /// Where its messages go.
+    pub deliver_to: MailAddress,
+    /// What receivers learn of the writer.
+    pub person: PersonPolicy,
+    /// Whether its messages are confidential when the mail does not say.
+    pub confidential: bool,
+    /// When the sender is told of success.
+    pub success_notice: SuccessNotice,
+    /// Media types that it takes, in lower case, PDF among them; empty for the common ones.
+    pub file_types: Vec<String>,
+}
+
+/// What works but should not stay so.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Warning {
+    /// Where.
+    pub path: String,
+    /// What.
+    pub what: String,
+}
+
+words! {
+    /// What to do when revocation cannot be checked.
+    pub Revocation {
+        /// Wait and try again.
+        Hard = "hard",
+        /// Go on, and say so in the journal.
+        Soft = "soft",
+        /// Never check.
+        Off = "off",
+    }
+    /// The log's form.
+    pub LogFormat {
+        /// For people.
+        Text = "text",
+        /// For log systems.
+        Json = "json",
+    }
+    /// The log's level.
+    pub LogLevel {
+        /// Errors.
+        Error = "error",
+        /// And warnings.
+        Warn = "warn",
+        /// And events.
+        Info = "info",
+        /// And details.
+        Debug = "debug",
+        /// And everything.
+        Trace = "trace",
+    }
+    /// What receivers learn of the person who wrote.
+    pub PersonPolicy {
+        /// Nothing.
+        None = "none",
+        /// The name.
+        Name = "name",
+        /// Name and mail address.
+        NameAndAddress = "name-and-address",
+    }
+    /// When the sender is told that a message was accepted.
+    pub SuccessNotice {
+        /// When the mail asks for it.
+        Asked = "asked",
+        /// Always.
+        Always = "always",
+    }
+}

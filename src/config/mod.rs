@@ -1,0 +1,67 @@
+//! The configuration: one TOML file, read whole, checked whole, and handed out as ready values.
+//!
+//! ```text
+//! file ─▶ raw        every option with its type, default and manual; unknown keys refused
+//!      ─▶ check      files read, keys opened, options compared with one another
+//!      ─▶ checked    what the daemon is wired from
+//! ```
+//!
+//! Every error is found in one run and told with path, value, reason and hint ([`ConfigErrors`]). `brevbro check-config`
+//! is [`load`], and so is the start. Only `daemon`, `testbed` and `cli` know this module: it fills the others' own options.
+
+mod check;
+mod checked;
+mod declare;
+mod errors;
+mod files;
+mod keys;
+mod organisations;
+mod raw;
+mod reference;
+mod values;
+
+use std::path::Path;
+
+use jiff::Timestamp;
+
+pub use checked::{
+    AccessPoint, ClientTls, DeliverySecurity, Discovery, Gateway, Log, LogFormat, LogLevel, MailServer, Mailbox, Organisation, PersonPolicy, Retry,
+    Revocation, ServerTls, Smtp, StaticParticipant, SuccessNotice, TrustAnchors, Warning,
+};
+pub use errors::{ConfigError, ConfigErrors};
+pub use files::Secret;
+pub use reference::reference;
+pub use values::{HttpUrl, IpNetwork};
+
+/// Reads the file and all files that it names, and checks everything as of now.
+///
+/// # Errors
+/// [`ConfigErrors`]: all there are.
+pub fn load(path: &Path) -> Result<Gateway, ConfigErrors> {
+    load_at(path, Timestamp::now())
+}
+
+/// As [`load`], with the moment at which certificates must be valid.
+///
+/// # Errors
+/// [`ConfigErrors`]: all there are.
+pub fn load_at(path: &Path, now: Timestamp) -> Result<Gateway, ConfigErrors> {
+    let text = match std::fs::read_to_string(path) {
+        Ok(text) => text,
+        Err(error) => return Err(ConfigErrors::one(path, ConfigError::new("", format!("cannot be read: {error}")))),
+    };
+    let base = path.parent().unwrap_or(Path::new(""));
+    parse(&text, base, now).map_err(|errors| ConfigErrors { file: path.to_owned(), errors })
+}
+
+/// The configuration out of a text; files that it names are sought from `base`.
+fn parse(text: &str, base: &Path, now: Timestamp) -> Result<Gateway, Vec<ConfigError>> {
+    let table: toml::Table = text.parse().map_err(|error| vec![errors::syntax(text, &error)])?;
+    let mut errors = declare::Errors::default();
+    let raw = declare::read_root::<raw::Root>(table, &mut errors);
+    let gateway = raw.and_then(|raw| check::Checker::new(base, now, &mut errors).gateway(raw));
+    match gateway {
+        Some(gateway) if errors.is_empty() => Ok(gateway),
+        _ => Err(errors.into_sorted()),
+    }
+}

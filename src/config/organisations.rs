@@ -1,0 +1,119 @@
+//! The organisations and their mailboxes, each with its own keys, addresses and functions.
+
+use super::check::{Checker, Common};
+use super::checked::{AccessPoint, Mailbox, Organisation};
+use super::errors::ConfigError;
+use super::keys::KeyFiles;
+use super::raw;
+use crate::crypto::Identity;
+
+impl Checker<'_> {
+    pub(super) fn organisations(&mut self, raw: Vec<raw::Organisation>, common: &Common) -> Option<Vec<Organisation>> {
+        if raw.is_empty() {
+            self.error(ConfigError::new("organisation", "is empty").hint("add a section [[organisation]]"));
+            return None;
+        }
+        let read: Vec<_> = raw.into_iter().enumerate().map(|(i, raw)| self.organisation(i, raw, common)).collect();
+        let organisations: Vec<Organisation> = read.into_iter().collect::<Option<_>>()?;
+        for (i, organisation) in organisations.iter().enumerate() {
+            if organisations.iter().take(i).any(|other| other.participant == organisation.participant) {
+                let at = format!("organisation[{i}].participant");
+                self.error(ConfigError::new(at, "stands twice").value(&organisation.participant).hint("put its mailboxes together"));
+            }
+        }
+        self.mailboxes_apart(&organisations);
+        Some(organisations)
+    }
+
+    fn organisation(&mut self, index: usize, raw: raw::Organisation, common: &Common) -> Option<Organisation> {
+        let at = format!("organisation[{index}]");
+        let signing = self.identity(&at, KeyFiles { key: raw.key, password: raw.key_password_file, certificate: raw.certificate });
+        let keys = raw.encryption_key.unwrap_or_default().into_iter().enumerate().map(|(i, raw)| {
+            let files = KeyFiles { key: raw.key, password: raw.key_password_file, certificate: raw.certificate };
+            self.identity_that_may_be_old(&format!("{at}.encryption-key[{i}]"), files)
+        });
+        let keys: Vec<_> = keys.collect();
+        let mailboxes = raw.mailbox.map(|raw| {
+            if raw.is_empty() {
+                self.error(ConfigError::new(format!("{at}.mailbox"), "is empty").hint("add a section [[organisation.mailbox]]"));
+            }
+            let read: Vec<_> = raw.into_iter().enumerate().map(|(i, raw)| self.mailbox(&format!("{at}.mailbox[{i}]"), raw, common)).collect();
+            read.into_iter().collect::<Option<Vec<_>>>()
+        });
+        let signing = signing?;
+        let mut decryption: Vec<Identity> = keys.into_iter().collect::<Option<_>>()?;
+        if decryption.is_empty() {
+            decryption.push(signing.clone());
+        }
+        Some(Organisation { participant: raw.participant?, name: raw.name?.0, signing, decryption, mailboxes: mailboxes?? })
+    }
+
+    fn mailbox(&mut self, at: &str, raw: raw::Mailbox, common: &Common) -> Option<Mailbox> {
+        let inside = [("address", raw.address.as_ref()), ("deliver-to", raw.deliver_to.as_ref())];
+        for (key, address) in inside.into_iter().filter_map(|(key, address)| Some((key, address?))) {
+            self.outside(common, &format!("{at}.{key}"), address);
+        }
+        let mut file_types: Vec<String> = raw.file_types.unwrap_or_default().into_iter().map(|kind| kind.0).collect();
+        // SDK B1.3.3 4: PDF is always taken.
+        if !file_types.is_empty() && !file_types.iter().any(|kind| kind == "application/pdf") {
+            file_types.push("application/pdf".to_owned());
+        }
+        let address = raw.address?;
+        Some(Mailbox {
+            deliver_to: raw.deliver_to.unwrap_or_else(|| address.clone()),
+            address,
+            function: raw.function?,
+            label: raw.label?.0,
+            senders: raw.senders?,
+            person: raw.person?,
+            confidential: raw.confidential?,
+            success_notice: raw.success_notice?,
+            file_types,
+        })
+    }
+
+    /// One address, one mailbox; one function, one mailbox of its organisation.
+    fn mailboxes_apart(&mut self, organisations: &[Organisation]) {
+        let all: Vec<_> = organisations
+            .iter()
+            .enumerate()
+            .flat_map(|(i, organisation)| {
+                organisation.mailboxes.iter().enumerate().map(move |(j, mailbox)| (i, format!("organisation[{i}].mailbox[{j}]"), mailbox))
+            })
+            .collect();
+        for (n, (own, at, mailbox)) in all.iter().enumerate() {
+            for (other, other_at, earlier) in all.iter().take(n) {
+                if mailbox.address == earlier.address {
+                    self.error(ConfigError::new(format!("{at}.address"), format!("is {other_at}'s too")).value(&mailbox.address));
+                }
+                if own == other && mailbox.function == earlier.function {
+                    let same = mailbox.function.as_str() == earlier.function.as_str();
+                    let reason = if same { format!("is {other_at}'s too") } else { format!("differs from {other_at}'s only in case") };
+                    let hint = "mail addresses are compared without case, so a mail could not tell them apart";
+                    self.error(ConfigError::new(format!("{at}.function"), reason).value(&mailbox.function).hint(hint));
+                }
+            }
+            for (k, sender) in mailbox.senders.iter().enumerate() {
+                if let Some((_, other_at, _)) =
+                    all.iter().find(|(_, other_at, other)| other_at != at && (other.address == *sender || other.senders.contains(sender)))
+                {
+                    let reason = format!("may send as {other_at} too: its mail would have two senders");
+                    self.error(ConfigError::new(format!("{at}.senders[{k}]"), reason).value(sender));
+                }
+            }
+        }
+    }
+
+    /// An access point's key is never a participant's: the two sides can run on different machines.
+    pub(super) fn keys_apart(&mut self, access_point: &AccessPoint, organisations: &[Organisation]) {
+        for (i, organisation) in organisations.iter().enumerate() {
+            if organisation.signing.certificate == access_point.identity.certificate {
+                let hint = "the access point's certificate comes from the federation, the organisation's from SITHS or another participant CA";
+                self.error(ConfigError::new(format!("organisation[{i}].key"), "is the access point's key").hint(hint));
+            }
+        }
+        if access_point.tls.as_ref().is_some_and(|tls| tls.certificate == access_point.identity.certificate) {
+            self.warn("access-point.tls.key", "is the access point's key; TLS should have its own");
+        }
+    }
+}

@@ -1,0 +1,330 @@
+//! Every option there is. A doc comment here is the manual: `config/gateway.toml` is made of it.
+//!
+//! The order is the file's; in a section the options come first, then its sections.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use super::checked::{LogFormat, LogLevel, PersonPolicy, Revocation, SuccessNotice};
+use super::declare::section;
+use super::values::{Host, HttpUrl, IpNetwork, Line, MediaType, SecretFile, Size, Span, UrlPath, words};
+use crate::ident::{AccessPointId, Domain, FederationId, FunctionId, MailAddress, ParticipantId};
+
+section! {
+    /// The whole file.
+    Root {
+        /// The gateway's host name: it greets other mail servers with it, and its Message-IDs end with it.
+        name: Domain = Required "\"sdk-gw.habo.se\"";
+        /// The mail domain that the mail server routes to the gateway. Other organisations have their addresses below it:
+        /// `socialkontoret@sundbyberg.se.sdk.habo.se` is a function of the participant `0203:sundbyberg.se`.
+        mail_domain: Domain = Required "\"sdk.habo.se\"";
+        /// Who gets the mail that a person has to act on. Not an address in `mail-domain`.
+        operator: MailAddress = Required "\"it-drift@habo.se\"";
+        /// The federation: `urn:fdc:digg.se:edelivery:federation:sdk` (production and QA) or `urn:fdc:digg.se:edelivery:federation:test` (open test).
+        federation: FederationId = Required "\"urn:fdc:digg.se:edelivery:federation:sdk\"";
+        /// Where the gateway keeps its state: messages on their way, the journal, the index. Back it up as a whole.
+        state_dir: PathBuf = Default "\"/var/lib/brevbro\"";
+        /// The access point: AS4 to and from other organisations.
+        access_point: AccessPoint = Required "{}";
+        /// Who is trusted: the CAs of the environment. `config/federation/` has those of open test, QA and production.
+        trust: Trust = Required "{}";
+        /// How other participants are found.
+        discovery: Discovery = Required "{}";
+        /// Mail in: the SMTP server that the organisation's mail server sends to.
+        smtp: Smtp = Required "{}";
+        /// Mail out: the mail server that gets incoming messages and notices.
+        mail_server: MailServer = Required "{}";
+        /// When to try again and when to give up. Waits vary by a fifth, so that messages do not all come at once.
+        retry: Retry = Default "{}";
+        /// The log on standard error.
+        log: Log = Default "{}";
+        /// One organisation (participant) that the gateway serves; there may be several, each with its own keys.
+        organisation: Vec<Organisation> = Required "[]";
+    }
+}
+
+section! {
+    /// The access point.
+    AccessPoint {
+        /// The access point's name; it must be the common name of its certificate. Left out, that is the name.
+        name: AccessPointId = Optional "\"AP0040-SDK-PROD\"";
+        /// The private key of the access point certificate: PKCS#12, or PEM together with the certificate.
+        key: SecretFile = Required "\"/etc/brevbro/access-point.p12\"";
+        /// The file that holds the key's password.
+        key_password_file: SecretFile = Optional "\"/etc/brevbro/access-point.password\"";
+        /// The certificate and the intermediates (PEM), when they are not in the key's file.
+        certificate: PathBuf = Optional "\"/etc/brevbro/access-point.pem\"";
+        /// Where it listens.
+        listen: SocketAddr = Required "\"0.0.0.0:443\"";
+        /// The path that takes AS4 messages.
+        path: UrlPath = Default "\"/as4\"";
+        /// The URL that is registered in SMP for this access point.
+        public_url: HttpUrl = Required "\"https://as4.habo.se/as4\"";
+        /// The largest envelope that is taken in and sent, at least 100 MB in a federation.
+        max_envelope: Size = Default "\"150 MB\"";
+        /// Allows http without TLS, to and from this machine only. For tests.
+        allow_plain_loopback: bool = Default "false";
+        /// TLS of the AS4 endpoint. Its certificate is another one than the access point's.
+        tls: ServerTls = Optional "{}";
+        /// TLS towards other access points.
+        client_tls: ClientTls = Default "{}";
+    }
+}
+
+section! {
+    /// TLS of the AS4 endpoint.
+    ServerTls {
+        /// The private key: unencrypted PEM, or PKCS#12.
+        key: SecretFile = Required "\"/etc/brevbro/tls.key\"";
+        /// The file that holds the key's password, for PKCS#12.
+        key_password_file: SecretFile = Optional "\"/etc/brevbro/tls.password\"";
+        /// The certificate and the intermediates (PEM), when they are not in the key's file.
+        certificate: PathBuf = Optional "\"/etc/brevbro/tls.pem\"";
+        /// Whether other access points must show a certificate: `required`, `optional` (one that is shown must be good), or `none`.
+        clients: ClientCertificates = Default "\"required\"";
+        /// The CAs of those certificates.
+        client_ca: Vec<PathBuf> = Optional "[\"/etc/brevbro/siths-root.pem\"]";
+    }
+}
+
+section! {
+    /// TLS towards other access points.
+    ClientTls {
+        /// The CAs of their servers; left out, the operating system's.
+        ca: Vec<PathBuf> = Optional "[\"/etc/brevbro/siths-root.pem\"]";
+        /// The private key of the certificate to show: PEM, or PKCS#12. Left out, none is shown.
+        key: SecretFile = Optional "\"/etc/brevbro/tls-client.p12\"";
+        /// The file that holds the key's password, for PKCS#12.
+        key_password_file: SecretFile = Optional "\"/etc/brevbro/tls-client.password\"";
+        /// The certificate and the intermediates (PEM), when they are not in the key's file.
+        certificate: PathBuf = Optional "\"/etc/brevbro/tls-client.pem\"";
+    }
+}
+
+section! {
+    /// Who is trusted.
+    Trust {
+        /// The CAs of access point certificates: root and issuing CA of this environment and no other.
+        access_point_ca: Vec<PathBuf> = Required "[\"federation/production/rot-ca-edelivery-accesspunkt-prod.pem\", \"federation/production/accesspunkt-ca-sdk-prod.pem\"]";
+        /// The CAs of participant certificates: SITHS, Expisoft, Försäkringskassan. One without its root is trusted as it stands.
+        participant_ca: Vec<PathBuf> = Required "[\"federation/production/sithseidrootcav2.pem\", \"federation/production/sithseidfunctioncav1.pem\"]";
+        /// The CAs of the certificate that signs SMP answers.
+        smp_ca: Vec<PathBuf> = Required "[\"federation/production/rot-ca-edelivery-smp-prod.pem\"]";
+        /// Takes SMP answers from this signer only. Left out, from every signer that `smp-ca` has issued; the signer is renewed every few years.
+        smp_signer: PathBuf = Optional "\"/etc/brevbro/smp.pem\"";
+        /// What to do when revocation cannot be checked: `hard` waits and tries again, `soft` goes on and says so in the journal,
+        /// `off` never checks, and is allowed only where everything is on this machine.
+        revocation: Revocation = Default "\"hard\"";
+    }
+}
+
+section! {
+    /// How other participants are found.
+    Discovery {
+        /// `dns`: by DNS, SMP and CertPub, as the federation does. `static`: they stand in this file, for closed networks and tests.
+        mode: DiscoveryMode = Default "\"dns\"";
+        /// With `dns`: the zone of the federation's service metadata locator. The federation's operator (Digg) tells it; there is no default.
+        sml_zone: Domain = Optional "\"sml.example.se\"";
+        /// With `dns`: the name servers to ask. Left out, the operating system's.
+        resolvers: Vec<SocketAddr> = Optional "[\"192.0.2.53:53\"]";
+        /// With `dns`: how long an answer may be used again.
+        cache: Span = Default "\"1h\"";
+        /// With `dns`: how long "not registered" may be used again.
+        cache_absent: Span = Default "\"5m\"";
+        /// With `dns`: how long DNS and SMP may take together for one answer.
+        timeout: Span = Default "\"10s\"";
+        /// Allows SMP and CRL by http on this machine. For tests.
+        allow_plain_loopback: bool = Default "false";
+        /// With `static`: one participant.
+        participant: Vec<StaticParticipant> = Optional "[]";
+    }
+}
+
+section! {
+    /// A participant that stands in the file.
+    StaticParticipant {
+        /// Its id.
+        id: ParticipantId = Required "\"0203:sundbyberg.se\"";
+        /// The URL of its access point.
+        endpoint: HttpUrl = Required "\"https://as4.sundbyberg.se/as4\"";
+        /// The certificate of its access point.
+        access_point_certificate: PathBuf = Required "\"/etc/brevbro/sundbyberg-ap.pem\"";
+        /// The certificates that it signs with.
+        signing_certificate: Vec<PathBuf> = Required "[\"/etc/brevbro/sundbyberg.pem\"]";
+        /// The certificates to encrypt to, the first one is used. Left out, those that it signs with.
+        encryption_certificate: Vec<PathBuf> = Optional "[\"/etc/brevbro/sundbyberg-encryption.pem\"]";
+    }
+}
+
+section! {
+    /// Mail in.
+    Smtp {
+        /// Where it listens.
+        listen: SocketAddr = Required "\"0.0.0.0:25\"";
+        /// The name it greets with. Left out, the gateway's.
+        hostname: Domain = Optional "\"sdk-gw.habo.se\"";
+        /// The addresses that may send: those of the organisation's own mail servers. This is what keeps strangers out.
+        clients: Vec<IpNetwork> = Required "[\"10.1.2.0/28\"]";
+        /// Takes mail only after STARTTLS.
+        require_tls: bool = Default "true";
+        /// The largest mail, as octets on the wire. It cannot become a larger SDK message than the federation takes.
+        max_message: Size = Default "30000000";
+        /// Recipients of one mail.
+        max_recipients: u32 = Default "100";
+        /// Connections at once, of all clients together.
+        max_connections: u32 = Default "100";
+        /// How long a client may be silent.
+        timeout: Span = Default "\"5m\"";
+        /// The key and certificate of STARTTLS.
+        tls: SmtpTls = Optional "{}";
+    }
+}
+
+section! {
+    /// TLS of the SMTP server.
+    SmtpTls {
+        /// The private key: unencrypted PEM, or PKCS#12.
+        key: SecretFile = Required "\"/etc/brevbro/smtp.key\"";
+        /// The file that holds the key's password, for PKCS#12.
+        key_password_file: SecretFile = Optional "\"/etc/brevbro/smtp.password\"";
+        /// The certificate and the intermediates (PEM), when they are not in the key's file.
+        certificate: PathBuf = Optional "\"/etc/brevbro/smtp.pem\"";
+    }
+}
+
+section! {
+    /// Mail out.
+    MailServer {
+        /// The mail server's name, which its certificate bears, or its address.
+        host: Host = Required "\"mail.habo.se\"";
+        /// Its port.
+        port: u16 = Default "25";
+        /// `starttls` (required, never "if offered"), `tls` from the first octet on, or `none`.
+        security: Security = Default "\"starttls\"";
+        /// Allows `none` towards another machine: messages then cross the network in the clear.
+        allow_plain: bool = Default "false";
+        /// The CAs of its certificate. Left out, the operating system's.
+        ca: Vec<PathBuf> = Optional "[\"/etc/brevbro/internal-ca.pem\"]";
+        /// The user to log in as.
+        username: Line = Optional "\"brevbro\"";
+        /// The file that holds the user's password.
+        password_file: SecretFile = Optional "\"/etc/brevbro/mail-server.password\"";
+        /// The name the gateway greets with. Left out, the gateway's.
+        hello: Domain = Optional "\"sdk-gw.habo.se\"";
+        /// How long one command may take.
+        timeout: Span = Default "\"5m\"";
+    }
+}
+
+section! {
+    /// When to try again.
+    Retry {
+        /// The wait after the first failure.
+        first: Span = Default "\"30s\"";
+        /// How many times longer each wait is than the one before.
+        factor: f64 = Default "2.0";
+        /// The longest wait.
+        longest: Span = Default "\"30m\"";
+        /// How long after it came in a message is given up. The sender is told.
+        give_up: Span = Default "\"2d\"";
+        /// How long after the other access point took a message its message receipt is awaited. Then the sender is told that the outcome is unknown.
+        receipt_timeout: Span = Default "\"1d\"";
+        /// After how long the sender is told that a message is delayed.
+        delayed_notice_after: Span = Default "\"1h\"";
+    }
+}
+
+section! {
+    /// The log.
+    Log {
+        /// `text` for people, `json` for log systems.
+        format: LogFormat = Default "\"text\"";
+        /// `error`, `warn`, `info`, `debug` or `trace`. No level writes content.
+        level: LogLevel = Default "\"info\"";
+    }
+}
+
+section! {
+    /// An organisation.
+    Organisation {
+        /// Its participant id.
+        participant: ParticipantId = Required "\"0203:habo.se\"";
+        /// Its name, as receivers read it.
+        name: Line = Required "\"Håbo kommun\"";
+        /// The private key of its certificate, which signs and, without `encryption-key`, decrypts: PKCS#12, or PEM together with the certificate.
+        key: SecretFile = Required "\"/etc/brevbro/habo.p12\"";
+        /// The file that holds the key's password.
+        key_password_file: SecretFile = Optional "\"/etc/brevbro/habo.password\"";
+        /// The certificate and the intermediates (PEM), when they are not in the key's file.
+        certificate: PathBuf = Optional "\"/etc/brevbro/habo.pem\"";
+        /// A key that decrypts, when it is another one than the key that signs. There may be several: after a renewal the
+        /// old one is needed until every sender knows the new certificate.
+        encryption_key: Vec<EncryptionKey> = Optional "[]";
+        /// A function mailbox: who in the organisation sends and gets SDK messages.
+        mailbox: Vec<Mailbox> = Required "[]";
+    }
+}
+
+section! {
+    /// A key that decrypts.
+    EncryptionKey {
+        /// The private key: PKCS#12, or PEM together with the certificate.
+        key: SecretFile = Required "\"/etc/brevbro/habo-encryption.p12\"";
+        /// The file that holds the key's password.
+        key_password_file: SecretFile = Optional "\"/etc/brevbro/habo-encryption.password\"";
+        /// The certificate (PEM), when it is not in the key's file.
+        certificate: PathBuf = Optional "\"/etc/brevbro/habo-encryption.pem\"";
+    }
+}
+
+section! {
+    /// A function mailbox.
+    Mailbox {
+        /// Its mail address on the organisation's mail server: From of what it sends, To of what it gets. Not in `mail-domain`.
+        address: MailAddress = Required "\"socialkontoret@habo.se\"";
+        /// Its function address in the federation's address book. Two that differ only in case are refused.
+        function: FunctionId = Required "\"socialkontoret\"";
+        /// Its name, as receivers read it.
+        label: Line = Required "\"Socialkontoret\"";
+        /// Other addresses that may send as it, such as a case system's.
+        senders: Vec<MailAddress> = Default "[]";
+        /// Where its messages are delivered, when that is not `address`.
+        deliver_to: MailAddress = Optional "\"sdk-inkorg@habo.se\"";
+        /// What receivers learn of the person who wrote: `none`, `name`, or `name-and-address`.
+        person: PersonPolicy = Default "\"name\"";
+        /// Whether a message is marked confidential when its mail does not say.
+        confidential: bool = Default "true";
+        /// When the sender is told that a message was accepted: `asked`, when the mail asks for it, or `always`.
+        success_notice: SuccessNotice = Default "\"asked\"";
+        /// The file types that it takes, as media types. PDF is always taken. Left out, the common office, picture and text types.
+        file_types: Vec<MediaType> = Optional "[\"application/pdf\", \"image/png\"]";
+    }
+}
+
+words! {
+    /// Whether a server asks for certificates.
+    pub(super) ClientCertificates {
+        /// It does not.
+        None = "none",
+        /// One that is shown must be good.
+        Optional = "optional",
+        /// Without a good one there is no connection.
+        Required = "required",
+    }
+    /// How participants are found.
+    pub(super) DiscoveryMode {
+        /// By DNS and SMP.
+        Dns = "dns",
+        /// In the file.
+        Static = "static",
+    }
+    /// TLS towards the mail server.
+    pub(super) Security {
+        /// None.
+        None = "none",
+        /// STARTTLS, required.
+        Starttls = "starttls",
+        /// From the first octet on.
+        Tls = "tls",
+    }
+}
