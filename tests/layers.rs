@@ -152,7 +152,13 @@ fn wrong_forms_of_citation_are_seen() {
     {
         assert!(!wrong_citations(wrong).is_empty(), "{wrong}");
     }
-    for right in ["SDK C3.2.1 2.5.c; SDK B1.3.3 5.3 row 13", "(RFC 5321 4.5.3.2)", "AS4 5.1.8, RFC 3461", "MD5 and A4 paper 1.2.3"] {
+    for right in [
+        "SDK C3.2.1 2.5.c; SDK B1.3.3 5.3 row 13",
+        "(RFC 5321 4.5.3.2)",
+        "AS4 5.1.8, RFC 3461",
+        "not in the RFC; `rfc822;xtext`",
+        "MD5 and A4 paper 1.2.3",
+    ] {
         assert_eq!(wrong_citations(right), Vec::<String>::new(), "{right}");
     }
 }
@@ -394,17 +400,15 @@ fn wrong_citations(comment: &str) -> Vec<String> {
         if is_document(bare) && before != "SDK" {
             wrong.push(format!("{before} {bare}"));
         }
-        let number = bare.get(3..).filter(|_| bare.get(..3).is_some_and(|head| head.eq_ignore_ascii_case("rfc")));
-        if let Some(rest) = number {
-            let plain = bare == "RFC" && after.starts_with(|c: char| c.is_ascii_digit());
-            let glued = rest.trim_start_matches('-').starts_with(|c: char| c.is_ascii_digit());
-            if glued || (rest.is_empty() && !plain) {
-                wrong.push(format!("{bare} {after}"));
-            }
-            let place = words.get(i + 2).copied().unwrap_or("");
-            if plain && (place.eq_ignore_ascii_case("section") || place.starts_with('§')) {
-                wrong.push(format!("{bare} {after} {place}"));
-            }
+        // `rfc822` is a word of RFC 3461; a sentence may speak of "the RFC".
+        let rfc = bare.get(..3).filter(|head| head.eq_ignore_ascii_case("rfc") && !bare.starts_with("rfc822"));
+        let Some((head, number)) = rfc.and_then(|head| Some((head, bare.get(3..)?.trim_start_matches('-')))) else { continue };
+        let is_number = |text: &str| text.starts_with(|c: char| c.is_ascii_digit());
+        let place = words.get(i + 2).copied().unwrap_or("");
+        if is_number(number)
+            || (number.is_empty() && is_number(after) && (head != "RFC" || place.eq_ignore_ascii_case("section") || place.starts_with('§')))
+        {
+            wrong.push(format!("{bare} {after} {place}"));
         }
     }
     wrong

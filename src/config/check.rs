@@ -16,7 +16,7 @@ use super::errors::ConfigError;
 use super::keys::KeyFiles;
 use super::raw;
 use super::values::{HttpUrl, is_loopback_host};
-use crate::crypto::Certificate;
+use crate::crypto::{Authorities, Certificate};
 use crate::edge::tls::{ClientAuth, Roots, client_config};
 use crate::ident::{AccessPointId, Domain, MailAddress};
 
@@ -55,6 +55,9 @@ impl<'a> Checker<'a> {
         if let (Some(access_point), Some(organisations)) = (&access_point, &organisations) {
             self.keys_apart(access_point, organisations);
         }
+        if let (Some(access_point), Some(trust)) = (&access_point, &trust) {
+            self.own_environment(access_point, trust);
+        }
         Some(Gateway {
             name: common.name?,
             mail_domain: common.mail_domain?,
@@ -88,7 +91,7 @@ impl<'a> Checker<'a> {
             && !(allowed && listen.ip().is_loopback())
         {
             let hint = "add a section [access-point.tls]; without TLS it listens on this machine only, with allow-plain-loopback = true";
-            self.error(ConfigError::new("access-point.listen", "listens without TLS").value(listen).hint(hint));
+            self.error(ConfigError::new("access-point.listen", "listens without TLS").text(listen).hint(hint));
         }
         let identity = identity?;
         let name = self.access_point_name(raw.name, &identity.certificate);
@@ -118,7 +121,7 @@ impl<'a> Checker<'a> {
             }
             (Some(given), Some(name)) if given != name => {
                 let error = ConfigError::new("access-point.name", format!("is not the common name of the certificate, {name}"));
-                self.error(error.value(given).hint("leave it out, or see whether the key is the right one"));
+                self.error(error.text(given).hint("leave it out, or see whether the key is the right one"));
                 None
             }
             (_, name) => name,
@@ -172,7 +175,7 @@ impl<'a> Checker<'a> {
         if raw.revocation == Some(Revocation::Off) && !only_here {
             let hint = "\"soft\" goes on where revocation cannot be checked";
             let reason = "is allowed only where endpoint, name servers and participants are all on this machine";
-            self.error(ConfigError::new("trust.revocation", reason).value("\"off\"").hint(hint));
+            self.error(ConfigError::new("trust.revocation", reason).text("off").hint(hint));
         }
         Some(TrustAnchors {
             access_point: access_point?,
@@ -219,7 +222,7 @@ impl<'a> Checker<'a> {
                 for (i, participant) in participants.iter().enumerate() {
                     if participants.iter().take(i).any(|other| other.id == participant.id) {
                         let at = format!("discovery.participant[{i}].id");
-                        self.error(ConfigError::new(at, "stands twice").value(&participant.id));
+                        self.error(ConfigError::new(at, "stands twice").text(&participant.id));
                     }
                 }
                 Some(Discovery::Static(participants))
@@ -252,7 +255,7 @@ impl<'a> Checker<'a> {
         }
         for (i, network) in raw.clients.iter().flatten().enumerate().filter(|(_, network)| network.is_everything()) {
             let hint = "name the mail servers of the organisation; anyone else could send as it";
-            self.error(ConfigError::new(format!("smtp.clients[{i}]"), "lets the whole world in").value(network).hint(hint));
+            self.error(ConfigError::new(format!("smtp.clients[{i}]"), "lets the whole world in").text(network).hint(hint));
         }
         if raw.clients.as_ref().is_some_and(Vec::is_empty) {
             self.error(ConfigError::new("smtp.clients", "is empty: nobody could send"));
@@ -287,7 +290,7 @@ impl<'a> Checker<'a> {
         let here = raw.host.as_ref().is_none_or(|host| is_loopback_host(&host.0));
         if plain && !here && raw.allow_plain != Some(true) {
             let hint = "use starttls or tls; if the way there is safe, say allow-plain = true";
-            self.error(ConfigError::new("mail-server.security", "would send messages in the clear to another machine").value("\"none\"").hint(hint));
+            self.error(ConfigError::new("mail-server.security", "would send messages in the clear to another machine").text("none").hint(hint));
         }
         if plain && !here && user {
             self.error(ConfigError::new("mail-server.username", "would be sent in the clear with its password").hint("use starttls or tls"));
@@ -329,6 +332,17 @@ impl<'a> Checker<'a> {
         Some(retry)
     }
 
+    /// The access point's certificate belongs to the environment whose CAs are trusted: the commonest mix-up.
+    fn own_environment(&mut self, access_point: &AccessPoint, trust: &TrustAnchors) {
+        let authorities = Authorities::new(trust.access_point.clone(), Vec::new());
+        if let Err(error) = authorities.chain(&access_point.identity.certificate, &access_point.identity.chain, self.now) {
+            let hint = "key and CAs must be of one environment: open test, QA or production";
+            self.error(
+                ConfigError::new("access-point.key", format!("has a certificate that trust.access-point-ca does not lead to: {error}")).hint(hint),
+            );
+        }
+    }
+
     /// An address that the mail server delivers itself: one in the gateway's domain would come back here.
     pub(super) fn outside(&mut self, common: &Common, at: &str, address: &MailAddress) {
         let Some(domain) = &common.mail_domain else { return };
@@ -336,7 +350,7 @@ impl<'a> Checker<'a> {
         let gateway = domain.folded();
         if own == gateway || own.ends_with(&format!(".{gateway}")) {
             let hint = "mail to that domain is routed to the gateway; this must be an address on the mail server";
-            self.error(ConfigError::new(at, format!("is in mail-domain ({domain})")).value(address).hint(hint));
+            self.error(ConfigError::new(at, format!("is in mail-domain ({domain})")).text(address).hint(hint));
         }
     }
 
@@ -344,7 +358,7 @@ impl<'a> Checker<'a> {
     fn encrypted(&mut self, at: &str, url: &HttpUrl, allowed: bool) {
         if url.is_plain() && !(allowed && url.is_loopback()) {
             let hint = "use https; http is for this machine only, with allow-plain-loopback = true";
-            self.error(ConfigError::new(at, "is without TLS").value(url).hint(hint));
+            self.error(ConfigError::new(at, "is without TLS").text(url).hint(hint));
         }
     }
 

@@ -52,6 +52,9 @@ impl Errors {
     pub(super) fn into_sorted(mut self) -> Vec<ConfigError> {
         self.0.sort_by(|a, b| (&a.path, &a.reason).cmp(&(&b.path, &b.reason)));
         self.0.dedup();
+        // What is there but wrong is not missing as well.
+        let wrong: Vec<String> = self.0.iter().filter(|error| !error.reason.starts_with("is missing")).map(|error| error.path.clone()).collect();
+        self.0.retain(|error| !error.reason.starts_with("is missing") || !wrong.contains(&error.path));
         self.0
     }
 }

@@ -34,6 +34,12 @@ impl ConfigError {
         self
     }
 
+    /// The same error with the text that stands there, in the quotes that it has in the file.
+    #[must_use]
+    pub fn text(self, text: impl fmt::Display) -> Self {
+        self.value(format_args!("\"{text}\""))
+    }
+
     /// The same error with advice.
     #[must_use]
     pub fn hint(mut self, hint: impl Into<String>) -> Self {

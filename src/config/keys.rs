@@ -60,8 +60,8 @@ impl Checker<'_> {
                 .map_err(|error| error.to_string())
                 .and_then(|identity| Ok((TlsIdentity::try_from(&identity).map_err(|error| chain_of(&error))?, identity.certificate)))
         } else {
-            let certificate = Certificate::from_pem(&octets).map_err(|error| error.to_string());
-            certificate.and_then(|certificate| Ok((TlsIdentity::from_pem(&octets).map_err(|error| chain_of(&error))?, certificate)))
+            let identity = TlsIdentity::from_pem(&octets).map_err(|error| chain_of(&error));
+            identity.and_then(|identity| Ok((identity, Certificate::from_pem(&octets).map_err(|error| error.to_string())?)))
         };
         match read {
             Ok((identity, certificate)) => {
@@ -127,12 +127,12 @@ impl Checker<'_> {
     fn secret_error(&mut self, at: &str, file: &SecretFile, error: &FileError) {
         let told = ConfigError::new(at, error.reason()).hint(error.hint());
         // A name that leads nowhere may be the secret itself, written in the wrong place.
-        self.error(if error.is_there() { told.value(file.0.display()) } else { told });
+        self.error(if error.is_there() { told.text(file.0.display()) } else { told });
     }
 
     fn file(&mut self, at: &str, path: &Path) -> Option<Vec<u8>> {
         let read = files::public(&self.base.join(path));
-        read.map_err(|error| self.error(ConfigError::new(at, error.reason()).value(path.display()).hint(error.hint()))).ok()
+        read.map_err(|error| self.error(ConfigError::new(at, error.reason()).text(path.display()).hint(error.hint()))).ok()
     }
 
     pub(super) fn certificates(&mut self, at: &str, paths: Vec<PathBuf>) -> Option<Vec<Certificate>> {
@@ -152,7 +152,7 @@ impl Checker<'_> {
         let octets = self.file(at, path)?;
         let certificates = Certificate::all_from(&octets);
         let certificates =
-            certificates.map_err(|error| self.error(ConfigError::new(at, format!("cannot be read: {error}")).value(path.display()))).ok()?;
+            certificates.map_err(|error| self.error(ConfigError::new(at, format!("cannot be read: {error}")).text(path.display()))).ok()?;
         for certificate in certificates.iter().filter(|certificate| !certificate.is_valid_at(self.now)).cloned().collect::<Vec<_>>() {
             let name = certificate.common_name().unwrap_or_default();
             self.warn(at, &format!("{name} is valid from {} to {} only", certificate.not_before(), certificate.not_after()));

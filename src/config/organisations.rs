@@ -18,7 +18,7 @@ impl Checker<'_> {
         for (i, organisation) in organisations.iter().enumerate() {
             if organisations.iter().take(i).any(|other| other.participant == organisation.participant) {
                 let at = format!("organisation[{i}].participant");
-                self.error(ConfigError::new(at, "stands twice").value(&organisation.participant).hint("put its mailboxes together"));
+                self.error(ConfigError::new(at, "stands twice").text(&organisation.participant).hint("put its mailboxes together"));
             }
         }
         self.mailboxes_apart(&organisations);
@@ -84,13 +84,13 @@ impl Checker<'_> {
         for (n, (own, at, mailbox)) in all.iter().enumerate() {
             for (other, other_at, earlier) in all.iter().take(n) {
                 if mailbox.address == earlier.address {
-                    self.error(ConfigError::new(format!("{at}.address"), format!("is {other_at}'s too")).value(&mailbox.address));
+                    self.error(ConfigError::new(format!("{at}.address"), format!("is {other_at}'s too")).text(&mailbox.address));
                 }
                 if own == other && mailbox.function == earlier.function {
                     let same = mailbox.function.as_str() == earlier.function.as_str();
                     let reason = if same { format!("is {other_at}'s too") } else { format!("differs from {other_at}'s only in case") };
                     let hint = "mail addresses are compared without case, so a mail could not tell them apart";
-                    self.error(ConfigError::new(format!("{at}.function"), reason).value(&mailbox.function).hint(hint));
+                    self.error(ConfigError::new(format!("{at}.function"), reason).text(&mailbox.function).hint(hint));
                 }
             }
             for (k, sender) in mailbox.senders.iter().enumerate() {
@@ -98,7 +98,7 @@ impl Checker<'_> {
                     all.iter().find(|(_, other_at, other)| other_at != at && (other.address == *sender || other.senders.contains(sender)))
                 {
                     let reason = format!("may send as {other_at} too: its mail would have two senders");
-                    self.error(ConfigError::new(format!("{at}.senders[{k}]"), reason).value(sender));
+                    self.error(ConfigError::new(format!("{at}.senders[{k}]"), reason).text(sender));
                 }
             }
         }

@@ -375,14 +375,15 @@ macro_rules! words {
                 match value.as_str() {
                     $( Some($word) => Some(Self::$variant), )+
                     _ => {
-                        errors.push(at.error(concat!("is not one of", $( " ", $word, )+)).value(&value));
+                        let words = [$( concat!("\"", $word, "\""), )+].join(", ");
+                        errors.push(at.error(format!("is not one of {words}")).value(&value));
                         None
                     }
                 }
             }
 
             fn shape() -> crate::config::declare::Shape {
-                crate::config::declare::Shape::Value(["one of", $( concat!("\"", $word, "\""), )+].join(" "))
+                crate::config::declare::Shape::Value(format!("one of {}", [$( concat!("\"", $word, "\""), )+].join(", ")))
             }
         }
     )+ };

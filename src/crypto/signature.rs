@@ -1,4 +1,4 @@
-//! Enveloped XML signatures over a whole document: the XHE's (SDK C3.2.2 3.5) and the SMP's (C3.4.1).
+//! Enveloped XML signatures over a whole document: the XHE's (SDK C3.2.2 3.5) and the SMP's (SDK C3.4.1).
 //!
 //! Everything that a signature may say is checked on our own tree before libxmlsec1 sees the bytes: one signature, a
 //! child of the root, over the whole document, with algorithms of the lists below. What then verifies is the document
@@ -158,7 +158,7 @@ fn check_signed_info(signature: Element<'_>) -> Result<(), XmlSecError> {
         return Err(refused("signature method"));
     }
     let reference = only(info, "Reference")?;
-    // C3.2.2 3.5: the whole envelope is signed; an absent URI would leave it to the application what is.
+    // SDK C3.2.2 3.5: the whole envelope is signed; an absent URI would leave it to the application what is.
     if reference.attribute("URI") != Some("") {
         return Err(refused("reference to something else than the whole document"));
     }
