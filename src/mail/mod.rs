@@ -1,3 +1,33 @@
-//! Mail: its addresses, its form, and the receiving side of SMTP; bytes to types and back, pure.
+//! Mail on our side: bytes of a mail to [`convert::Outgoing`], [`Content`](crate::content::Content) to bytes of a mail,
+//! outcomes to notices, SDK addresses to mail addresses, and the receiving side of SMTP.
+//! Pure: time, ids and policies come as arguments.
+//!
+//! | module | does |
+//! |---|---|
+//! | [`session`] | the receiving side of SMTP, without I/O |
+//! | [`address`] | function address ↔ mail address |
+//! | [`convert`] | a mail of our house → what goes into the SDK message, by the mailbox's [`policy`] |
+//! | [`compose`] | an SDK message → the mail that is delivered |
+//! | [`thread`] | the Message-IDs and return paths that hold messages and answers together |
 
+pub mod address;
+pub mod compose;
+pub mod convert;
+pub mod policy;
 pub mod session;
+pub mod thread;
+
+mod body;
+mod files;
+mod html;
+mod image;
+mod markdown;
+mod mime;
+mod parse;
+mod plain;
+mod refusal;
+mod render;
+mod structure;
+mod subject;
+mod transfer;
+mod words;

@@ -1,0 +1,319 @@
+//! An SDK message as the mail that is delivered to our function mailbox.
+//!
+//! The shape is always the same, `multipart/mixed(multipart/alternative(text/plain, text/html), files…)`, and so are the
+//! bytes: no clock, no random boundary, so that a repeated delivery is the same mail with the same Message-ID.
+
+use jiff::{SignedDuration, Timestamp};
+use mail_builder::MessageBuilder;
+use mail_builder::headers::HeaderType;
+use mail_builder::headers::address::Address;
+use mail_builder::headers::date::Date;
+use mail_builder::headers::message_id::MessageId as IdList;
+use mail_builder::headers::raw::Raw;
+use mail_builder::headers::text::Text;
+use mail_builder::mime::MimePart;
+
+use super::subject::NO_SUBJECT;
+use super::{files, mime, render, thread, words};
+use crate::content::{Content, Identifier, Party, Person, Reference};
+use crate::ident::{Domain, MailAddress};
+
+/// How far a message's own time may lie from its arrival and still be the mail's Date.
+const DATE_TRUST: SignedDuration = SignedDuration::from_hours(7 * 24);
+
+/// What a mail needs beside the message.
+#[derive(Debug, Clone)]
+pub struct ComposeContext<'a> {
+    /// The gateway's mail domain, for Message-IDs.
+    pub gateway_domain: &'a Domain,
+    /// Our function mailbox.
+    pub mailbox: &'a MailAddress,
+    /// The sending function's canonical address: answers go there.
+    pub from_address: &'a MailAddress,
+    /// The Message-ID, without brackets, of the mail of ours that the message answers, when there was one.
+    pub answered_mail: Option<&'a str>,
+    /// When the message came in.
+    pub received_at: Timestamp,
+}
+
+/// Why no mail can be made.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ComposeError {
+    /// The mail would need SMTPUTF8 (RFC 6531), which not every mail server takes.
+    #[error("{0} is not ASCII")]
+    NotAscii(MailAddress),
+}
+
+/// Composes the mail.
+///
+/// # Errors
+/// [`ComposeError`] when one of the addresses cannot stand in a header.
+pub fn incoming(content: &Content, context: &ComposeContext<'_>) -> Result<Vec<u8>, ComposeError> {
+    for address in [context.mailbox, context.from_address] {
+        if !address.as_str().is_ascii() {
+            return Err(ComposeError::NotAscii(address.clone()));
+        }
+    }
+    let gateway = context.gateway_domain;
+    let id = thread::mail_id(&content.message_id, gateway);
+    let subject = subject(content);
+    let from_name = format!("{} (SDK)", names(&content.sender).join(", "));
+    let to_name = names(&content.recipient).into_iter().next().unwrap_or_default();
+    let from = || Address::new_address(Some(from_name.clone()), context.from_address.as_str());
+
+    let mut mail = MessageBuilder::new()
+        .header("Date", Date::new(date(content.created, context.received_at).as_second()))
+        .header("From", from())
+        .header("Reply-To", from())
+        .header("To", Address::new_address(Some(to_name), context.mailbox.as_str()))
+        .header("Subject", Text::new(subject.clone()))
+        .header("Message-ID", IdList::new(id));
+    let (answers, references) = ancestors(content, context);
+    if let Some(answers) = answers {
+        mail = mail.header("In-Reply-To", IdList::new(answers));
+    }
+    if !references.is_empty() {
+        mail = mail.header("References", IdList::new_list(references.into_iter()));
+    }
+    mail = mail.header("Thread-Topic", Text::new(subject));
+    if content.confidential {
+        mail = mail.header("Sensitivity", Raw::new("Company-Confidential"));
+    }
+    let mut out = Vec::new();
+    mail.header("X-SDK-Message-Id", Raw::new(content.message_id.folded()))
+        .header("X-SDK-Conversation-Id", Raw::new(content.conversation_id.folded()))
+        // [MS-OXCMAIL] 2.2.3.2.14: no answer that a program writes comes back from Exchange.
+        .header("X-Auto-Response-Suppress", Raw::new("OOF, AutoReply, DR, RN, NRN"))
+        .header("MIME-Version", HeaderType::Raw(Raw::new("1.0")))
+        .body(body(content))
+        .serialize(&mut out);
+    Ok(out)
+}
+
+fn body(content: &Content) -> MimePart<'static> {
+    let id = content.message_id.folded();
+    let facts = facts(content);
+    let (mut plain, mut html) = (String::new(), String::from("<html><body>\n<table>\n"));
+    for (name, value) in &facts {
+        plain.push_str(&format!("{name}: {value}\n"));
+        html.push_str(&format!("<tr><td><b>{name}:</b></td><td>{}</td></tr>\n", render::escape(value)));
+    }
+    plain.push_str("----------------------------------------\n\n");
+    html.push_str("</table>\n<hr>\n");
+    for document in &content.documents {
+        if let Some(name) = document.name.as_ref().filter(|_| content.documents.len() > 1) {
+            let name = words::one_line(name);
+            plain.push_str(&format!("{name}\n\n"));
+            html.push_str(&format!("<h2>{}</h2>\n", render::escape(&name)));
+        }
+        for text in &document.texts {
+            let rendered = render::to_html(text);
+            plain.push_str(&render::to_plain(&rendered));
+            plain.push('\n');
+            html.push_str(&rendered);
+        }
+    }
+    html.push_str("</body></html>\n");
+    let texts = vec![mime::text("text/plain", plain.trim_end_matches('\n')), mime::text("text/html", html.trim_end_matches('\n'))];
+    let mut parts = vec![mime::multipart("alternative", &id, 2, texts)];
+    for (at, file) in content.files().enumerate() {
+        let mut name = files::clean_name(&file.name);
+        if name.is_empty() {
+            name = format!("bilaga-{}", at + 1);
+        }
+        parts.push(mime::file(&files::normal_type(&file.media_type), &name, &file.body));
+    }
+    mime::multipart("mixed", &id, 1, parts)
+}
+
+fn subject(content: &Content) -> String {
+    let label = content.label.as_ref().map(|label| words::one_line(label)).unwrap_or_default();
+    if label.is_empty() { NO_SUBJECT.to_owned() } else { label }
+}
+
+/// The function's name and the organisation's, or their ids.
+fn names(party: &Party) -> Vec<String> {
+    let label = |label: &Option<crate::content::Redacted<String>>| label.as_ref().map(|text| words::one_line(text)).filter(|text| !text.is_empty());
+    let function = label(&party.function_label).or_else(|| party.function.as_ref().map(ToString::to_string));
+    let organisation = label(&party.label).unwrap_or_else(|| party.participant.to_string());
+    function.into_iter().chain(std::iter::once(organisation)).collect()
+}
+
+/// The block above the text.
+fn facts(content: &Content) -> Vec<(&'static str, String)> {
+    let mut facts = vec![("Sekretess", if content.confidential { "Ja" } else { "Nej" }.to_owned())];
+    let persons = |persons: &[Person]| persons.iter().filter_map(person).collect::<Vec<_>>().join(", ");
+    let mut from = names(&content.sender).join(", ");
+    let writers = persons(&content.sender.persons);
+    if !writers.is_empty() {
+        from = format!("{from} ({writers})");
+    }
+    facts.push(("Från", from));
+    facts.push(("Till", names(&content.recipient).join(", ")));
+    let attention = persons(&content.recipient.persons);
+    if !attention.is_empty() {
+        facts.push(("Att", attention));
+    }
+    let theirs = content.sender.references.iter().map(|reference| format!("{} (avsändarens)", number(reference)));
+    let ours = content.recipient.references.iter().map(|reference| format!("{} (vår)", number(reference)));
+    let references = theirs.chain(ours).collect::<Vec<_>>().join("; ");
+    if !references.is_empty() {
+        facts.push(("Referenser", references));
+    }
+    facts
+}
+
+fn person(person: &Person) -> Option<String> {
+    let label = person.label.as_ref().map(|label| words::one_line(label)).filter(|label| !label.is_empty());
+    let id = person.id.as_ref().map(identifier);
+    match (label, id) {
+        (Some(label), Some(id)) => Some(format!("{label}, {id}")),
+        (label, id) => label.or(id),
+    }
+}
+
+fn number(reference: &Reference) -> String {
+    match reference.label.as_ref().map(|label| words::one_line(label)).filter(|label| !label.is_empty()) {
+        Some(label) => format!("{label}: {}", identifier(&reference.id)),
+        None => identifier(&reference.id),
+    }
+}
+
+/// A value with its code system's name (SDK C3.2.7).
+fn identifier(id: &Identifier) -> String {
+    let value = words::one_line(&id.extension);
+    let system = match id.root.trim() {
+        "1.2.752.129.2.1.3.1" => "personnummer",
+        "1.2.752.129.2.1.3.3" => "samordningsnummer",
+        "1.2.752.74.9.1" => "reservnummer",
+        "1.2.752.29.6.2.1" => "HSA-id",
+        "dnr" => "dnr",
+        "1.3.88" => "GLN",
+        _ => return value,
+    };
+    format!("{system} {value}")
+}
+
+/// In-Reply-To and References: the conversation's first mail, the answered one, and our own mail that it answers.
+fn ancestors(content: &Content, context: &ComposeContext<'_>) -> (Option<String>, Vec<String>) {
+    let own = thread::mail_id(&content.message_id, context.gateway_domain);
+    let mut references = Vec::new();
+    let conversation = format!("{}@{}", content.conversation_id.folded(), context.gateway_domain.folded());
+    let answered = content.in_reply_to.as_ref().map(|id| thread::mail_id(id, context.gateway_domain));
+    // A stored Message-ID was a mail program's text once.
+    let is_id = |id: &&str| !id.is_empty() && id.len() < 900 && id.is_ascii() && !id.contains(|c: char| c.is_ascii_whitespace() || c.is_control() || matches!(c, '<' | '>'));
+    let mail = context.answered_mail.filter(is_id).map(str::to_owned);
+    for id in [Some(conversation), answered.clone(), mail.clone()].into_iter().flatten() {
+        if id != own && !references.contains(&id) {
+            references.push(id);
+        }
+    }
+    (mail.or(answered), references)
+}
+
+/// The message's own time, unless it is far from when the message came.
+fn date(created: Timestamp, received: Timestamp) -> Timestamp {
+    if created.duration_since(received).abs() <= DATE_TRUST { created } else { received }
+}
+
+#[cfg(test)]
+mod tests {
+    use mail_parser::MessageParser;
+
+    use super::*;
+    use crate::content::{Document, File};
+    use crate::ident::{ConversationId, FunctionId, MessageId, ParticipantId};
+
+    fn party(participant: &str, organisation: &str, function: &str) -> Party {
+        Party {
+            participant: ParticipantId::new(participant).unwrap(),
+            label: Some(organisation.to_owned().into()),
+            function: Some(FunctionId::new("reg").unwrap()),
+            function_label: Some(function.to_owned().into()),
+            persons: Vec::new(),
+            references: Vec::new(),
+        }
+    }
+
+    fn content(text: &str) -> Content {
+        let id = "7bc5576a-3f87-4cf5-a0c5-277da06fcacb";
+        Content {
+            created: "2026-03-04T08:30:00Z".parse().unwrap(),
+            message_id: MessageId::new(id).unwrap(),
+            conversation_id: ConversationId::new(id).unwrap(),
+            in_reply_to: None,
+            label: Some("Ansökan om stöd".to_owned().into()),
+            confidential: true,
+            generating_system: None,
+            recipient: party("0203:habo.se", "Håbo kommun", "Socialtjänsten"),
+            sender: party("0203:af.se", "Arbetsförmedlingen", "Kundtjänst \"Väst\""),
+            documents: vec![Document {
+                id: "1".into(),
+                name: None,
+                index: None,
+                files: vec![File { name: "Å ä ö, beslut.pdf".to_owned().into(), media_type: "application/pdf".into(), body: (0..=255).collect::<Vec<u8>>().into() }],
+                texts: vec![text.to_owned().into()],
+            }],
+            foreign: Vec::new(),
+        }
+    }
+
+    fn composed(content: &Content, answered_mail: Option<&str>) -> Vec<u8> {
+        let context = ComposeContext {
+            gateway_domain: &Domain::new("sdk.habo.se").unwrap(),
+            mailbox: &MailAddress::new("soc@habo.se").unwrap(),
+            from_address: &MailAddress::new("reg@af.se.sdk.habo.se").unwrap(),
+            answered_mail,
+            received_at: "2026-03-04T08:31:00Z".parse().unwrap(),
+        };
+        incoming(content, &context).unwrap()
+    }
+
+    #[test]
+    fn the_mail_has_its_fixed_shape_and_headers() {
+        let mut content = content("Hej **Anna**");
+        content.sender.references.push(Reference { id: Identifier { root: "dnr".into(), extension: "KS 2026/123".to_owned().into() }, label: None });
+        content.recipient.persons.push(Person { id: None, label: Some("Bo Ek".to_owned().into()) });
+        insta::assert_snapshot!(String::from_utf8(composed(&content, None)).unwrap().replace("\r\n", "\n"));
+    }
+
+    #[test]
+    fn the_same_message_is_the_same_mail_with_crlf_line_ends() {
+        let content = content("rad\nrad");
+        let mail = composed(&content, None);
+        assert_eq!(mail, composed(&content, None));
+        let bare = mail.iter().enumerate().filter(|&(at, &b)| b == b'\n' && mail[at - 1] != b'\r').count();
+        assert_eq!(bare, 0);
+        assert!(mail.split(|&b| b == b'\n').all(|line| line.len() <= 999));
+    }
+
+    #[test]
+    fn an_answer_threads_to_our_own_mail_and_to_the_conversation() {
+        let mut content = content("Hej");
+        content.conversation_id = ConversationId::new("11111111-1111-4111-8111-111111111111").unwrap();
+        content.in_reply_to = Some(MessageId::new("22222222-2222-4222-8222-222222222222").unwrap());
+        let mail = composed(&content, Some("abc@mail.habo.se"));
+        let mail = MessageParser::default().parse(&mail).unwrap();
+        assert_eq!(mail.in_reply_to().as_text(), Some("abc@mail.habo.se"));
+        let references = mail.references().as_text_list().unwrap().join(" ");
+        let ours = "11111111-1111-4111-8111-111111111111@sdk.habo.se 22222222-2222-4222-8222-222222222222@sdk.habo.se abc@mail.habo.se";
+        assert_eq!(references, ours);
+    }
+
+    #[test]
+    fn a_hostile_message_adds_no_header_and_no_part() {
+        let boundary = "=_sdk_7bc5576a3f874cf5a0c5277da06fcacb_1";
+        let mut content = content(&format!("Hej\n--{boundary}\nContent-Type: text/html\n\n<script>x</script>"));
+        content.label = Some("x\r\nBcc: a@b.se".to_owned().into());
+        content.sender.label = Some("\"\r\nX-Evil: 1\r\n\r\n".to_owned().into());
+        content.documents[0].files[0].name = "../../a\r\nX: y\".exe".to_owned().into();
+        content.documents[0].files[0].media_type = "text/html\r\nX: y".into();
+        let bytes = composed(&content, Some("a@b>\r\nX-Evil: 1"));
+        let mail = MessageParser::default().parse(&bytes).unwrap();
+        assert_eq!(mail.parts.len(), 5);
+        for header in ["Bcc", "X-Evil", "X"] {
+            assert!(mail.header(header).is_none(), "{header}");
+        }
+        assert_eq!(mail.subject(), Some("x Bcc: a@b.se"));
+    }
+}

@@ -1,0 +1,381 @@
+//! A mail of our house to what goes into the SDK message.
+//!
+//! Everything that is changed or left out is a [`Note`]; everything that cannot be passed on whole is a
+//! [`ConvertError`], which refuses the mail while its sender still has it.
+
+use std::collections::HashMap;
+
+use jiff::Timestamp;
+use mail_parser::{MessageParser, MimeHeaders as _};
+
+use super::body::{self, Images, Shown};
+use super::files::{self, Attached};
+use super::markdown::{Block, Piece, Style};
+use super::parse;
+use super::policy::{History, MailboxPolicy, PersonPolicy, Secrecy};
+pub use super::refusal::ConvertError;
+use super::structure::{self, Leaf};
+use super::subject::{self, LABEL_MAX, NO_SUBJECT};
+use super::words;
+use crate::content::{Content, Document, File, Identifier, Party, Person, Redacted, Reference};
+use crate::ident::{ConversationId, MailAddress, MessageId};
+
+/// The code system of diary numbers.
+const DIARY_NUMBER: &str = "dnr";
+/// The code system of mail addresses.
+const MAIL_ADDRESS: &str = "0.9.2342.19200300.100.1.3";
+/// More files than a case worker attaches.
+const MAX_FILES: usize = 200;
+
+/// A mail, converted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Outgoing {
+    /// The header label: 1 to 256 code points.
+    pub label: Redacted<String>,
+    /// The body in the Markdown subset: none or one text.
+    pub texts: Vec<Redacted<String>>,
+    /// The files, byte for byte.
+    pub files: Vec<File>,
+    /// Whether the content is secret.
+    pub confidential: bool,
+    /// Who wrote it, as far as the mailbox tells.
+    pub sender_person: Option<Person>,
+    /// Our references: `[dnr …]` and `X-SDK-Reference`.
+    pub references: Vec<Reference>,
+    /// "Att:", by tag or `X-SDK-Attention`.
+    pub attention: Option<Redacted<String>>,
+    /// Message-IDs without brackets of what it answers: In-Reply-To, then References, newest first.
+    pub in_reply_to: Vec<String>,
+    /// Its own Message-ID without brackets.
+    pub mail_message_id: Option<String>,
+    /// Its Date.
+    pub date: Option<Timestamp>,
+    /// By which header field the mail shows that a program sent it by itself (RFC 3834). Such a mail is not converted:
+    /// it has no texts and no files, and must not go into SDK.
+    pub automatic: Option<&'static str>,
+    /// How many Received fields it has.
+    pub received_count: usize,
+    /// Whether it asks for a receipt of delivery (Return-Receipt-To).
+    pub receipt: Receipt,
+    /// The address in From; absent only for automatic mail.
+    pub from: Option<MailAddress>,
+    /// What was changed or left out.
+    pub notes: Vec<Note>,
+}
+
+/// Whether a mail asks to be told of its delivery.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Receipt {
+    /// It has a Return-Receipt-To field.
+    Wanted,
+    /// It has none.
+    NotAsked,
+}
+
+/// Something that was changed or left out on the way, for the sender and the journal.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Note {
+    /// In Swedish.
+    pub swedish: Redacted<String>,
+    /// In English.
+    pub english: Redacted<String>,
+}
+
+impl Note {
+    pub(super) fn new(swedish: impl Into<String>, english: impl Into<String>) -> Self {
+        Self { swedish: Redacted(swedish.into()), english: Redacted(english.into()) }
+    }
+}
+
+/// The ids and the time of a new SDK message.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ids {
+    /// Its id.
+    pub message_id: MessageId,
+    /// Its conversation.
+    pub conversation_id: ConversationId,
+    /// The message it answers.
+    pub in_reply_to: Option<MessageId>,
+    /// When it is made.
+    pub created: Timestamp,
+}
+
+/// Converts a mail.
+///
+/// # Errors
+/// [`ConvertError`] with the SMTP reply, when a part of the mail could not be passed on.
+pub fn outgoing(bytes: &[u8], policy: &MailboxPolicy) -> Result<Outgoing, ConvertError> {
+    let message = MessageParser::default().parse(bytes).ok_or(ConvertError::Broken("no header"))?;
+    let automatic = parse::automatic(&message);
+    let from = match parse::from(&message) {
+        Ok(from) => Some(from),
+        Err(_) if automatic.is_some() => None,
+        Err(error) => return Err(error),
+    };
+    let mut notes = Vec::new();
+    let subject = subject::read(message.subject().unwrap_or_default());
+    let references = references(&subject, parse::texts(&message, "X-SDK-Reference"));
+    let attention = subject.attention.clone().or_else(|| parse::texts(&message, "X-SDK-Attention").next());
+    let person = parse::sender(&message).or_else(|| from.clone()).and_then(|mailbox| person(mailbox, policy.person));
+    let mut mail = Outgoing {
+        label: label(&subject.label).to_owned().into(),
+        texts: Vec::new(),
+        files: Vec::new(),
+        confidential: secrecy(&subject, parse::texts(&message, "Sensitivity").next().as_deref(), policy.secrecy) == Secrecy::Confidential,
+        sender_person: person,
+        references,
+        attention: attention.map(|name| words::cut(&name, LABEL_MAX).to_owned().into()),
+        in_reply_to: parse::answered(&message),
+        mail_message_id: message.message_id().map(words::one_line).filter(|id| !id.is_empty()),
+        date: parse::date(&message),
+        automatic,
+        received_count: parse::count(&message, "Received"),
+        receipt: if parse::has(&message, "Return-Receipt-To") { Receipt::Wanted } else { Receipt::NotAsked },
+        from: from.map(|mailbox| mailbox.address),
+        notes: Vec::new(),
+    };
+    if automatic.is_none() {
+        let structure = structure::walk(&message, bytes, &mut notes)?;
+        if structure.files.len() > MAX_FILES {
+            return Err(ConvertError::TooManyParts);
+        }
+        let attached = structure.files.iter().enumerate().map(|(at, leaf)| attached(leaf, at + 1)).collect::<Result<Vec<_>, _>>()?;
+        let (blocks, kept, embedded) = body(&structure, &attached, policy, &mut notes)?;
+        mail.texts = text(blocks, &subject.label, !kept.contains(&true) && embedded.is_empty(), &mut notes)?.into_iter().map(Redacted).collect();
+        let files = attached.into_iter().zip(kept).filter_map(|(file, kept)| kept.then_some(file)).chain(embedded);
+        mail.files = check_files(files, policy, &mut notes)?;
+        if mail.texts.is_empty() && mail.files.is_empty() {
+            return Err(ConvertError::Nothing);
+        }
+    }
+    mail.notes = notes;
+    Ok(mail)
+}
+
+impl Outgoing {
+    /// The SDK message of this mail to one recipient.
+    #[must_use]
+    pub fn content(&self, ids: Ids, mut sender: Party, mut recipient: Party) -> Content {
+        sender.persons.extend(self.sender_person.clone());
+        for reference in &self.references {
+            if !sender.references.contains(reference) {
+                sender.references.push(reference.clone());
+            }
+        }
+        recipient.persons.extend(self.attention.clone().map(|name| Person { id: None, label: Some(name) }));
+        Content {
+            created: ids.created,
+            message_id: ids.message_id,
+            conversation_id: ids.conversation_id,
+            in_reply_to: ids.in_reply_to,
+            label: Some(self.label.clone()),
+            confidential: self.confidential,
+            generating_system: None,
+            recipient,
+            sender,
+            documents: vec![Document {
+                id: "1".to_owned(),
+                name: None,
+                index: Some("1".to_owned()),
+                files: self.files.clone(),
+                texts: self.texts.clone(),
+            }],
+            foreign: Vec::new(),
+        }
+    }
+
+    /// How many octets the SDK message will have as XML: files in base64, texts escaped. An upper bound: ids, labels
+    /// and markup, which are not known yet, are counted with 16 KiB, and a little is added for each file.
+    #[must_use]
+    pub fn wire_octets(&self) -> u64 {
+        const FRAME: u64 = 16 * 1024;
+        const FILE: u64 = 512;
+        let text = |text: &str| text.len() as u64 + text.chars().map(|c| if matches!(c, '&' | '<' | '>' | '"' | '\r') { 5 } else { 0 }).sum::<u64>();
+        let files: u64 = self.files.iter().map(|file| (file.body.len() as u64).div_ceil(3) * 4 + text(&file.name) + FILE).sum();
+        FRAME + files + self.texts.iter().map(|body| text(body)).sum::<u64>()
+    }
+}
+
+fn label(subject: &str) -> &str {
+    if subject.is_empty() { NO_SUBJECT } else { words::cut(subject, LABEL_MAX) }
+}
+
+fn references(subject: &subject::Subject, fields: impl Iterator<Item = String>) -> Vec<Reference> {
+    let diary = subject.diary_numbers.iter().map(|number| (DIARY_NUMBER.to_owned(), number.clone()));
+    // `X-SDK-Reference: KS 2026/123`, or with a code system before it: `1.3.88 7300009000001`.
+    let fields = fields.map(|text| match text.split_once(' ') {
+        Some((root, value)) if is_code_system(root) => (root.to_owned(), value.trim().to_owned()),
+        _ => (DIARY_NUMBER.to_owned(), text),
+    });
+    let mut references: Vec<Reference> = Vec::new();
+    for (root, value) in diary.chain(fields).take(20) {
+        let reference = Reference { id: Identifier { root, extension: words::cut(&value, 256).to_owned().into() }, label: None };
+        if !references.contains(&reference) {
+            references.push(reference);
+        }
+    }
+    references
+}
+
+fn is_code_system(text: &str) -> bool {
+    matches!(text, DIARY_NUMBER | "unregistred") || (text.matches('.').count() >= 2 && text.bytes().all(|b| b.is_ascii_digit() || b == b'.'))
+}
+
+fn person(mailbox: parse::Mailbox, policy: PersonPolicy) -> Option<Person> {
+    let label = (!mailbox.name.is_empty()).then(|| Redacted(words::cut(&mailbox.name, LABEL_MAX).to_owned()));
+    match policy {
+        PersonPolicy::None => None,
+        PersonPolicy::Name => label.map(|label| Person { id: None, label: Some(label) }),
+        PersonPolicy::NameAndAddress => {
+            let id = Identifier { root: MAIL_ADDRESS.to_owned(), extension: mailbox.address.to_string().into() };
+            Some(Person { id: Some(id), label })
+        }
+    }
+}
+
+/// The gravest word wins: a tag or a header that says secret, then `[öppen]`, then the mailbox (RFC 2156 for the header).
+fn secrecy(subject: &subject::Subject, sensitivity: Option<&str>, mailbox: Secrecy) -> Secrecy {
+    let header = sensitivity.map(str::to_ascii_lowercase);
+    let secret = matches!(header.as_deref(), Some("private" | "personal" | "company-confidential"));
+    if secret { Secrecy::Confidential } else { subject.secrecy.unwrap_or(mailbox) }
+}
+
+fn attached(leaf: &Leaf<'_>, number: usize) -> Result<Attached, ConvertError> {
+    let declared = files::normal_type(&leaf.media_type());
+    let name = leaf.part.attachment_name().map(str::to_owned).or_else(|| match declared.split_once('/') {
+        Some(("image", subtype)) => Some(format!("bild-{number}.{}", if subtype == "jpeg" { "jpg" } else { subtype })),
+        Some(("message", "rfc822")) => Some(format!("mejl-{number}.eml")),
+        Some(("text", "calendar")) => Some(format!("kalender-{number}.ics")),
+        _ => None,
+    });
+    Ok(Attached { name, declared, body: body::bytes(leaf)? })
+}
+
+type Blocks = (Vec<Block>, Vec<bool>, Vec<Attached>);
+
+/// The blocks of the body, which files are kept, and the images that stood in the HTML itself.
+fn body(structure: &structure::Structure<'_>, attached: &[Attached], policy: &MailboxPolicy, notes: &mut Vec<Note>) -> Result<Blocks, ConvertError> {
+    let id_of = |leaf: &Leaf<'_>| leaf.content_id().map(str::to_owned);
+    let by_id: HashMap<_, _> = structure
+        .files
+        .iter()
+        .zip(attached)
+        .filter(|(_, file)| file.declared.starts_with("image/"))
+        .filter_map(|(leaf, file)| Some((id_of(leaf)?, file)))
+        .collect();
+    let mut images = Images { by_id, shown: HashMap::new(), embedded: Vec::new(), policy: policy.images, types: &policy.types };
+    let mut blocks = Vec::new();
+    for part in &structure.bodies {
+        blocks.extend(body::blocks(part, &mut images, notes)?);
+    }
+    if policy.history == History::Cut
+        && let Some(start) = body::history_start(&blocks)
+    {
+        blocks.truncate(start);
+        notes.push(Note::new("Den citerade historiken följde inte med.", "The quoted history was not passed on."));
+    }
+    let dropped = |leaf: &Leaf<'_>| id_of(leaf).is_some_and(|id| images.shown.get(&id) == Some(&Shown::Dropped));
+    let kept = structure.files.iter().map(|leaf| !dropped(leaf)).collect();
+    Ok((blocks, kept, images.embedded))
+}
+
+/// The text of the message; a subject too long for the label stands whole above it, and one alone is the text.
+fn text(mut blocks: Vec<Block>, subject: &str, fileless: bool, notes: &mut Vec<Note>) -> Result<Option<String>, ConvertError> {
+    let line = || Block::Paragraph(vec![Piece::Text(subject.to_owned(), Style::default())]);
+    if words::cut(subject, LABEL_MAX).len() < subject.len() {
+        blocks.insert(0, line());
+        notes.push(Note::new(
+            "Ämnesraden var för lång och kortades; den står hel överst i texten.",
+            "The subject was too long and was cut; it stands whole above the text.",
+        ));
+    }
+    if let Some(text) = body::markdown(&blocks) {
+        return Ok(Some(text));
+    }
+    if !fileless {
+        return Ok(None);
+    }
+    if subject.is_empty() {
+        return Err(ConvertError::Nothing);
+    }
+    notes.push(Note::new("Mejlet hade ingen text; ämnesraden skickades som text.", "The mail had no text; its subject was sent as the text."));
+    Ok(body::markdown(&[line()]))
+}
+
+fn check_files(files: impl Iterator<Item = Attached>, policy: &MailboxPolicy, notes: &mut Vec<Note>) -> Result<Vec<File>, ConvertError> {
+    let mut checked: Vec<File> = Vec::new();
+    for (at, file) in files.enumerate() {
+        let mut file = files::check(file, at + 1, &policy.types, notes)?;
+        let taken = |name: &str, checked: &[File]| checked.iter().any(|other| other.name.to_lowercase() == name.to_lowercase());
+        if taken(&file.name, &checked) {
+            let free = (2..=MAX_FILES + 1).map(|number| files::numbered(&file.name, number)).find(|name| !taken(name, &checked));
+            file.name = Redacted(free.unwrap_or_else(|| file.name.0.clone()));
+            notes.push(Note::new(format!("Två bilagor hette lika; en heter nu {}.", *file.name), format!("Two attachments had one name; one is now {}.", *file.name)));
+        }
+        checked.push(file);
+    }
+    Ok(checked)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn converted(mail: &str) -> Result<Outgoing, ConvertError> {
+        outgoing(mail.replace('\n', "\r\n").as_bytes(), &MailboxPolicy::default())
+    }
+
+    #[test]
+    fn automatic_mail_is_named_and_not_converted() {
+        for (header, reason) in [
+            ("Auto-Submitted: auto-replied (vacation)", Some("Auto-Submitted")),
+            ("Auto-Submitted: No", None),
+            ("Precedence: bulk", Some("Precedence")),
+            ("List-Id: <x.y>", Some("List-Id")),
+            ("Content-Type: multipart/report; report-type=delivery-status", Some("multipart/report")),
+        ] {
+            let mail = converted(&format!("From: a@b.se\n{header}\nSubject: x\n\nHej\n")).unwrap();
+            assert_eq!(mail.automatic, reason, "{header}");
+            assert_eq!(mail.texts.is_empty(), reason.is_some());
+        }
+    }
+
+    #[test]
+    fn a_mail_with_two_authors_or_none_is_refused() {
+        for header in ["", "From: a@b.se, c@d.se\n", "From: a@b.se\nFrom: c@d.se\n", "From: undisclosed\n"] {
+            assert_eq!(converted(&format!("{header}Subject: x\n\nHej\n")), Err(ConvertError::From), "{header:?}");
+        }
+    }
+
+    #[test]
+    fn secrecy_follows_the_gravest_word() {
+        for (header, confidential) in [
+            ("Subject: x", true),
+            ("Subject: [öppen] x", false),
+            ("Subject: [öppen] [sekretess] x", true),
+            ("Sensitivity: Private\nSubject: [öppen] x", true),
+            ("Sensitivity: Normal\nSubject: [öppen] x", false),
+        ] {
+            assert_eq!(converted(&format!("From: a@b.se\n{header}\n\nHej\n")).unwrap().confidential, confidential, "{header}");
+        }
+    }
+
+    #[test]
+    fn damaged_mime_is_refused() {
+        let multipart = "From: a@b.se\nContent-Type: multipart/mixed; boundary=x\n\n--x\n\nHej\n";
+        assert!(matches!(converted(multipart), Err(ConvertError::Broken(_))), "cut short");
+        assert!(matches!(converted("From: a@b.se\nContent-Type: multipart/mixed\n\n--x\n\nHej\n--x--\n"), Err(ConvertError::Broken(_))));
+        let file = |body: &str| {
+            format!("{multipart}--x\nContent-Type: application/pdf; name=a.pdf\nContent-Transfer-Encoding: base64\n\n{body}\n--x--\n")
+        };
+        assert!(matches!(converted(&file("JVBERi0xL")), Err(ConvertError::Encoding(_))));
+        assert_eq!(converted(&file("")), Err(ConvertError::EmptyFile { name: "a.pdf".into() }));
+        assert_eq!(converted(&file("JVBERi0x")).unwrap().files.len(), 1);
+    }
+
+    #[test]
+    fn the_size_on_the_wire_covers_files_and_escapes() {
+        let mail = converted("From: a@b.se\nSubject: x\n\na & b < c\n").unwrap();
+        assert!(mail.wire_octets() >= "a &amp; b &lt; c".len() as u64);
+    }
+}
