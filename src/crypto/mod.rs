@@ -9,7 +9,10 @@ mod crl;
 mod der;
 mod digest;
 mod encryption;
+mod gcm;
 mod identity;
+mod reference;
+mod rsa;
 mod signature;
 #[cfg(test)]
 pub(crate) mod testing;
@@ -20,7 +23,10 @@ pub use chain::{Authorities, ChainError};
 pub use crl::{Crl, CrlError, crl_urls};
 pub use digest::{Hasher, sha256};
 pub use encryption::{Undecryptable, decrypt_element, encrypt_element};
+pub use gcm::{DecryptionError, Decryptor, Encryptor, Gcm, Oaep, SessionKey};
 pub use identity::{Identity, IdentityError, PrivateKey};
+pub use reference::KeyReference;
+pub use rsa::{Digest, Digester, ProviderError, SignatureAlgorithm};
 pub use signature::{SignedBy, XmlSecError, sign_enveloped, verify_enveloped};
 pub use xmlsec::LibraryError;
 

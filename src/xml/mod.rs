@@ -4,8 +4,10 @@
 //! `crypto::xmlsec`, gets only bytes that this one has accepted). A DTD is refused before anything else is looked at,
 //! so there are no entities but the five of XML itself; depth, element count, attribute count and size are bounded.
 
+mod c14n;
 mod tree;
 mod write;
 
+pub use c14n::{CanonicalError, Canonicalization, Comments};
 pub use tree::{Attribute, Document, Element, Limits, NodeRef, XML_NS, XmlError};
 pub use write::Writer;
