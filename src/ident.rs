@@ -213,7 +213,7 @@ impl MailAddress {
             && !local.chars().any(|c| c.is_control() || matches!(c, '<' | '>'))
             && (quoted || !local.contains(|c: char| c.is_whitespace() || matches!(c, '"' | '(' | ')' | ',' | ';' | ':' | '\\' | '@' | '[' | ']')))
             && (quoted || !(local.starts_with('.') || local.ends_with('.') || local.contains("..")));
-        if sound && is_domain(domain) { Ok(Self { at, text }) } else { Err(IdentError::new(&text, EXPECTED)) }
+        if sound && is_domain(domain) { Ok(Self { text, at }) } else { Err(IdentError::new(&text, EXPECTED)) }
     }
 
     /// The whole address.

@@ -27,6 +27,7 @@ pub mod ident;
 pub mod crypto;
 pub mod xml;
 
+pub mod as4;
 pub mod mail;
 pub mod smp;
 

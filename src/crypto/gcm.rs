@@ -130,7 +130,7 @@ impl SessionKey {
     }
 }
 
-fn encrypter<'k, T: HasPublic>(key: &'k PKeyRef<T>, oaep: Oaep) -> Result<Encrypter<'k>, openssl::error::ErrorStack> {
+fn encrypter<T: HasPublic>(key: &PKeyRef<T>, oaep: Oaep) -> Result<Encrypter<'_>, openssl::error::ErrorStack> {
     let mut encrypter = Encrypter::new(key)?;
     encrypter.set_rsa_padding(Padding::PKCS1_OAEP)?;
     encrypter.set_rsa_oaep_md(oaep.digest.provider())?;

@@ -55,6 +55,12 @@ impl PrivateKey {
         self.0.private_key_to_pkcs8().map(Zeroizing::new).map_err(|_| IdentityError::NoKey)
     }
 
+    /// Takes a key of any size: published vectors have smaller ones.
+    #[cfg(test)]
+    pub(crate) fn of_any_size(key: PKey<Private>) -> Self {
+        Self(key)
+    }
+
     /// The provider's own type, for `crypto` alone.
     pub(crate) fn pkey(&self) -> &PKey<Private> {
         &self.0

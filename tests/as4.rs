@@ -1,0 +1,21 @@
+//! The AS4 layer keeps its promises: what others made opens, what is wrong is refused with the right error, what we
+//! write passes the published schemas and reads back.
+
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, clippy::cast_possible_truncation, reason = "a test fails by panicking")]
+
+#[path = "common/mod.rs"]
+mod common;
+
+#[path = "as4/keys.rs"]
+mod keys;
+
+#[path = "as4/canonical.rs"]
+mod canonical;
+#[path = "as4/exchange.rs"]
+mod exchange;
+#[path = "as4/judges.rs"]
+mod judges;
+#[path = "as4/tampering.rs"]
+mod tampering;
+#[path = "as4/vectors.rs"]
+mod vectors;
