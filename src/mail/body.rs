@@ -109,10 +109,7 @@ impl Images<'_> {
         }
         let tracking = usage.height.is_some_and(|height| height <= 2);
         if !source.is_empty() && !tracking {
-            notes.push(Note::new(
-                "En bild som bara fanns på webben följde inte med.",
-                "An image that was only on the web was not passed on.",
-            ));
+            notes.push(Note::new("En bild som bara fanns på webben följde inte med.", "An image that was only on the web was not passed on."));
         }
         (!usage.alt.is_empty()).then(|| usage.alt.clone())
     }
@@ -124,7 +121,10 @@ impl Images<'_> {
         let reason = if self.policy == InlineImages::DropAll || decorative {
             ("Bilden i texten följde inte med", "The image in the text was not passed on")
         } else if !self.types.allows(&file.declared) || file.body.is_empty() {
-            ("Bilden i texten har en filtyp som inte får skickas och följde inte med", "The image in the text has a type that may not be sent and was not passed on")
+            (
+                "Bilden i texten har en filtyp som inte får skickas och följde inte med",
+                "The image in the text has a type that may not be sent and was not passed on",
+            )
         } else {
             return Shown::Kept(name);
         };

@@ -201,7 +201,12 @@ fn ancestors(content: &Content, context: &ComposeContext<'_>) -> (Option<String>
     let conversation = format!("{}@{}", content.conversation_id.folded(), context.gateway_domain.folded());
     let answered = content.in_reply_to.as_ref().map(|id| thread::mail_id(id, context.gateway_domain));
     // A stored Message-ID was a mail program's text once.
-    let is_id = |id: &&str| !id.is_empty() && id.len() < 900 && id.is_ascii() && !id.contains(|c: char| c.is_ascii_whitespace() || c.is_control() || matches!(c, '<' | '>'));
+    let is_id = |id: &&str| {
+        !id.is_empty()
+            && id.len() < 900
+            && id.is_ascii()
+            && !id.contains(|c: char| c.is_ascii_whitespace() || c.is_control() || matches!(c, '<' | '>'))
+    };
     let mail = context.answered_mail.filter(is_id).map(str::to_owned);
     for id in [Some(conversation), answered.clone(), mail.clone()].into_iter().flatten() {
         if id != own && !references.contains(&id) {
@@ -251,7 +256,11 @@ mod tests {
                 id: "1".into(),
                 name: None,
                 index: None,
-                files: vec![File { name: "Å ä ö, beslut.pdf".to_owned().into(), media_type: "application/pdf".into(), body: (0..=255).collect::<Vec<u8>>().into() }],
+                files: vec![File {
+                    name: "Å ä ö, beslut.pdf".to_owned().into(),
+                    media_type: "application/pdf".into(),
+                    body: (0..=255).collect::<Vec<u8>>().into(),
+                }],
                 texts: vec![text.to_owned().into()],
             }],
             foreign: Vec::new(),

@@ -310,7 +310,10 @@ fn check_files(files: impl Iterator<Item = Attached>, policy: &MailboxPolicy, no
         if taken(&file.name, &checked) {
             let free = (2..=MAX_FILES + 1).map(|number| files::numbered(&file.name, number)).find(|name| !taken(name, &checked));
             file.name = Redacted(free.unwrap_or_else(|| file.name.0.clone()));
-            notes.push(Note::new(format!("Två bilagor hette lika; en heter nu {}.", *file.name), format!("Two attachments had one name; one is now {}.", *file.name)));
+            notes.push(Note::new(
+                format!("Två bilagor hette lika; en heter nu {}.", *file.name),
+                format!("Two attachments had one name; one is now {}.", *file.name),
+            ));
         }
         checked.push(file);
     }
@@ -365,9 +368,8 @@ mod tests {
         let multipart = "From: a@b.se\nContent-Type: multipart/mixed; boundary=x\n\n--x\n\nHej\n";
         assert!(matches!(converted(multipart), Err(ConvertError::Broken(_))), "cut short");
         assert!(matches!(converted("From: a@b.se\nContent-Type: multipart/mixed\n\n--x\n\nHej\n--x--\n"), Err(ConvertError::Broken(_))));
-        let file = |body: &str| {
-            format!("{multipart}--x\nContent-Type: application/pdf; name=a.pdf\nContent-Transfer-Encoding: base64\n\n{body}\n--x--\n")
-        };
+        let file =
+            |body: &str| format!("{multipart}--x\nContent-Type: application/pdf; name=a.pdf\nContent-Transfer-Encoding: base64\n\n{body}\n--x--\n");
         assert!(matches!(converted(&file("JVBERi0xL")), Err(ConvertError::Encoding(_))));
         assert_eq!(converted(&file("")), Err(ConvertError::EmptyFile { name: "a.pdf".into() }));
         assert_eq!(converted(&file("JVBERi0x")).unwrap().files.len(), 1);

@@ -14,8 +14,8 @@ const NAME_MAX: usize = 120;
 /// Extensions that Windows or a browser runs.
 const PROGRAMS: &[&str] = &[
     "ade", "adp", "apk", "app", "appx", "bat", "cab", "chm", "cmd", "com", "cpl", "dll", "dmg", "exe", "hta", "img", "iso", "jar", "js", "jse",
-    "lnk", "mht", "msc", "msi", "msix", "msp", "pif", "ps1", "psm1", "py", "reg", "scf", "scr", "sct", "sh", "svg", "url", "vb", "vbe", "vbs",
-    "vhd", "vhdx", "wsf", "wsh", "xll",
+    "lnk", "mht", "msc", "msi", "msix", "msp", "pif", "ps1", "psm1", "py", "reg", "scf", "scr", "sct", "sh", "svg", "url", "vb", "vbe", "vbs", "vhd",
+    "vhdx", "wsf", "wsh", "xll",
 ];
 
 /// Names of types that mean another one.

@@ -26,9 +26,55 @@ const ROW_MAX: usize = 240;
 
 /// What stands inside the body, or is dropped with all it holds.
 const TAGS: &[&str] = &[
-    "a", "address", "article", "b", "big", "blockquote", "br", "caption", "center", "code", "dd", "div", "dl", "dt", "em", "figcaption", "figure",
-    "font", "footer", "h1", "h2", "h3", "h4", "h5", "h6", "header", "hr", "i", "img", "li", "main", "ol", "p", "pre", "section", "small", "span",
-    "strong", "sub", "sup", "table", "tbody", "td", "tfoot", "th", "thead", "tr", "u", "ul",
+    "a",
+    "address",
+    "article",
+    "b",
+    "big",
+    "blockquote",
+    "br",
+    "caption",
+    "center",
+    "code",
+    "dd",
+    "div",
+    "dl",
+    "dt",
+    "em",
+    "figcaption",
+    "figure",
+    "font",
+    "footer",
+    "h1",
+    "h2",
+    "h3",
+    "h4",
+    "h5",
+    "h6",
+    "header",
+    "hr",
+    "i",
+    "img",
+    "li",
+    "main",
+    "ol",
+    "p",
+    "pre",
+    "section",
+    "small",
+    "span",
+    "strong",
+    "sub",
+    "sup",
+    "table",
+    "tbody",
+    "td",
+    "tfoot",
+    "th",
+    "thead",
+    "tr",
+    "u",
+    "ul",
 ];
 const DROPPED: &[&str] = &["script", "style", "title", "textarea", "select", "template", "noscript", "object", "svg", "math", "iframe", "xml"];
 
@@ -472,8 +518,33 @@ impl<'a> Builder<'a> {
 fn is_block(name: &str) -> bool {
     matches!(
         name,
-        "address" | "article" | "blockquote" | "caption" | "center" | "dd" | "div" | "dl" | "dt" | "figcaption" | "figure" | "footer" | "header" | "li"
-            | "main" | "ol" | "p" | "pre" | "section" | "table" | "tbody" | "td" | "tfoot" | "th" | "thead" | "tr" | "ul"
+        "address"
+            | "article"
+            | "blockquote"
+            | "caption"
+            | "center"
+            | "dd"
+            | "div"
+            | "dl"
+            | "dt"
+            | "figcaption"
+            | "figure"
+            | "footer"
+            | "header"
+            | "li"
+            | "main"
+            | "ol"
+            | "p"
+            | "pre"
+            | "section"
+            | "table"
+            | "tbody"
+            | "td"
+            | "tfoot"
+            | "th"
+            | "thead"
+            | "tr"
+            | "ul"
     ) || matches!(name, "h1" | "h2" | "h3" | "h4" | "h5" | "h6")
 }
 

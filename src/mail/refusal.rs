@@ -83,7 +83,9 @@ impl ConvertError {
             }
             Self::Program { name } => format!("Filen \"{name}\" är ett program och får inte skickas."),
             Self::EmptyFile { name } => format!("Filen \"{name}\" är tom. Bifoga den på nytt eller ta bort den."),
-            Self::Encrypted => "Mejlet är krypterat eller signerat så att innehållet inte kan läsas. Skicka det utan S/MIME; SDK krypterar det.".to_owned(),
+            Self::Encrypted => {
+                "Mejlet är krypterat eller signerat så att innehållet inte kan läsas. Skicka det utan S/MIME; SDK krypterar det.".to_owned()
+            }
             Self::Tnef => "Mejlet innehåller winmail.dat. Välj formatet HTML i Outlook och skicka igen.".to_owned(),
             Self::Nothing => "Mejlet har varken text eller bilaga.".to_owned(),
         }
@@ -103,7 +105,9 @@ impl ConvertError {
             }
             Self::Program { name } => format!("The file \"{name}\" is a program and may not be sent."),
             Self::EmptyFile { name } => format!("The file \"{name}\" is empty. Attach it again or remove it."),
-            Self::Encrypted => "The mail is encrypted, or signed so that its content cannot be read. Send it without S/MIME; SDK encrypts it.".to_owned(),
+            Self::Encrypted => {
+                "The mail is encrypted, or signed so that its content cannot be read. Send it without S/MIME; SDK encrypts it.".to_owned()
+            }
             Self::Tnef => "The mail holds winmail.dat. Choose the format HTML in Outlook and send it again.".to_owned(),
             Self::Nothing => "The mail has neither text nor attachment.".to_owned(),
         }

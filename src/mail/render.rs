@@ -16,8 +16,34 @@ static SANITIZER: LazyLock<ammonia::Builder<'static>> = LazyLock::new(|| {
     let set = |words: &[&'static str]| words.iter().copied().collect::<HashSet<_>>();
     builder
         .tags(set(&[
-            "a", "b", "blockquote", "br", "code", "div", "em", "h1", "h2", "h3", "h4", "h5", "h6", "hr", "i", "li", "ol", "p", "pre", "strong", "table",
-            "tbody", "td", "th", "thead", "tr", "u", "ul",
+            "a",
+            "b",
+            "blockquote",
+            "br",
+            "code",
+            "div",
+            "em",
+            "h1",
+            "h2",
+            "h3",
+            "h4",
+            "h5",
+            "h6",
+            "hr",
+            "i",
+            "li",
+            "ol",
+            "p",
+            "pre",
+            "strong",
+            "table",
+            "tbody",
+            "td",
+            "th",
+            "thead",
+            "tr",
+            "u",
+            "ul",
         ]))
         .clean_content_tags(set(&["script", "style", "title", "textarea", "select", "template", "noscript", "object", "svg", "math", "iframe"]))
         .tag_attributes(HashMap::from([("a", set(&["href"])), ("ol", set(&["start"]))]))
