@@ -29,6 +29,7 @@ pub mod xml;
 
 pub mod as4;
 pub mod mail;
+pub mod sdk;
 pub mod smp;
 
 pub mod port;

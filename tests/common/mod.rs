@@ -30,6 +30,17 @@ pub fn has(program: &str) -> bool {
     found
 }
 
+/// The Python that has the packages of `contrib/judges.txt`, made on first use; when it cannot be, as [`shared`].
+pub fn python() -> Option<PathBuf> {
+    static MADE: std::sync::OnceLock<Result<(), String>> = std::sync::OnceLock::new();
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    if let Err(reason) = MADE.get_or_init(|| run(&mut Command::new(root.join("contrib/judges.sh"))).map(|_| ())) {
+        skip(reason);
+        return None;
+    }
+    Some(root.join("target/venv/bin/python"))
+}
+
 /// Says why a test does nothing. With CI=true a skipped test is a failed one.
 pub fn skip(reason: &str) {
     assert!(std::env::var("CI").as_deref() != Ok("true"), "skipped with CI=true: {reason}");

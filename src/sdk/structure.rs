@@ -1,0 +1,126 @@
+//! What an XML Schema says about an element's children, checked so that every fault is found, not the first.
+
+use crate::xml::{Element, NodeRef};
+
+/// `xsi:schemaLocation` and its kind may stand on every element.
+const XSI: &str = "http://www.w3.org/2001/XMLSchema-instance";
+
+/// One child element that a sequence may have at its place.
+pub(super) struct Child {
+    namespace: &'static str,
+    name: &'static str,
+    min: usize,
+    max: usize,
+}
+
+/// Exactly one.
+pub(super) const fn one(namespace: &'static str, name: &'static str) -> Child {
+    Child { namespace, name, min: 1, max: 1 }
+}
+
+/// None or one.
+pub(super) const fn optional(namespace: &'static str, name: &'static str) -> Child {
+    Child { namespace, name, min: 0, max: 1 }
+}
+
+/// As many as there are, but at least `min`.
+pub(super) const fn many(namespace: &'static str, name: &'static str, min: usize) -> Child {
+    Child { namespace, name, min, max: usize::MAX }
+}
+
+/// One thing that is not as the sequence says.
+pub(super) enum Fault<'a> {
+    /// A child of this name is missing.
+    Missing(&'static str),
+    /// One more than may be.
+    TooMany(Element<'a>),
+    /// It does not belong here at all.
+    Unexpected(Element<'a>),
+    /// It belongs here, but earlier.
+    Misplaced(Element<'a>),
+    /// Character data where only elements may be.
+    Text,
+    /// An attribute that does not belong here.
+    Attribute,
+}
+
+/// Compares an element's children and attributes with a sequence. `open` lets elements of other namespaces than the
+/// sequence's follow it (`xs:any namespace="##other"`); they are handed to `foreign`.
+pub(super) fn sequence<'a>(parent: Element<'a>, model: &[Child], open: bool, foreign: &mut dyn FnMut(Element<'a>)) -> Vec<Fault<'a>> {
+    let mut faults = attributes(parent, &[]);
+    let mut counts = vec![0_usize; model.len()];
+    let (mut reached, mut closed) = (0, false);
+    for node in parent.children() {
+        match node {
+            NodeRef::Element(child) => {
+                let found = model.iter().zip(&mut counts).enumerate().find(|(_, (m, _))| child.is(m.namespace, m.name));
+                let Some((at, (expected, count))) = found else {
+                    let other = !child.namespace().is_empty() && model.iter().all(|m| m.namespace != child.namespace());
+                    if open && other {
+                        closed = true;
+                        foreign(child);
+                    } else {
+                        faults.push(Fault::Unexpected(child));
+                    }
+                    continue;
+                };
+                *count += 1;
+                if *count > expected.max {
+                    faults.push(Fault::TooMany(child));
+                } else if at < reached || closed {
+                    faults.push(Fault::Misplaced(child));
+                }
+                reached = reached.max(at);
+            }
+            NodeRef::Text(text) if !is_blank(text) => faults.push(Fault::Text),
+            _ => {}
+        }
+    }
+    let missing = model.iter().zip(&counts).filter(|(m, count)| **count < m.min).map(|(m, _)| Fault::Missing(m.name));
+    faults.extend(missing);
+    faults
+}
+
+/// An element that holds only text and, besides `xsi:`, only these attributes.
+pub(super) fn leaf<'a>(element: Element<'a>, allowed: &[&str]) -> Vec<Fault<'a>> {
+    let mut faults = attributes(element, allowed);
+    faults.extend(element.elements().map(Fault::Unexpected));
+    faults
+}
+
+fn attributes<'a>(element: Element<'a>, allowed: &[&str]) -> Vec<Fault<'a>> {
+    let fine = |namespace: &str, local: &str| (namespace == XSI && local != "nil") || (namespace.is_empty() && allowed.contains(&local));
+    element.attributes().iter().filter(|a| !fine(&a.namespace, &a.local)).map(|_| Fault::Attribute).collect()
+}
+
+/// Whether there is nothing but XML's white space; a no-break space is content.
+pub(super) fn is_blank(text: &str) -> bool {
+    text.chars().all(|c| matches!(c, ' ' | '\t' | '\n' | '\r'))
+}
+
+/// Whether an element and everything in it has no text.
+pub(super) fn is_empty(element: Element<'_>) -> bool {
+    element.children().all(|child| match child {
+        NodeRef::Text(text) => is_blank(text),
+        NodeRef::Element(child) => is_empty(child),
+        _ => true,
+    })
+}
+
+/// The element's place, `/root/child[2]/leaf`: local names, a number where there are several of a name.
+///
+/// Names are cut, so that what a peer calls its elements cannot swell a receipt or a log line.
+pub(super) fn xpath(element: Element<'_>) -> String {
+    let mut steps = Vec::new();
+    let mut at = Some(element);
+    while let Some(element) = at {
+        let same = |e: &Element<'_>| e.is(element.namespace(), element.local());
+        let name: String = element.local().chars().take(64).collect();
+        let siblings = element.parent().map_or(0, |parent| parent.elements().filter(same).count());
+        let before = element.parent().map_or(0, |parent| parent.elements().filter(same).take_while(|e| *e != element).count());
+        let step = if siblings > 1 { format!("{name}[{}]", before + 1) } else { name };
+        steps.push(step);
+        at = element.parent();
+    }
+    steps.iter().rev().fold(String::new(), |path, step| path + "/" + step)
+}
