@@ -23,7 +23,7 @@ fi
 
 # The ways to the package registries are this machine's: sources, proxies, CAs.
 for path in /etc/apt/sources.list /etc/apt/sources.list.d /etc/apt/apt.conf.d /etc/apt/auth.conf.d /etc/pip.conf /etc/ssl/certs /etc/resolv.conf /etc/hosts; do
-    [ ! -e "$path" ] || cp -aL --no-target-directory "$path" "$root$path"
+    [ ! -e "$path" ] || { rm -rf "${root:?}$path"; cp -aL --no-target-directory "$path" "$root$path"; }
 done
 
 # Rust as it is here, and the crates that were fetched already.
