@@ -163,6 +163,31 @@ fn wrong_forms_of_citation_are_seen() {
     }
 }
 
+#[test]
+fn the_list_of_specifications_names_what_there_is() {
+    let text = std::fs::read_to_string(root().join("docs/specs.md")).unwrap();
+    let there = |folder: &str, name: &str| {
+        let path = root().join(folder).join(name);
+        path.is_dir() || path.with_extension("rs").is_file()
+    };
+    let mut rows = 0;
+    for row in text.lines().filter(|line| line.starts_with("| ") && !line.starts_with("| section")) {
+        let cells: Vec<&str> = row.split('|').map(str::trim).collect();
+        assert_eq!(cells.len(), 8, "{row}");
+        let names = |cell: usize| cells[cell].split('`').skip(1).step_by(2);
+        assert!(matches!(cells[3], "yes" | "partial" | "no"), "{row}");
+        assert_eq!(cells[3] == "no", names(4).next().is_none(), "what is done has a place, what is not has none: {row}");
+        for name in names(4).filter(|_| cells[3] == "yes") {
+            assert!(there("src", name), "src/{name} is not there: {row}");
+        }
+        for name in names(5).filter(|name| *name != "unit" && cells[3] == "yes") {
+            assert!(there("tests", name), "tests/{name} is not there: {row}");
+        }
+        rows += 1;
+    }
+    assert!(rows > 40);
+}
+
 /// Module names with their layer, from the table in `src/lib.rs`.
 fn layers() -> BTreeMap<String, u8> {
     let text = std::fs::read_to_string(root().join("src/lib.rs")).unwrap();
