@@ -52,6 +52,18 @@ impl Authorities {
         Self { anchors, intermediates }
     }
 
+    /// Takes CA certificates in any order, as a file holds them: an intermediate is one whose issuer is among the others,
+    /// an anchor every other one.
+    #[must_use]
+    pub fn from_bundle(certificates: Vec<Certificate>) -> Self {
+        let issued = |one: &Certificate, by: &Certificate| {
+            by.x509().issued(one.x509()).as_raw() == 0 && by.public_key().is_ok_and(|key| one.x509().verify(&key).unwrap_or(false))
+        };
+        let is_anchor = |one: &Certificate| !certificates.iter().any(|other| other != one && issued(one, other));
+        let (anchors, intermediates) = certificates.iter().cloned().partition(|one| is_anchor(one));
+        Self { anchors, intermediates }
+    }
+
     /// The anchors.
     #[must_use]
     pub fn anchors(&self) -> &[Certificate] {

@@ -4,6 +4,7 @@
 //! bytes mean is the formats' and the flows' affair. Each edge has its own options, which `config` fills.
 
 pub mod as4_client;
+pub mod clock;
 pub mod directory;
 pub mod dns;
 pub mod http;
