@@ -44,3 +44,5 @@ pub mod config;
 
 #[cfg(feature = "daemon")]
 pub mod cli;
+#[cfg(feature = "daemon")]
+pub mod testbed;

@@ -114,7 +114,11 @@ impl Template {
             let mut alternatives = SubjectAlternativeName::new();
             for name in names {
                 let is_address = name.contains(':') || name.chars().all(|c| c == '.' || c.is_ascii_digit());
-                if is_address { alternatives.ip(name) } else { alternatives.dns(name) };
+                if is_address {
+                    alternatives.ip(name)
+                } else {
+                    alternatives.dns(name)
+                };
             }
             extensions.push(alternatives.build(&context)?);
         }
@@ -157,17 +161,17 @@ impl Identity {
 ///
 /// # Errors
 /// [`IssueError::Provider`], also for a serial number that is none.
-pub fn issue_crl(issuer: &Identity, revoked: &[(String, Timestamp)], issued: Timestamp, until: Timestamp) -> Result<Vec<u8>, IssueError> {
+pub fn issue_crl(issuer: &Identity, revoked: &[(String, Timestamp)], made: Timestamp, until: Timestamp) -> Result<Vec<u8>, IssueError> {
     let mut builder = X509CrlBuilder::new()?;
     builder.set_issuer_name(issuer.certificate.x509().subject_name())?;
-    let (from, next) = (asn1(issued)?, asn1(until)?);
+    let (from, next) = (asn1(made)?, asn1(until)?);
     builder.set_last_update(&from)?;
     builder.set_next_update(&next)?;
     let around = X509Builder::new()?;
     let context = around.x509v3_context(Some(issuer.certificate.x509()), None);
     builder.append_extension2(&*AuthorityKeyIdentifier::new().keyid(true).build(&context)?)?;
     // Numbers must grow; the time does. A clock before 1970 has no number but 0.
-    let number = u64::try_from(issued.as_millisecond()).unwrap_or_default();
+    let number = u64::try_from(made.as_millisecond()).unwrap_or_default();
     builder.append_extension(CrlNumber::new(BigNum::from_dec_str(&number.to_string())?)?.build()?)?;
     for (serial, at) in revoked {
         let mut entry = X509RevokedBuilder::new()?;

@@ -66,7 +66,7 @@ pub(super) fn names(dir: &Path) -> Result<Vec<String>, TestbedError> {
         Err(source) => return Err(TestbedError::File { path: dir.into(), source }),
     };
     let names = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
-    let mut names: Vec<String> = names.filter(|name| !Path::new(name).extension().is_some_and(|extension| extension == "new")).collect();
+    let mut names: Vec<String> = names.filter(|name| Path::new(name).extension().is_none_or(|extension| extension != "new")).collect();
     names.sort();
     Ok(names)
 }

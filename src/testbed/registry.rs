@@ -122,9 +122,8 @@ impl Registry {
 
     fn read(path: &Path) -> Result<Option<Registration>, TestbedError> {
         let Some(stored) = files::read_json::<Stored>(path)? else { return Ok(None) };
-        let one = |text: &String| {
-            Certificate::from_any(text.as_bytes()).map_err(|_| TestbedError::Broken(format!("a certificate in {}", path.display())))
-        };
+        let one =
+            |text: &String| Certificate::from_any(text.as_bytes()).map_err(|_| TestbedError::Broken(format!("a certificate in {}", path.display())));
         Ok(Some(Registration {
             kinds: stored.kinds,
             endpoint: stored.endpoint,
