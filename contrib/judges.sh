@@ -13,6 +13,12 @@ if ! python3 -c 'import sys; sys.exit(sys.version_info < (3, 10))' 2>/dev/null; 
 fi
 echo "Installing the Python packages of the tests into $venv"
 mkdir -p target
+# Tests ask for the packages too, and may do so at the same time.
+exec 9>target/venv.lock
+if command -v flock >/dev/null 2>&1; then flock 9; fi
+if cmp -s contrib/judges.txt "$venv/judges.txt"; then
+    exit 0
+fi
 python3 -m venv --clear "$venv"
 "$venv/bin/pip" install --quiet --disable-pip-version-check --requirement contrib/judges.txt
 # Last, so that an installation that was cut short is made again.
