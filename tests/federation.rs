@@ -63,10 +63,15 @@ impl Federation {
     }
 
     fn directory(&self) -> DnsDirectory {
+        self.directory_with(|_| ())
+    }
+
+    fn directory_with(&self, change: impl FnOnce(&mut DirectoryOptions)) -> DnsDirectory {
         let mut options = DirectoryOptions::new(self.running.sml_zone.clone());
         options.dns.resolvers = vec![self.running.dns_addr];
         options.dns.timeout = Duration::from_secs(2);
         options.http.plain = PlainHttp::Loopback;
+        change(&mut options);
         DnsDirectory::new(options, Arc::new(self.trust(|_| ())), Arc::new(SystemClock)).unwrap()
     }
 
@@ -379,6 +384,19 @@ async fn a_revoked_smp_key_makes_its_metadata_useless() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_named_signer_is_the_only_one_and_slowness_is_no_absence() {
+    let federation = federation().await;
+    let ask = async |directory: DnsDirectory| directory.metadata(&federation.participant, DocumentKind::Message, Freshness::Fresh).await;
+    let signer = federation.testbed.issued(&Subject::Smp).unwrap();
+    assert!(ask(federation.directory_with(|options| options.smp_signer = signer)).await.is_ok());
+    let other = Some(federation.access_point.identity.certificate.clone());
+    let refused = ask(federation.directory_with(|options| options.smp_signer = other)).await;
+    assert!(matches!(refused, Err(DirectoryError::Unusable { .. })), "{refused:?}");
+    let slow = ask(federation.directory_with(|options| options.timeout = Duration::ZERO)).await;
+    assert!(matches!(slow, Err(DirectoryError::Unavailable { .. })), "{slow:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn each_realm_has_its_own_cas() {
     let federation = federation().await;
     let other = tempfile::tempdir().unwrap();
@@ -410,6 +428,8 @@ async fn without_a_list_trust_is_withheld_unless_it_is_soft_and_a_known_list_ser
     assert!(matches!(hard.judge(Realm::AccessPoint, &certificate, &[]).await, Err(TrustError::Unchecked(_))));
     let soft = federation.trust(|options| options.revocation = Revocation::Soft);
     assert_eq!(soft.judge(Realm::AccessPoint, &certificate, &[]).await, Ok(()));
+    let off = federation.trust(|options| options.revocation = Revocation::Off);
+    assert_eq!(off.judge(Realm::AccessPoint, &certificate, &[]).await, Ok(()));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -27,6 +27,10 @@ pub struct DirectoryOptions {
     pub http: HttpOptions,
     /// The transport profiles of endpoints that are used (SDK C3.2.1).
     pub transport_profiles: Vec<String>,
+    /// The only signer whose metadata is taken; none means every one that `trust` accepts.
+    pub smp_signer: Option<Certificate>,
+    /// How long DNS, SMP and the judging of its signer may take together for one answer. Default 30 s.
+    pub timeout: Duration,
     /// How long a found participant is remembered. Default 15 min.
     pub max_age: Duration,
     /// How long it is remembered that a participant or document is unknown. Default 1 min.
@@ -42,6 +46,8 @@ impl DirectoryOptions {
             dns: DnsOptions::default(),
             http: HttpOptions { plain: PlainHttp::Anywhere, answer_limit: smp::ANSWER_LIMIT, ..HttpOptions::default() },
             transport_profiles: vec!["digg-transport-as4-v1_0".into()],
+            smp_signer: None,
+            timeout: Duration::from_secs(30),
             max_age: Duration::from_mins(15),
             negative_max_age: Duration::from_mins(1),
         }
@@ -104,7 +110,8 @@ impl DnsDirectory {
         {
             return answer;
         }
-        let answer = self.ask(participant, kind, now).await;
+        let timed_out = |_| DirectoryError::Unavailable { service: "DNS or SMP".into(), reason: "it took too long".into() };
+        let answer = tokio::time::timeout(self.options.timeout, self.ask(participant, kind, now)).await.map_err(timed_out).flatten();
         self.remember(participant, kind, now, &answer);
         answer
     }
@@ -158,6 +165,9 @@ impl DnsDirectory {
     }
 
     async fn judge(&self, participant: &ParticipantId, signer: &SignedBy) -> Result<(), DirectoryError> {
+        if self.options.smp_signer.as_ref().is_some_and(|only| *only != signer.certificate) {
+            return Err(unusable(participant, "the signer of its metadata is not the configured one"));
+        }
         self.trust.judge(Realm::Smp, &signer.certificate, &signer.intermediates).await.map_err(|error| match error {
             TrustError::Unchecked(reason) => DirectoryError::Unavailable { service: "revocation list of the SMP's signer".into(), reason },
             other => unusable(participant, &format!("the signer of its metadata is not trusted: {other}")),
