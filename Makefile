@@ -24,7 +24,7 @@ test: packages judges
 	$(CARGO) test $(BUILD) --doc
 
 bench: packages
-	$(CARGO) bench --locked
+	$(CARGO) bench --locked --bench steps
 
 run: packages
 	$(CARGO) run --release --locked -- run --config $(CONFIG)
