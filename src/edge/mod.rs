@@ -4,9 +4,13 @@
 //! bytes mean is the formats' and the flows' affair. Each edge has its own options, which `config` fills.
 
 pub mod as4_client;
+pub mod as4_server;
 pub mod clock;
 pub mod directory;
 pub mod dns;
 pub mod http;
+pub mod serving;
+pub mod smtp_client;
+pub mod smtp_server;
 pub mod tls;
 pub mod trust;

@@ -1,0 +1,323 @@
+//! The HTTPS endpoint that other access points push AS4 messages to: HTTP/1.1, one path, POST.
+//!
+//! The server judges no message: it streams the body to an [`As4Reception`] and sends back what that answers.
+//! Memory of a request is bounded whatever its size; headers, body, time and connections have limits.
+
+use std::convert::Infallible;
+use std::io::{self, Read};
+use std::net::SocketAddr;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::{Buf, Bytes};
+use http::header::{ALLOW, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
+use http_body_util::{BodyExt, Full};
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use rustls::ServerConfig;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::mpsc;
+use tokio::time::{Instant, timeout};
+use tokio_rustls::TlsAcceptor;
+
+use super::serving::{self, ConnectionLimits, Peer, Stop};
+use crate::port::{Answer, Pending};
+
+/// Pieces of a body that wait for the reception; a piece is what hyper reads at once.
+const PIECES: usize = 4;
+/// Octets of a request's head.
+const HEAD: usize = 32 * 1024;
+/// Header fields of a request.
+const FIELDS: usize = 64;
+
+/// TLS of the endpoint.
+#[derive(Debug, Clone)]
+pub enum As4Tls {
+    /// HTTPS, with client certificates as the configuration says.
+    Tls(Arc<ServerConfig>),
+    /// Unencrypted, and then only on a loopback address: for tests, or behind a proxy on the same machine.
+    LoopbackOnly,
+}
+
+/// The endpoint's options.
+#[derive(Debug, Clone)]
+pub struct As4ServerOptions {
+    /// Where it listens.
+    pub listen: SocketAddr,
+    /// The only path that takes messages.
+    pub path: String,
+    /// TLS.
+    pub tls: As4Tls,
+    /// How many connections.
+    pub connections: ConnectionLimits,
+    /// Octets of one body.
+    pub max_body: u64,
+    /// For a request's head, and so for an idle connection.
+    pub head_timeout: Duration,
+    /// For the next piece of a body.
+    pub body_block_timeout: Duration,
+    /// For a whole body.
+    pub body_timeout: Duration,
+    /// For the TLS handshake.
+    pub handshake_timeout: Duration,
+    /// How long requests under way may take after the server was told to stop.
+    pub drain: Duration,
+}
+
+impl As4ServerOptions {
+    /// Options for `/as4`: 150 MB, since 100 MB of XHE are to be taken (SDK C3.2.1 2.8) and base64 may come on top.
+    #[must_use]
+    pub fn new(listen: SocketAddr, tls: As4Tls) -> Self {
+        Self {
+            listen,
+            path: "/as4".to_owned(),
+            tls,
+            connections: ConnectionLimits::default(),
+            max_body: 150_000_000,
+            head_timeout: Duration::from_secs(30),
+            body_block_timeout: Duration::from_mins(1),
+            body_timeout: Duration::from_mins(20),
+            handshake_timeout: Duration::from_secs(30),
+            drain: Duration::from_secs(30),
+        }
+    }
+}
+
+/// Takes AS4 requests.
+pub trait As4Reception: Send + Sync + 'static {
+    /// Takes one request and gives what the HTTP response says. The body blocks when read, so it is read on a thread
+    /// that may block; an error while reading means that the request is not whole. A body that is not read to its end
+    /// costs the connection.
+    fn receive(&self, content_type: String, peer: Peer, body: Box<dyn Read + Send>) -> Pending<'_, Answer>;
+}
+
+/// Why the endpoint cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum As4ServerError {
+    /// The address is taken or none of ours.
+    #[error("cannot listen on {address}")]
+    Listen {
+        /// Where.
+        address: SocketAddr,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// Without TLS the address must be a loopback one.
+    #[error("{0} is not a loopback address and there is no TLS")]
+    Plain(SocketAddr),
+}
+
+/// An endpoint that listens.
+#[derive(Debug)]
+pub struct As4Server {
+    listener: TcpListener,
+    address: SocketAddr,
+    options: As4ServerOptions,
+}
+
+impl As4Server {
+    /// Begins to listen; connections wait until [`Self::run`].
+    ///
+    /// # Errors
+    /// [`As4ServerError`].
+    pub async fn bind(options: As4ServerOptions) -> Result<Self, As4ServerError> {
+        if matches!(options.tls, As4Tls::LoopbackOnly) && !options.listen.ip().to_canonical().is_loopback() {
+            return Err(As4ServerError::Plain(options.listen));
+        }
+        let failed = |source| As4ServerError::Listen { address: options.listen, source };
+        let listener = TcpListener::bind(options.listen).await.map_err(failed)?;
+        let address = listener.local_addr().map_err(failed)?;
+        Ok(Self { listener, address, options })
+    }
+
+    /// Where it listens, with the port that the system chose when the options have port 0.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Serves until told to stop; then idle connections are closed and requests under way are answered.
+    pub async fn run(self, reception: Arc<dyn As4Reception>, stop: Stop) {
+        let options = Arc::new(self.options);
+        let connection = |stream, peer| {
+            let (options, reception, stop) = (Arc::clone(&options), Arc::clone(&reception), stop.clone());
+            async move {
+                if let Err(error) = connection(stream, peer, options, reception, stop).await {
+                    tracing::debug!(%error, "an AS4 connection broke");
+                }
+            }
+        };
+        // Who is turned away before the handshake can be told nothing.
+        serving::serve(self.listener, options.connections, stop.clone(), options.drain, drop, connection).await;
+    }
+}
+
+type Broken = Box<dyn std::error::Error + Send + Sync>;
+
+async fn connection(
+    stream: TcpStream,
+    mut peer: Peer,
+    options: Arc<As4ServerOptions>,
+    reception: Arc<dyn As4Reception>,
+    stop: Stop,
+) -> Result<(), Broken> {
+    stream.set_nodelay(true)?;
+    match &options.tls {
+        As4Tls::LoopbackOnly => requests(stream, peer, options, reception, stop).await,
+        As4Tls::Tls(config) => {
+            let handshake = TlsAcceptor::from(Arc::clone(config)).accept(stream);
+            let stream = timeout(options.handshake_timeout, handshake).await??;
+            peer.secured(stream.get_ref().1);
+            requests(stream, peer, options, reception, stop).await
+        }
+    }
+}
+
+async fn requests<S: AsyncRead + AsyncWrite + Unpin>(
+    stream: S,
+    peer: Peer,
+    options: Arc<As4ServerOptions>,
+    reception: Arc<dyn As4Reception>,
+    mut stop: Stop,
+) -> Result<(), Broken> {
+    let service = service_fn(|request| {
+        let (peer, options, reception) = (peer.clone(), Arc::clone(&options), Arc::clone(&reception));
+        async move { Ok::<_, Infallible>(respond(request, peer, &options, reception.as_ref()).await) }
+    });
+    let mut builder = http1::Builder::new();
+    builder.timer(TokioTimer::new()).header_read_timeout(options.head_timeout).max_buf_size(HEAD).max_headers(FIELDS);
+    let mut served = pin!(builder.serve_connection(TokioIo::new(stream), service));
+    tokio::select! {
+        ended = served.as_mut() => return Ok(ended?),
+        () = stop.stopped() => served.as_mut().graceful_shutdown(),
+    }
+    Ok(served.await?)
+}
+
+async fn respond(request: Request<Incoming>, peer: Peer, options: &As4ServerOptions, reception: &dyn As4Reception) -> Response<Full<Bytes>> {
+    if request.uri().path() != options.path {
+        return refusal(StatusCode::NOT_FOUND);
+    }
+    if request.method() != Method::POST {
+        let mut response = refusal(StatusCode::METHOD_NOT_ALLOWED);
+        response.headers_mut().insert(ALLOW, HeaderValue::from_static("POST"));
+        return response;
+    }
+    let Some(content_type) = request.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).map(str::to_owned) else {
+        return refusal(StatusCode::UNSUPPORTED_MEDIA_TYPE);
+    };
+    if announced(request.headers()).is_some_and(|length| length > options.max_body) {
+        return refusal(StatusCode::PAYLOAD_TOO_LARGE);
+    }
+    let (pieces, body) = mpsc::channel(PIECES);
+    let body = Box::new(PieceReader { pieces: body, piece: Bytes::new(), failed: None });
+    // Both at once: the reception reads what the pump brings. When the reception is done, nobody reads any more.
+    let mut pump = pin!(pump(request.into_body(), pieces, options));
+    let mut answer = reception.receive(content_type, peer, body);
+    let mut pumped = None;
+    let answer = loop {
+        tokio::select! {
+            biased;
+            outcome = pump.as_mut(), if pumped.is_none() => pumped = Some(outcome),
+            answer = &mut answer => break answer,
+        }
+    };
+    match pumped {
+        Some(Pumped::TooLarge) => refusal(StatusCode::PAYLOAD_TOO_LARGE),
+        Some(Pumped::TooSlow) => refusal(StatusCode::REQUEST_TIMEOUT),
+        Some(Pumped::Whole | Pumped::Broken) | None => response(answer),
+    }
+}
+
+fn announced(headers: &HeaderMap) -> Option<u64> {
+    headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+}
+
+/// A refusal also ends the connection: the rest of the request is not read.
+fn refusal(status: StatusCode) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::new(Bytes::from(format!("{status}\n"))));
+    *response.status_mut() = status;
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/plain"));
+    response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    response
+}
+
+fn response(answer: Answer) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::new(Bytes::from(answer.body)));
+    *response.status_mut() = StatusCode::from_u16(answer.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    if let Ok(value) = HeaderValue::try_from(answer.content_type)
+        && !value.is_empty()
+    {
+        response.headers_mut().insert(CONTENT_TYPE, value);
+    }
+    response
+}
+
+/// How the body came to its end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Pumped {
+    Whole,
+    TooLarge,
+    TooSlow,
+    /// The client went away, or the reception stopped reading.
+    Broken,
+}
+
+async fn pump(mut body: Incoming, pieces: mpsc::Sender<io::Result<Bytes>>, options: &As4ServerOptions) -> Pumped {
+    let end = Instant::now() + options.body_timeout;
+    let mut octets = 0;
+    let (outcome, error) = loop {
+        let until = end.min(Instant::now() + options.body_block_timeout);
+        let frame = match tokio::time::timeout_at(until, body.frame()).await {
+            Err(_) => break (Pumped::TooSlow, io::Error::new(io::ErrorKind::TimedOut, "the body came too slowly")),
+            Ok(None) => return Pumped::Whole,
+            Ok(Some(Err(error))) => break (Pumped::Broken, io::Error::new(io::ErrorKind::UnexpectedEof, error)),
+            Ok(Some(Ok(frame))) => frame,
+        };
+        let Ok(piece) = frame.into_data() else { continue };
+        octets += piece.len() as u64;
+        if octets > options.max_body {
+            break (Pumped::TooLarge, io::Error::new(io::ErrorKind::FileTooLarge, "the body is over the limit"));
+        }
+        if pieces.send(Ok(piece)).await.is_err() {
+            return Pumped::Broken;
+        }
+    };
+    drop(pieces.send(Err(error)).await);
+    outcome
+}
+
+/// The body as a blocking reader.
+struct PieceReader {
+    pieces: mpsc::Receiver<io::Result<Bytes>>,
+    piece: Bytes,
+    /// An error stays: a reader that goes on after one must not see an end.
+    failed: Option<(io::ErrorKind, String)>,
+}
+
+impl Read for PieceReader {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if let Some((kind, text)) = &self.failed {
+            return Err(io::Error::new(*kind, text.clone()));
+        }
+        while self.piece.is_empty() && !buffer.is_empty() {
+            match self.pieces.blocking_recv() {
+                Some(Ok(piece)) => self.piece = piece,
+                Some(Err(error)) => {
+                    self.failed = Some((error.kind(), error.to_string()));
+                    return Err(error);
+                }
+                None => return Ok(0),
+            }
+        }
+        let count = self.piece.len().min(buffer.len());
+        self.piece.copy_to_slice(buffer.get_mut(..count).unwrap_or_default());
+        Ok(count)
+    }
+}
