@@ -31,7 +31,7 @@ use crate::port::{Delivery, MailSink, Pending, SinkAnswer, SinkError};
 /// Octets of a reply while lettre does not read yet.
 const REPLY: usize = 8 * 1024;
 /// How long a connection may rest; mail servers close theirs after five minutes and more.
-const REST: Duration = Duration::from_secs(60);
+const REST: Duration = Duration::from_mins(1);
 
 /// How the connection is secured. There is no "if it offers it": who can take the offer out can read the mail.
 #[derive(Clone)]
@@ -193,7 +193,9 @@ impl SmtpClient {
         let ended = Arc::new(AtomicBool::new(false));
         let stream: Box<dyn AsyncTokioStream> = match &options.tls {
             ClientTls::Plain => Box::new(Watched::new(tcp, peer, &ended, b"")),
-            ClientTls::Implicit(config) => Box::new(Watched::new(handshake(tcp, config, options).await.map_err(|e| step("TLS")(&e))?, peer, &ended, b"")),
+            ClientTls::Implicit(config) => {
+                Box::new(Watched::new(handshake(tcp, config, options).await.map_err(|e| step("TLS")(&e))?, peer, &ended, b""))
+            }
             ClientTls::StartTls(config) => {
                 let tcp = within(limit, start_tls(tcp, &options.hostname)).await.map_err(|e| step("STARTTLS")(&e))?;
                 let tls = handshake(tcp, config, options).await.map_err(|e| step("TLS")(&e))?;
@@ -272,7 +274,8 @@ impl Connection {
         let head = mail.message.windows(4).position(|w| w == b"\r\n\r\n").map_or(mail.message, |end| mail.message.get(..end).unwrap_or_default());
         let utf8 = !mail.from.is_ascii() || !mail.to.is_ascii() || !head.is_ascii();
         let eight_bit = !mail.message.is_ascii();
-        let lacks = |extension: &str| Broke::Refused(SinkError::Permanent(format!("the mail needs {extension}, which the mail server does not offer")));
+        let lacks =
+            |extension: &str| Broke::Refused(SinkError::Permanent(format!("the mail needs {extension}, which the mail server does not offer")));
         let offers = self.smtp.server_info();
         if utf8 && !offers.supports_feature(Extension::SmtpUtfEight) {
             return Err(lacks("SMTPUTF8"));
@@ -347,7 +350,11 @@ async fn within<T, E: fmt::Display>(limit: Duration, work: impl Future<Output = 
     }
 }
 
-async fn handshake(tcp: TcpStream, config: &Arc<ClientConfig>, options: &SmtpClientOptions) -> Result<tokio_rustls::client::TlsStream<TcpStream>, String> {
+async fn handshake(
+    tcp: TcpStream,
+    config: &Arc<ClientConfig>,
+    options: &SmtpClientOptions,
+) -> Result<tokio_rustls::client::TlsStream<TcpStream>, String> {
     let name = tls::server_name(&options.host).map_err(|error| error.to_string())?;
     within(options.timeouts.connect, TlsConnector::from(Arc::clone(config)).connect(name, tcp)).await
 }

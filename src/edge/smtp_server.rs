@@ -212,10 +212,8 @@ async fn connection(stream: TcpStream, mut peer: Peer, options: &SmtpServerOptio
     });
     let mut stream = stream;
     let mut conversation = Conversation::new(session, options, reception, stop);
-    if security != Security::Secured {
-        if let Ended::Closed = conversation.hold(&mut stream, &peer).await? {
-            return Ok(());
-        }
+    if security != Security::Secured && matches!(conversation.hold(&mut stream, &peer).await?, Ended::Closed) {
+        return Ok(());
     }
     let Some(acceptor) = acceptor else { return Ok(()) };
     let mut stream = timeout(options.handshake_timeout, acceptor.accept(stream)).await.map_err(io::Error::from)??;
@@ -254,11 +252,11 @@ impl<'a> Conversation<'a> {
 
     /// Talks until the handshake or the end.
     async fn hold<S: AsyncRead + AsyncWrite + Unpin>(&mut self, stream: &mut S, peer: &Peer) -> io::Result<Ended> {
-        if !std::mem::replace(&mut self.greeted, true) {
-            if let Err(reply) = self.reception.client(peer) {
-                self.out.extend_from_slice(reply.to_string().as_bytes());
-                return self.close(stream).await;
-            }
+        if !std::mem::replace(&mut self.greeted, true)
+            && let Err(reply) = self.reception.client(peer)
+        {
+            self.out.extend_from_slice(reply.to_string().as_bytes());
+            return self.close(stream).await;
         }
         let mut buffer = vec![0; READ];
         let mut deadline = Instant::now() + self.options.command_timeout;

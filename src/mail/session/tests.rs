@@ -345,8 +345,8 @@ proptest! {
     fn a_mail_arrives_as_it_was_stuffed(lines in prop::collection::vec("[a.å]{0,6}", 0..20), cut in 1..20_usize) {
         let (mut mail, mut stuffed) = (String::new(), String::new());
         for line in &lines {
-            mail += &format!("{line}\r\n");
-            stuffed += &format!("{}{line}\r\n", if line.starts_with('.') { "." } else { "" });
+            mail.extend([line, "\r\n"]);
+            stuffed.extend([if line.starts_with('.') { "." } else { "" }, line, "\r\n"]);
         }
         let mut driver = talk(START);
         format!("{stuffed}.\r\n").as_bytes().chunks(cut).for_each(|piece| driver.say(piece));

@@ -1,0 +1,10 @@
+//! The SMTP edges over real sockets, against Python's and OpenSSL's clients, a foreign server, and servers that break.
+#![allow(unreachable_pub)]
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
+
+#[path = "../common/mod.rs"]
+mod common;
+
+mod client;
+mod office;
+mod server;
