@@ -3,15 +3,25 @@
 //! | implementation | of | for |
 //! |---|---|---|
 //! | [`MemoryStore`], [`MemoryBlobs`] | [`Store`], [`Blobs`] | the model that the others are compared with; tests of flows |
+//! | [`SledStore`] | [`Store`] | one node |
 //! | [`Spool`] | [`Blobs`] | one node |
 //!
-//! What is durable when; `═` is an `fdatasync`, and to the right of it stands who may be answered:
+//! What is durable when, on one node; `═` is an `fdatasync`, and to the right of it stands who may be answered:
 //!
 //! ```text
 //!  a body    create ─ header ─ body ─ digest ═ rename ═ directory        commit returns: a step may name the blob
+//!  a step    guards ─ journal lines ═ one batch ─ flush ═ db file        apply returns: the peer may be answered
+//!                                   │
+//!                                   └ the batch holds the mark of its last journal line
 //! ```
 //!
-//! Every effect has a fail point: `spool.sync`, `spool.rename`, `spool.directory`.
+//! The spool files and the [`journal`] are the truth; sled is an index over them. A crash between the journal and the
+//! batch leaves the journal ahead: opening replays the lines after the mark. The index is never ahead of the journal.
+//! A damaged index is moved aside and built anew from the journal. Leases stand in neither: they end with the process
+//! that gave them, so that a restarted gateway goes on at once.
+//!
+//! Every effect has a fail point: `store.journal.append`, `store.journal.sync`, `store.batch`, `store.flush`,
+//! `spool.sync`, `spool.rename`, `spool.directory`.
 //!
 //! [`Store`]: crate::port::Store
 //! [`Blobs`]: crate::port::Blobs
@@ -23,10 +33,13 @@ use std::path::Path;
 use crate::port::{Job, Op, Record, State, Step, StoreError};
 
 mod bell;
+pub mod journal;
 mod memory;
+mod sled;
 mod spool;
 
 pub use memory::{MemoryBlobs, MemoryStore};
+pub use sled::{SledOptions, SledStore};
 pub use spool::{Damage, Spool, SpoolOptions};
 
 /// Octets of a state's word.

@@ -1,39 +1,29 @@
 //! Bodies as files: one file a blob, written once, whole when it has its name.
 //!
 //! ```text
-//!  <dir>/4f/4f1c….blob      in a folder of the first two digits of its id; <id>.tmp while it is written
-//!
-//!  "BREVBLOB"  version u8 = 1  flags u8 = 0  u16 = 0  length of the header u32
-//!  header      JSON of [`Blob`]: what must be known to take the blob in when no index knows it
-//!  SHA-256 of all of the above
-//!  body
-//!  "BLOBSEAL"  octets of the body u64  SHA-256 of the body
+//!  <dir>/4f/4f1c….blob             in a folder of the first two digits of its id
+//!        4f/4f1c….….tmp            while it is written; what is left of those is removed at start
+//!        lock                      held by the process that uses the spool
 //! ```
 //!
-//! Numbers are big-endian. A flag is reserved for encryption at rest; a file with a flag that is not known is refused.
+//! A file begins with its envelope, [`Blob`], so that it can be taken in when no index knows it ([`file`] has the layout).
 //! A few threads sync and rename files, one syncs directories: whoever commits at the same time shares its work.
 
 use std::collections::BTreeSet;
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, BufReader, BufWriter, Read, Seek, SeekFrom, Write};
-use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::io::{self, BufWriter, Write};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
 
 use tokio::sync::oneshot;
 
+use self::file::{head, open, trailer};
 use super::{MAX_HEADER, create_directory, free_space, store_error, sync_directory, within};
-use crate::crypto::{Hasher, sha256};
-use crate::ident::Sha256;
+use crate::crypto::Hasher;
 use crate::port::{Blob, BlobId, BlobReader, BlobWriter, Blobs, Pending, StoreError, Stored};
 
-const MAGIC: &[u8; 8] = b"BREVBLOB";
-const SEAL: &[u8; 8] = b"BLOBSEAL";
-const VERSION: u8 = 1;
-const FIXED: usize = 16;
-const TRAILER: usize = 8 + 8 + 32;
-/// Octets of the header's JSON: a [`MAX_HEADER`] of which every octet is escaped, and the rest of [`Blob`].
-const MAX_JSON: usize = 6 * MAX_HEADER + 1024;
+mod file;
 
 /// Where and how a spool is kept.
 #[derive(Debug, Clone)]
@@ -191,7 +181,7 @@ impl Blobs for Spool {
     fn open(&self, id: BlobId) -> Result<(Blob, u64, Box<dyn BlobReader>), StoreError> {
         let path = self.path(id, "blob");
         match open(&path) {
-            Ok((blob, body)) if blob.id == id => Ok((blob, body.octets, Box::new(body))),
+            Ok((blob, body)) if blob.id == id => Ok((blob, body.octets(), Box::new(body))),
             Ok(_) => Err(StoreError::Broken(format!("{} holds another blob", path.display()))),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Err(StoreError::Missing("blob")),
             Err(error) => Err(store_error("opening", &path, &error)),
@@ -275,11 +265,7 @@ impl SpoolWriter {
             return Err(store_error("writing", &path, &kind.into()));
         }
         let digest = hasher.finish();
-        let mut trailer = Vec::with_capacity(TRAILER);
-        trailer.extend_from_slice(SEAL);
-        trailer.extend_from_slice(&octets.to_be_bytes());
-        trailer.extend_from_slice(&digest.0);
-        let written = file.write_all(&trailer).and_then(|()| file.into_inner().map_err(io::IntoInnerError::into_error));
+        let written = file.write_all(&trailer(octets, digest)).and_then(|()| file.into_inner().map_err(io::IntoInnerError::into_error));
         let file = written.map_err(|error| store_error("writing", &path, &error))?;
         let (answer, answered) = oneshot::channel();
         commits.send(Commit { file, temporary, path, stored: Stored { id, octets, digest }, answer }).map_err(|_| closed())?;
@@ -356,176 +342,5 @@ fn sync_directories(waiting: &mpsc::Receiver<Renamed>) {
             };
             drop(answer.send(result));
         }
-    }
-}
-
-/// Everything that stands before the body.
-fn head(blob: &Blob) -> io::Result<Vec<u8>> {
-    let json = serde_json::to_vec(blob)?;
-    let length = u32::try_from(json.len()).map_err(|_| io::ErrorKind::InvalidInput)?;
-    let mut head = Vec::with_capacity(FIXED + json.len() + 32);
-    head.extend_from_slice(MAGIC);
-    head.extend_from_slice(&[VERSION, 0, 0, 0]);
-    head.extend_from_slice(&length.to_be_bytes());
-    head.extend_from_slice(&json);
-    let digest = sha256(&head);
-    head.extend_from_slice(&digest.0);
-    Ok(head)
-}
-
-/// Reads what stands before and behind the body. Damage is [`io::ErrorKind::InvalidData`].
-fn open(path: &Path) -> io::Result<(Blob, Body)> {
-    let file = File::open(path)?;
-    let mut fixed = [0; FIXED];
-    file.read_exact_at(&mut fixed, 0).map_err(short)?;
-    let [magic @ .., version, flags, r0, r1, l0, l1, l2, l3] = fixed;
-    if magic != *MAGIC {
-        return Err(damaged("it is no blob"));
-    }
-    if version != VERSION || flags != 0 || [r0, r1] != [0, 0] {
-        return Err(damaged("its version or flags are not known"));
-    }
-    let length = u32::from_be_bytes([l0, l1, l2, l3]) as usize;
-    if length > MAX_JSON {
-        return Err(damaged("its header is too long"));
-    }
-    let mut head = fixed.to_vec();
-    head.resize(FIXED + length, 0);
-    let mut digest = [0; 32];
-    file.read_exact_at(head.get_mut(FIXED..).unwrap_or_default(), FIXED as u64).map_err(short)?;
-    file.read_exact_at(&mut digest, head.len() as u64).map_err(short)?;
-    if sha256(&head).0 != digest {
-        return Err(damaged("its header is not what was written"));
-    }
-    let blob = serde_json::from_slice(head.get(FIXED..).unwrap_or_default())?;
-
-    let start = (head.len() + digest.len()) as u64;
-    let octets = file.metadata()?.len().checked_sub(start + TRAILER as u64).ok_or_else(|| damaged("it is cut off"))?;
-    let mut trailer = [0; TRAILER];
-    file.read_exact_at(&mut trailer, start + octets).map_err(short)?;
-    let (seal, rest) = trailer.split_at(SEAL.len());
-    let (length, digest) = rest.split_at(8);
-    if seal != SEAL || length != octets.to_be_bytes() {
-        return Err(damaged("it is cut off"));
-    }
-    let digest = Sha256(digest.try_into().map_err(|_| damaged("it is cut off"))?);
-    let mut file = BufReader::with_capacity(64 * 1024, file);
-    file.seek(SeekFrom::Start(start))?;
-    let body = Body { file, start, octets, at: 0, digest, hashed: 0, hasher: Some(Hasher::new()) };
-    Ok((blob, body))
-}
-
-fn damaged(why: &'static str) -> io::Error {
-    io::Error::new(io::ErrorKind::InvalidData, why)
-}
-
-fn short(error: io::Error) -> io::Error {
-    if error.kind() == io::ErrorKind::UnexpectedEof { damaged("it is cut off") } else { error }
-}
-
-/// A body under reading. Whoever reads to its end, however it jumped before, has read what was written: octets are
-/// hashed when they are first reached in order, and the read that would hand out the last of them fails instead.
-struct Body {
-    file: BufReader<File>,
-    start: u64,
-    octets: u64,
-    at: u64,
-    digest: Sha256,
-    hashed: u64,
-    hasher: Option<Hasher>,
-}
-
-impl Read for Body {
-    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
-        let rest = usize::try_from(self.octets - self.at.min(self.octets)).unwrap_or(usize::MAX);
-        let room = rest.min(into.len());
-        let room = into.get_mut(..room).unwrap_or_default();
-        let read = self.file.read(room)?;
-        if read == 0 && !room.is_empty() {
-            return Err(damaged("it was cut off while it was read"));
-        }
-        // Octets [hashed, at + read) are new when this read begins at or before `hashed`.
-        if let Some(known) = self.hashed.checked_sub(self.at).and_then(|known| usize::try_from(known).ok())
-            && let Some(new) = room.get(known..read)
-        {
-            if let Some(hasher) = &mut self.hasher {
-                hasher.update(new);
-            }
-            self.hashed += new.len() as u64;
-        }
-        if self.hashed == self.octets
-            && let Some(hasher) = self.hasher.take()
-            && hasher.finish() != self.digest
-        {
-            self.hasher = Some(Hasher::new());
-            return Err(damaged("a file of the spool is not what was written"));
-        }
-        self.at += read as u64;
-        Ok(read)
-    }
-}
-
-impl Seek for Body {
-    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
-        let at = match to {
-            SeekFrom::Start(at) => Some(at),
-            SeekFrom::End(by) => self.octets.checked_add_signed(by),
-            SeekFrom::Current(by) => self.at.checked_add_signed(by),
-        };
-        self.at = at.ok_or(io::ErrorKind::InvalidInput)?;
-        self.file.seek(SeekFrom::Start(self.start.saturating_add(self.at)))?;
-        Ok(self.at)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::port::BlobKind;
-
-    /// A body of 1,000 octets whose octet at 900 is not what was written.
-    fn spoiled(dir: &Path) -> Body {
-        let blob = Blob { id: BlobId(uuid::Uuid::nil()), kind: BlobKind::Mail, header: "{}".into() };
-        let body = vec![7; 1_000];
-        let mut file = head(&blob).unwrap();
-        let start = file.len();
-        file.extend_from_slice(&body);
-        file.extend_from_slice(SEAL);
-        file.extend_from_slice(&1_000_u64.to_be_bytes());
-        file.extend_from_slice(&sha256(&body).0);
-        file[start + 900] ^= 1;
-        let path = dir.join("spoiled");
-        fs::write(&path, file).unwrap();
-        open(&path).unwrap().1
-    }
-
-    #[test]
-    fn a_reader_that_knows_the_length_gets_no_wrong_octet_at_its_end() {
-        let dir = tempfile::tempdir().unwrap();
-        let error = spoiled(dir.path()).read_exact(&mut [0; 1_000]).unwrap_err();
-        assert_eq!(error.kind(), io::ErrorKind::InvalidData);
-    }
-
-    #[test]
-    fn jumping_about_does_not_hide_damage() {
-        let dir = tempfile::tempdir().unwrap();
-        let mut body = spoiled(dir.path());
-        body.read_exact(&mut [0; 300]).unwrap();
-        body.seek(SeekFrom::Start(100)).unwrap();
-        body.read_exact(&mut [0; 300]).unwrap();
-        body.seek(SeekFrom::Start(0)).unwrap();
-        assert_eq!(io::copy(&mut body, &mut io::sink()).unwrap_err().kind(), io::ErrorKind::InvalidData);
-        assert!(body.read(&mut [0; 10]).is_err(), "again");
-    }
-
-    #[test]
-    fn a_file_of_a_later_version_is_refused() {
-        let dir = tempfile::tempdir().unwrap();
-        drop(spoiled(dir.path()));
-        let path = dir.path().join("spoiled");
-        let mut bytes = fs::read(&path).unwrap();
-        bytes[9] = 1;
-        fs::write(&path, bytes).unwrap();
-        assert_eq!(open(&path).err().unwrap().to_string(), "its version or flags are not known");
     }
 }

@@ -3,13 +3,18 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, clippy::cast_possible_truncation, reason = "a test fails by panicking")]
 
 use std::future::Future;
+use std::path::Path;
 
 use brevbro::ident::RecordId;
 use brevbro::port::{Job, JobId, Queue, Record, State};
+use brevbro::store::{SledOptions, SledStore};
 use jiff::Timestamp;
 use uuid::Uuid;
 
 mod blobs;
+mod crash;
+mod damage;
+mod histories;
 mod promises;
 
 /// Runs a future of a store to its end.
@@ -18,6 +23,10 @@ fn block<T>(future: impl Future<Output = T>) -> T {
         static RUNTIME: tokio::runtime::Runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
     }
     RUNTIME.with(|runtime| runtime.block_on(future))
+}
+
+fn open(dir: &Path) -> SledStore {
+    SledStore::open(SledOptions::new(dir)).unwrap()
 }
 
 /// An instant, in seconds from some beginning.

@@ -15,6 +15,12 @@ macro_rules! promises {
         mod memory {
             $(#[test] fn $name() { super::$name(&brevbro::store::MemoryStore::new()); })*
         }
+        mod sled {
+            $(#[test] fn $name() {
+                let dir = tempfile::tempdir().unwrap();
+                super::$name(&crate::open(dir.path()));
+            })*
+        }
     };
 }
 

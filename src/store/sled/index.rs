@@ -1,0 +1,155 @@
+//! The index in sled: the only place that calls sled.
+
+use std::fs::{self, File};
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
+
+use ::sled::{Batch, Db};
+use jiff::Timestamp;
+
+use super::layout::{
+    decode_instant, decode_job, decode_mark, decode_record, decode_uuid, event_key, job_key, malformed, note_key, queue_prefix, record_key,
+    state_prefix, text,
+};
+use crate::ident::RecordId;
+use crate::port::{Job, JobId, Key, Queue, Record, State};
+use crate::store::journal::Mark;
+
+/// Why the index cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum IndexError {
+    /// It is not what was written, or sled lost its head over it: it must be built anew.
+    #[error("the index is damaged: {0}")]
+    Damaged(String),
+    /// The file system failed, which building it anew would not help.
+    #[error("the index cannot be used: {0}")]
+    Io(io::Error),
+}
+
+type Result<T, E = IndexError> = std::result::Result<T, E>;
+
+/// Calls sled. 0.34 panics on some damage, and what it did halfway is of no use after that: nobody calls it again.
+fn caged<T>(work: impl FnOnce() -> ::sled::Result<T>) -> Result<T> {
+    match catch_unwind(AssertUnwindSafe(work)) {
+        Ok(Ok(value)) => Ok(value),
+        Ok(Err(::sled::Error::Io(error))) if is_of_the_machine(&error) => Err(IndexError::Io(error)),
+        Ok(Err(error)) => Err(IndexError::Damaged(error.to_string())),
+        Err(_) => Err(IndexError::Damaged("sled panicked".into())),
+    }
+}
+
+/// Whether an error says more of the machine than of the index. All others are taken for damage: building the index
+/// anew costs time only.
+fn is_of_the_machine(error: &io::Error) -> bool {
+    use io::ErrorKind as Kind;
+    let kinds = [Kind::StorageFull, Kind::QuotaExceeded, Kind::PermissionDenied, Kind::ReadOnlyFilesystem, Kind::OutOfMemory, Kind::Interrupted];
+    kinds.contains(&error.kind()) || is_locked(error)
+}
+
+/// sled has no kind for it.
+fn is_locked(error: &io::Error) -> bool {
+    error.to_string().contains("could not acquire lock")
+}
+
+/// An open index.
+pub(super) struct Index {
+    db: Db,
+}
+
+impl Index {
+    /// Opens or makes the index in `dir`.
+    pub(super) fn open(dir: &Path, cache: u64) -> Result<(Self, File)> {
+        let config = ::sled::Config::new().path(dir).flush_every_ms(None).use_compression(false).cache_capacity(cache);
+        let mut tries = 0;
+        let db = loop {
+            match caged(|| config.open()) {
+                // Nobody else has it, since the journal is ours; sled lets go of its lock a little after it is dropped.
+                Err(IndexError::Io(error)) if is_locked(&error) && tries < 100 => {
+                    tries += 1;
+                    std::thread::sleep(std::time::Duration::from_millis(50));
+                }
+                other => break other?,
+            }
+        };
+        let finish = || {
+            let file = File::options().read(true).write(true).open(dir.join("db"))?;
+            file.sync_all()?;
+            File::open(dir.join("conf"))?.sync_all()?;
+            crate::store::sync_directory(dir)?;
+            Ok((file, fs::read_dir(dir.join("blobs"))?.next().is_some()))
+        };
+        let (file, blobs) = finish().map_err(IndexError::Io)?;
+        if blobs {
+            return Err(IndexError::Damaged("it keeps values outside of its log, which are never synced".into()));
+        }
+        Ok((Self { db }, file))
+    }
+
+    /// Writes a batch into the index, not yet durably.
+    pub(super) fn write(&self, batch: Batch) -> Result<()> {
+        caged(|| self.db.apply_batch(batch))
+    }
+
+    /// Makes everything written durable. `flush` alone hands it to the disk without waiting for the disk's word.
+    pub(super) fn sync(&self, file: &File) -> Result<()> {
+        caged(|| self.db.flush())?;
+        file.sync_data().map_err(IndexError::Io)
+    }
+
+    pub(super) fn mark(&self) -> Result<Option<Mark>> {
+        self.get(b"m")?.map(|value| decode_mark(&value)).transpose()
+    }
+
+    pub(super) fn record(&self, id: RecordId) -> Result<Option<Record>> {
+        self.get(&record_key(id))?.map(|value| decode_record(id, &value)).transpose()
+    }
+
+    pub(super) fn note(&self, key: &Key) -> Result<Option<String>> {
+        self.get(&note_key(key))?.map(|value| text(&value)).transpose()
+    }
+
+    /// Up to `limit` records of a state. One that changes meanwhile may be missing.
+    pub(super) fn list(&self, state: &State, limit: usize) -> Result<Vec<Record>> {
+        let prefix = state_prefix(state);
+        let mut found = Vec::new();
+        let mut after = prefix.clone();
+        while found.len() < limit {
+            let Some(key) = caged(|| self.db.range(after.as_slice()..).keys().next().transpose())? else { break };
+            let Some(id) = key.strip_prefix(prefix.as_slice()) else { break };
+            let record = self.record(RecordId(decode_uuid(id)?))?;
+            found.extend(record.filter(|record| record.state == *state));
+            after = key.to_vec();
+            after.push(0);
+        }
+        Ok(found)
+    }
+
+    /// The jobs of a queue, earliest first, by their due time and name, until `take` has enough.
+    pub(super) fn queue(&self, queue: Queue, mut take: impl FnMut(Timestamp, JobId) -> Result<bool>) -> Result<()> {
+        let prefix = queue_prefix(queue);
+        let mut keys = caged(|| Ok(self.db.scan_prefix(prefix).keys()))?;
+        while let Some(key) = caged(|| keys.next().transpose())? {
+            let (due, id) = key.get(2..).and_then(|rest| rest.split_at_checked(16)).ok_or_else(malformed)?;
+            if !take(decode_instant(due)?, JobId(decode_uuid(id)?))? {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn job(&self, id: JobId) -> Result<Option<Job>> {
+        self.get(&job_key(id))?.map(|value| decode_job(id, &value)).transpose()
+    }
+
+    /// Where to begin to look for an event: at a line at or before it.
+    pub(super) fn event(&self, number: u64) -> Result<Option<u64>> {
+        let last = event_key(number);
+        let found = caged(|| self.db.range(b"e".as_slice()..=last.as_slice()).next_back().transpose())?;
+        found.map(|(_, value)| value.as_ref().try_into().map(u64::from_be_bytes).map_err(|_| malformed())).transpose()
+    }
+
+    pub(super) fn get(&self, key: &[u8]) -> Result<Option<::sled::IVec>> {
+        caged(|| self.db.get(key))
+    }
+}

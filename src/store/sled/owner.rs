@@ -1,0 +1,239 @@
+//! The one thread that writes: it takes what has come in meanwhile as a group, and the group shares the syncs.
+
+use std::fs::File;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use tokio::sync::{mpsc, oneshot};
+
+use super::Shared;
+use super::index::IndexError;
+use super::plan::{Leases, Plan, Refusal};
+use crate::port::{Guard, JobId, Lease, Queue, Step, StoreError};
+use crate::store::journal::{Journal, JournalError};
+
+/// Requests that share their syncs.
+const GROUP: usize = 64;
+
+pub(super) type Answer<T> = oneshot::Sender<Result<T, StoreError>>;
+
+type Outcomes<T> = Vec<(Answer<T>, Result<T, StoreError>)>;
+
+/// What the thread is asked for.
+pub(super) enum Request {
+    Apply(Step, Answer<()>),
+    Claim { queue: Queue, now: Timestamp, span: Duration, limit: usize, answer: Answer<Vec<Lease>> },
+    Renew(Lease, Timestamp, Answer<Lease>),
+}
+
+/// The thread's own.
+pub(super) struct Owner {
+    pub(super) shared: Arc<Shared>,
+    pub(super) journal: Journal,
+    /// A handle of sled's file: sled's own flush does not wait for the disk.
+    pub(super) file: File,
+    pub(super) dir: PathBuf,
+    pub(super) reserve: u64,
+    pub(super) leases: Leases,
+    /// The last token; larger than every one that an earlier process gave.
+    pub(super) token: u64,
+}
+
+impl Owner {
+    /// Serves until nobody can ask any more, or the store is broken.
+    pub(super) fn run(mut self, mut requests: mpsc::Receiver<Request>) {
+        while let Some(first) = requests.blocking_recv() {
+            let mut group = vec![first];
+            while group.len() < GROUP
+                && let Ok(next) = requests.try_recv()
+            {
+                group.push(next);
+            }
+            // A panic drops the group's answers unsent, which says to those who wait that the store is broken.
+            let served = catch_unwind(AssertUnwindSafe(|| self.serve(group)));
+            let broken = match served {
+                Ok(Ok(())) => continue,
+                Ok(Err(broken)) => broken,
+                Err(_) => IndexError::Damaged("its thread panicked".into()),
+            };
+            self.shared.give_up(&broken);
+            return;
+        }
+    }
+
+    fn serve(&mut self, group: Vec<Request>) -> Result<(), IndexError> {
+        if !self.shared.working.load(Ordering::Acquire) {
+            return Err(IndexError::Damaged("found while reading".into()));
+        }
+        // The group's requests came at once, so any order is a right one: steps first, for they share the syncs.
+        let (mut steps, mut rest) = (Vec::new(), Vec::new());
+        for request in group {
+            match request {
+                Request::Apply(step, answer) => steps.push((step, answer)),
+                other => rest.push(other),
+            }
+        }
+        let (mut touched, steps) = self.apply(steps)?;
+        let mut claims = Vec::new();
+        let mut renewals = Vec::new();
+        for request in rest {
+            match request {
+                Request::Claim { queue, now, span, limit, answer } => {
+                    touched.push(queue);
+                    claims.push((answer, Ok(self.claim(queue, now, span, limit)?)));
+                }
+                Request::Renew(lease, until, answer) => {
+                    touched.push(lease.job.queue);
+                    renewals.push((answer, self.renew(lease, until)));
+                }
+                Request::Apply(..) => {}
+            }
+        }
+        touched.sort_unstable();
+        touched.dedup();
+        touched.into_iter().try_for_each(|queue| self.ring(queue))?;
+        tell(steps);
+        tell(claims);
+        tell(renewals);
+        Ok(())
+    }
+
+    /// Applies steps, to the journal and then to the index: the queues whose jobs changed, and what is to be answered.
+    fn apply(&mut self, steps: Vec<(Step, Answer<()>)>) -> Result<(Vec<Queue>, Outcomes<()>), IndexError> {
+        let shared = Arc::clone(&self.shared);
+        let mut plan = Plan::new(&shared.index, &self.leases);
+        let (mut drafts, mut answers) = (Vec::new(), Vec::new());
+        for (step, answer) in steps {
+            let outcome = match plan.step(step) {
+                Ok(draft) if draft.events.is_empty() && draft.changes.is_empty() => Ok(()),
+                Ok(draft) => {
+                    drafts.push(draft);
+                    Ok(())
+                }
+                Err(Refusal::Index(error)) => return Err(error),
+                Err(refused) => Err(refused.into()),
+            };
+            answers.push((answer, outcome));
+        }
+        if drafts.is_empty() {
+            return Ok((Vec::new(), answers));
+        }
+        let lines = match self.room().and_then(|()| self.journal.append(drafts).map_err(refusal)) {
+            Ok(lines) => lines,
+            Err(refused) => {
+                // Those that were refused too: they may have looked at what was not applied after all.
+                let answers = answers.into_iter().map(|(answer, _)| (answer, Err(again(&refused)))).collect();
+                return match refused {
+                    StoreError::Full => Ok((Vec::new(), answers)),
+                    other => {
+                        tell(answers);
+                        Err(IndexError::Io(std::io::Error::other(other.to_string())))
+                    }
+                };
+            }
+        };
+        for (entry, mark) in &lines {
+            plan.line(entry, *mark, false)?;
+        }
+        let (batch, writes) = plan.finish();
+        shared.index.write(batch)?;
+        fail::fail_point!("store.batch");
+        shared.index.sync(&self.file)?;
+        fail::fail_point!("store.flush");
+
+        shared.journal_end.store(self.journal.end(), Ordering::Release);
+        for id in &writes.ended {
+            self.leases.remove(id);
+        }
+        for (queue, by) in &writes.jobs {
+            if let Some(count) = shared.jobs.get(*queue as usize) {
+                count.fetch_add(*by, Ordering::Relaxed);
+            }
+        }
+        Ok((writes.jobs.into_keys().collect(), answers))
+    }
+
+    /// Refuses before the disk is full: what is half-written into sled cannot be taken back.
+    fn room(&self) -> Result<(), StoreError> {
+        match crate::store::free_space(&self.dir) {
+            Ok(free) if free >= self.reserve => Ok(()),
+            Ok(_) => Err(StoreError::Full),
+            Err(error) => Err(crate::store::store_error("asking for free space of", &self.dir, &error)),
+        }
+    }
+
+    fn claim(&mut self, queue: Queue, now: Timestamp, span: Duration, limit: usize) -> Result<Vec<Lease>, IndexError> {
+        let mut ids: Vec<JobId> = Vec::new();
+        if limit == 0 {
+            return Ok(Vec::new());
+        }
+        self.shared.index.queue(queue, |due, id| {
+            if due > now {
+                return Ok(false);
+            }
+            if self.leases.get(&id).is_none_or(|(_, until)| *until <= now) {
+                ids.push(id);
+            }
+            Ok(ids.len() < limit)
+        })?;
+        let until = now.saturating_add(span).unwrap_or(Timestamp::MAX);
+        let mut leases = Vec::with_capacity(ids.len());
+        for id in ids {
+            let Some(job) = self.shared.index.job(id)? else { return Err(IndexError::Damaged("a queue names a job that is not there".into())) };
+            self.token += 1;
+            self.leases.insert(id, (self.token, until));
+            leases.push(Lease { job, token: self.token, until });
+        }
+        Ok(leases)
+    }
+
+    fn renew(&mut self, lease: Lease, until: Timestamp) -> Result<Lease, StoreError> {
+        match self.leases.get_mut(&lease.job.id) {
+            Some((token, end)) if *token == lease.token => {
+                *end = until;
+                Ok(Lease { until, ..lease })
+            }
+            _ => Err(StoreError::Conflict(Box::new(Guard::Held(lease)))),
+        }
+    }
+
+    /// Tells those who wait for a queue when its next job can be claimed.
+    pub(super) fn ring(&self, queue: Queue) -> Result<(), IndexError> {
+        let mut next: Option<Timestamp> = None;
+        self.shared.index.queue(queue, |due, id| {
+            let lease = self.leases.get(&id).map(|(_, until)| due.max(*until));
+            let claimable = lease.unwrap_or(due);
+            next = Some(next.map_or(claimable, |next| next.min(claimable)));
+            // Jobs stand by their due time: behind one that is free none is earlier.
+            Ok(lease.is_some())
+        })?;
+        self.shared.bell.set(queue, next);
+        Ok(())
+    }
+}
+
+/// Answers, when everything that follows from them is in place.
+fn tell<T>(outcomes: Outcomes<T>) {
+    for (answer, outcome) in outcomes {
+        drop(answer.send(outcome));
+    }
+}
+
+fn refusal(error: JournalError) -> StoreError {
+    match &error {
+        JournalError::Io { source, path, .. } => crate::store::store_error("writing", path, source),
+        _ => StoreError::Broken(error.to_string()),
+    }
+}
+
+/// The same refusal for everyone of a group.
+fn again(refused: &StoreError) -> StoreError {
+    match refused {
+        StoreError::Full => StoreError::Full,
+        other => StoreError::Broken(other.to_string()),
+    }
+}
