@@ -14,7 +14,7 @@
 //! groups; a crash can leave a last group cut off or with holes. Nothing of such a group was acknowledged, so opening
 //! cuts it off; damage anywhere else is an error that names the line.
 
-use std::fs::{File, OpenOptions};
+use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom};
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
@@ -171,10 +171,10 @@ impl Journal {
             Ok(file)
         };
         let file = begin().map_err(|source| JournalError::Io { doing: "opening", path: path.clone(), source })?;
-        match file.try_lock() {
+        match super::lock(&file) {
             Ok(()) => Ok(Self { file, path, next: Position::START, stopped: true }),
-            Err(std::fs::TryLockError::WouldBlock) => Err(JournalError::InUse(path)),
-            Err(std::fs::TryLockError::Error(source)) => Err(JournalError::Io { doing: "locking", path, source }),
+            Err(TryLockError::WouldBlock) => Err(JournalError::InUse(path)),
+            Err(TryLockError::Error(source)) => Err(JournalError::Io { doing: "locking", path, source }),
         }
     }
 

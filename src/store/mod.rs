@@ -26,7 +26,7 @@
 //! [`Store`]: crate::port::Store
 //! [`Blobs`]: crate::port::Blobs
 
-use std::fs::File;
+use std::fs::{File, TryLockError};
 use std::io;
 use std::path::Path;
 
@@ -97,6 +97,19 @@ fn create_directory(path: &Path) -> io::Result<()> {
     match std::fs::DirBuilder::new().mode(0o700).create(path) {
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
         _ => sync_directory(above),
+    }
+}
+
+/// Takes a file for this process alone. Who had it before, or a child that was being started just then, may hold it a
+/// moment longer than its user thinks: waits a second.
+fn lock(file: &File) -> Result<(), TryLockError> {
+    let mut tries = 0;
+    loop {
+        match file.try_lock() {
+            Err(TryLockError::WouldBlock) if tries < 200 => tries += 1,
+            other => return other,
+        }
+        std::thread::sleep(std::time::Duration::from_millis(5));
     }
 }
 

@@ -87,7 +87,7 @@ impl Spool {
         let failed = |error: io::Error| store_error("opening the spool", &dir, &error);
         create_directory(&dir).map_err(failed)?;
         let lock = OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(dir.join("lock")).map_err(failed)?;
-        lock.try_lock().map_err(|error| failed(error.into()))?;
+        super::lock(&lock).map_err(|error| failed(error.into()))?;
         for shard in 0..=u8::MAX {
             let shard = dir.join(format!("{shard:02x}"));
             if fs::create_dir(&shard).is_ok() {

@@ -65,9 +65,9 @@ impl Index {
         let db = loop {
             match caged(|| config.open()) {
                 // Nobody else has it, since the journal is ours; sled lets go of its lock a little after it is dropped.
-                Err(IndexError::Io(error)) if is_locked(&error) && tries < 100 => {
+                Err(IndexError::Io(error)) if is_locked(&error) && tries < 1_000 => {
                     tries += 1;
-                    std::thread::sleep(std::time::Duration::from_millis(50));
+                    std::thread::sleep(std::time::Duration::from_millis(5));
                 }
                 other => break other?,
             }
