@@ -173,8 +173,7 @@ impl Pair<'_> {
             Act::Restart { rebuild } => {
                 self.model.restart();
                 drop(self.sled.take());
-                let options = SledOptions { rebuild: *rebuild, ..SledOptions::new(self.dir) };
-                self.sled = Some(SledStore::open(options).unwrap());
+                self.sled = Some(open(self.dir, *rebuild));
             }
         }
         Ok(())
@@ -194,6 +193,15 @@ impl Pair<'_> {
         prop_assert_eq!(&seen[0], &seen[1]);
         Ok(())
     }
+}
+
+/// A directory that lives in memory where there is such a thing: these histories are not about disks.
+fn memory() -> tempfile::TempDir {
+    tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap()
+}
+
+fn open(dir: &Path, rebuild: bool) -> SledStore {
+    SledStore::open(SledOptions { rebuild, reserve: 0, ..SledOptions::new(dir) }).unwrap()
 }
 
 fn same<T: Clone>(both: T) -> (T, T) {
@@ -221,8 +229,8 @@ proptest! {
 
     #[test]
     fn sled_answers_as_the_model_does(acts in prop::collection::vec(act(), 1..60)) {
-        let dir = tempfile::tempdir().unwrap();
-        let mut pair = Pair { model: MemoryStore::new(), sled: Some(crate::open(dir.path())), dir: dir.path(), leases: Vec::new(), told: 0 };
+        let dir = memory();
+        let mut pair = Pair { model: MemoryStore::new(), sled: Some(open(dir.path(), false)), dir: dir.path(), leases: Vec::new(), told: 0 };
         for act in &acts {
             pair.act(act)?;
         }
