@@ -1,0 +1,290 @@
+//! Messages to and from the `as4` package of PyPI, which shares no code with ours, over HTTP on loopback.
+
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, clippy::cast_possible_truncation, reason = "a test fails by panicking")]
+
+#[path = "common/mod.rs"]
+mod common;
+
+#[path = "as4/keys.rs"]
+mod keys;
+
+use std::io::{BufRead, BufReader, Cursor, Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::OnceLock;
+
+use brevbro::as4::receive::{Context, Options, open};
+use brevbro::as4::{Answer, Code, EbmsError, PMode, Sent, UserMessage, answer, error, pmode, receipt, send};
+use brevbro::crypto::Identity;
+use brevbro::ident::{AccessPointId, As4MessageId, DocumentKind, ParticipantId};
+use jiff::Timestamp;
+use serde_json::Value;
+
+const OURS: &str = "AP0001-SDK-TEST";
+const THEIRS: &str = "AP0002-SDK-TEST";
+
+/// The Python of the virtual environment with the peer in it, made when it is absent.
+fn python() -> Option<PathBuf> {
+    static PYTHON: OnceLock<Option<PathBuf>> = OnceLock::new();
+    let make = || {
+        if !common::has("python3") {
+            return None;
+        }
+        let dir = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().unwrap().join("peers-venv");
+        let python = dir.join("bin/python");
+        let ready = || Command::new(&python).args(["-c", "import as4"]).stderr(Stdio::null()).status().is_ok_and(|status| status.success());
+        if !ready() {
+            let requirements = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/peers/requirements.txt");
+            let made = common::run(Command::new("python3").args(["-m", "venv"]).arg(&dir)).and_then(|_| {
+                common::run(Command::new(&python).args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-r"]).arg(requirements))
+            });
+            if let Err(reason) = made {
+                common::skip(&format!("the peer cannot be installed: {reason}"));
+                return None;
+            }
+        }
+        Some(python)
+    };
+    PYTHON.get_or_init(make).clone()
+}
+
+/// A folder with keys of both ends.
+struct Ends {
+    dir: tempfile::TempDir,
+    ours: Identity,
+    theirs: Identity,
+}
+
+impl Ends {
+    fn new() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let write = |name: &str| {
+            let pem = keys::pem(name);
+            std::fs::write(dir.path().join(name), &pem).unwrap();
+            Identity::from_pem(&pem, None).unwrap()
+        };
+        let (ours, theirs) = (write(OURS), write(THEIRS));
+        Self { dir, ours, theirs }
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    /// A script of the peer with its own keys.
+    fn script(&self, python: &Path, name: &str) -> Command {
+        let mut command = Command::new(python);
+        command.env("PYTHONDONTWRITEBYTECODE", "1");
+        command.arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/peers").join(name));
+        command.arg("--key").arg(self.path(THEIRS)).arg("--cert").arg(self.path(THEIRS)).args(["--party", THEIRS]);
+        command.arg("--peer-cert").arg(self.path(OURS)).stdout(Stdio::piped());
+        command
+    }
+}
+
+fn payload() -> Vec<u8> {
+    "<XHE>Räksmörgås åt Håbo kommun</XHE>\n".repeat(5000).into_bytes()
+}
+
+fn message(id: &str) -> UserMessage {
+    UserMessage {
+        message_id: As4MessageId::new(id).unwrap(),
+        timestamp: Timestamp::now(),
+        ref_to: None,
+        from: AccessPointId::new(OURS).unwrap(),
+        to: AccessPointId::new(THEIRS).unwrap(),
+        conversation_id: "70c5ea37-f4a9-4771-b0c7-09becd024bda".into(),
+        kind: DocumentKind::Message,
+        original_sender: ParticipantId::new("0203:habo.se").unwrap(),
+        final_recipient: ParticipantId::new("0203:arbetsformedlingen.se").unwrap(),
+    }
+}
+
+fn packaged(ends: &Ends, id: &str) -> (Vec<u8>, Sent) {
+    let mut body = Vec::new();
+    let scratch = Cursor::new(Vec::new());
+    let boundary = "=_f3a1c2e4b5d6978812345678";
+    let sent = send::package(&message(id), &mut &payload()[..], &ends.ours, &ends.theirs.certificate, scratch, &mut body, boundary).unwrap();
+    (body, sent)
+}
+
+/// Posts a body; status, Content-Type and body of the answer.
+fn post(url: &str, content_type: &str, body: &[u8]) -> (u16, String, Vec<u8>) {
+    let (host, path) = url.strip_prefix("http://").unwrap().split_once('/').unwrap();
+    let mut stream = TcpStream::connect(host).unwrap();
+    let head = format!(
+        "POST /{path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\nMIME-Version: 1.0\r\nContent-Type: {content_type}\r\nContent-Length: {}\r\n\r\n",
+        body.len()
+    );
+    stream.write_all(head.as_bytes()).unwrap();
+    stream.write_all(body).unwrap();
+    let (first, headers, body) = read_http(&mut BufReader::new(stream));
+    let status = first.split(' ').nth(1).unwrap().parse().unwrap();
+    (status, header(&headers, "content-type"), body)
+}
+
+/// The first line, the headers and the body of one HTTP message with a Content-Length.
+fn read_http(stream: &mut impl BufRead) -> (String, Vec<(String, String)>, Vec<u8>) {
+    let mut line = || {
+        let mut text = String::new();
+        stream.read_line(&mut text).unwrap();
+        text.trim_end().to_owned()
+    };
+    let first = line();
+    let mut headers = Vec::new();
+    loop {
+        let text = line();
+        let Some((name, value)) = text.split_once(':') else { break };
+        headers.push((name.to_ascii_lowercase(), value.trim().to_owned()));
+    }
+    let mut body = vec![0; header(&headers, "content-length").parse().unwrap()];
+    stream.read_exact(&mut body).unwrap();
+    (first, headers, body)
+}
+
+fn header(headers: &[(String, String)], name: &str) -> String {
+    headers.iter().find(|(own, _)| own == name).map(|(_, value)| value.clone()).unwrap_or_default()
+}
+
+/// The peer's receiver, ended with the test.
+struct Receiver {
+    child: Child,
+    lines: std::io::Lines<BufReader<std::process::ChildStdout>>,
+    url: String,
+}
+
+impl Receiver {
+    fn start(ends: &Ends, python: &Path) -> Self {
+        let mut child = ends.script(python, "as4_receive.py").arg("--out").arg(ends.dir.path()).spawn().unwrap();
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let first: Value = serde_json::from_str(&lines.next().unwrap().unwrap()).unwrap();
+        Self { child, lines, url: first["listening"].as_str().unwrap().to_owned() }
+    }
+
+    fn report(&mut self) -> Value {
+        serde_json::from_str(&self.lines.next().unwrap().unwrap()).unwrap()
+    }
+}
+
+impl Drop for Receiver {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+#[test]
+fn the_peer_takes_our_message_and_we_its_receipt() {
+    let Some(python) = python() else { return };
+    let ends = Ends::new();
+    let mut peer = Receiver::start(&ends, &python);
+    let (body, sent) = packaged(&ends, "1@ap.habo.se");
+    let (status, content_type, signal) = post(&peer.url, &sent.content_type, &body);
+    let report = peer.report();
+    assert_eq!(report["error"], Value::Null, "{report}");
+    assert_eq!(std::fs::read(report["payload"].as_str().unwrap()).unwrap(), payload());
+    let expected = serde_json::json!({
+        "from": OURS,
+        "fromType": "urn:fdc:digg.se:edelivery:transportprofile:as4:partytype:ap",
+        "to": THEIRS,
+        "roles": [
+            "http://docs.oasis-open.org/ebxml-msg/ebms/v3.0/ns/core/200704/initiator",
+            "http://docs.oasis-open.org/ebxml-msg/ebms/v3.0/ns/core/200704/responder",
+        ],
+        "service": ["bdx:noprocess", "urn:fdc:digg.se:edelivery:process"],
+        "action": "busdox-docid-qns::urn:riv:infrastructure:messaging:MessageWithAttachments:3::messagePayload##3.0::tm-base-ext-sigenc",
+        "conversationId": "70c5ea37-f4a9-4771-b0c7-09becd024bda",
+        "properties": {
+            "originalSender": ["iso6523-actorid-upis", "0203:habo.se"],
+            "finalRecipient": ["iso6523-actorid-upis", "0203:arbetsformedlingen.se"],
+        },
+        "parts": [["cid:message", { "MimeType": "text/xml", "CompressionType": "application/gzip" }]],
+    });
+    assert_eq!(report["header"], expected);
+    let read = answer::read(status, &content_type, &signal, &sent, &ends.theirs.certificate);
+    assert!(matches!(read, Answer::Receipt(_)), "{read:?}");
+    // The same receipt proves nothing for another message, or from another certificate.
+    let other = packaged(&ends, "2@ap.habo.se").1;
+    assert!(matches!(answer::read(status, &content_type, &signal, &other, &ends.theirs.certificate), Answer::Unusable(_)));
+    assert!(matches!(answer::read(status, &content_type, &signal, &sent, &ends.ours.certificate), Answer::Unusable(_)));
+}
+
+#[test]
+fn the_peer_refuses_our_message_when_it_was_changed_on_the_way() {
+    let Some(python) = python() else { return };
+    let ends = Ends::new();
+    let mut peer = Receiver::start(&ends, &python);
+    let (mut body, sent) = packaged(&ends, "1@ap.habo.se");
+    let at = body.len() - 200;
+    body[at] ^= 1;
+    let (status, content_type, signal) = post(&peer.url, &sent.content_type, &body);
+    assert_eq!(peer.report()["error"]["code"], "EBMS:0102");
+    let Answer::Errors(errors) = answer::read(status, &content_type, &signal, &sent, &ends.theirs.certificate) else { panic!("no errors") };
+    assert!(errors[0].is(Code::FailedDecryption), "{errors:?}");
+}
+
+/// Our end of one exchange: takes one request, answers with what `respond` makes of it.
+fn serve_once(respond: impl FnOnce(&str, &[u8]) -> (u16, Vec<u8>) + Send + 'static) -> (String, std::thread::JoinHandle<()>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}/as4", listener.local_addr().unwrap());
+    let handle = std::thread::spawn(move || {
+        let (stream, _) = listener.accept().unwrap();
+        let mut reader = BufReader::new(stream);
+        let (_, headers, body) = read_http(&mut reader);
+        let (status, answer) = respond(&header(&headers, "content-type"), &body);
+        let head =
+            format!("HTTP/1.1 {status} X\r\nContent-Type: {}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n", error::CONTENT_TYPE, answer.len());
+        let mut stream = reader.into_inner();
+        stream.write_all(head.as_bytes()).unwrap();
+        stream.write_all(&answer).unwrap();
+    });
+    (url, handle)
+}
+
+/// Lets the peer send a message to the URL; its exit code and report.
+fn peer_sends(ends: &Ends, python: &Path, url: &str) -> (Option<i32>, Value) {
+    std::fs::write(ends.path("payload.xml"), payload()).unwrap();
+    let mut command = ends.script(python, "as4_send.py");
+    command.args(["--endpoint", url, "--peer", OURS, "--sender", "0203:arbetsformedlingen.se", "--recipient", "0203:habo.se"]);
+    command.args(["--message-id", "7@peer", "--conversation-id", "70c5ea37-f4a9-4771-b0c7-09becd024bda", "--payload"]).arg(ends.path("payload.xml"));
+    let output = command.output().unwrap();
+    let report = serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{}", String::from_utf8_lossy(&output.stderr)));
+    (output.status.code(), report)
+}
+
+#[test]
+fn we_take_the_peers_message_and_it_our_receipt() {
+    let Some(python) = python() else { return };
+    let ends = Ends::new();
+    let ours = ends.ours.clone();
+    let (url, served) = serve_once(move |content_type, body| {
+        let keys = [ours.clone()];
+        let options = Options::default();
+        let context = Context { keys: &keys, known: &|_| None, options: &options, at: Timestamp::now() };
+        let mut out = Vec::new();
+        let received = open(content_type, &mut &body[..], &context, Cursor::new(Vec::new()), &mut out).unwrap();
+        assert!(out == payload());
+        let message = pmode::check(&received, &PMode::sdk(AccessPointId::new(OURS).unwrap())).unwrap();
+        assert_eq!((message.from.as_str(), message.message_id.as_str(), message.kind), (THEIRS, "7@peer", DocumentKind::Message));
+        assert_eq!(message.final_recipient.as_str(), "0203:habo.se");
+        (200, receipt::write(&received, &As4MessageId::new("r@ap.habo.se").unwrap(), Timestamp::now(), &ours).unwrap())
+    });
+    let (code, report) = peer_sends(&ends, &python, &url);
+    served.join().unwrap();
+    assert_eq!((code, &report["state"]), (Some(0), &Value::from("acknowledged")), "{report}");
+}
+
+#[test]
+fn the_peer_reads_our_error() {
+    let Some(python) = python() else { return };
+    let ends = Ends::new();
+    let ours = ends.ours.clone();
+    let (url, served) = serve_once(move |_, _| {
+        let (id, ref_to) = (As4MessageId::new("e@ap.habo.se").unwrap(), As4MessageId::new("7@peer").unwrap());
+        (500, error::write(&[EbmsError::not_serviced()], Some(&ref_to), &id, Timestamp::now(), &ours).unwrap())
+    });
+    let (code, report) = peer_sends(&ends, &python, &url);
+    served.join().unwrap();
+    assert_eq!((code, &report["error"]["code"], &report["error"]["detail"]), (Some(3), &"EBMS:0004".into(), &"NOT_SERVICED".into()), "{report}");
+}
