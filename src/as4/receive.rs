@@ -229,14 +229,14 @@ fn inner(
     let Messaging::User(header) = Messaging::read(envelope.messaging)? else {
         return Err(EbmsError::new(Code::ProcessingModeMismatch, "Signals are not taken outside of an HTTP response").into());
     };
-    if envelope.body.elements().next().is_some() {
-        return Err(EbmsError::new(Code::PackagingNotSupported, "A payload in the SOAP Body is not supported").into());
-    }
     let signature = security::verify(&envelope, context.known, &options.signature_algorithms)?;
     if signature.is_none() && options.signature == Requirement::Required {
         return Err(EbmsError::new(Code::PolicyNoncompliance, "The message is not signed").into());
     }
     security::check_timestamp(&envelope, context.at)?;
+    if envelope.body.elements().next().is_some() {
+        return Err(EbmsError::new(Code::PackagingNotSupported, "A payload in the SOAP Body is not supported").into());
+    }
     let mut expected = announced(&header, &envelope, signature.as_ref(), context)?;
 
     let mut landed: Vec<Option<Landed>> = expected.iter().map(|_| None).collect();
@@ -381,6 +381,45 @@ mod tests {
 
     use super::*;
     use crate::crypto::PrivateKey;
+
+    /// Opens a message that was signed over other attachments than the one it has.
+    fn opened_with_signed(attachments: &[&str]) -> Result<Received, Refusal> {
+        let (sender, receiver) = (crate::crypto::testing::identity("a"), crate::crypto::testing::identity("b"));
+        let message = crate::as4::UserMessage {
+            message_id: As4MessageId::new("m@a").unwrap(),
+            timestamp: Timestamp::UNIX_EPOCH,
+            ref_to: None,
+            from: crate::ident::AccessPointId::new("a").unwrap(),
+            to: crate::ident::AccessPointId::new("b").unwrap(),
+            conversation_id: String::new(),
+            kind: crate::ident::DocumentKind::Message,
+            original_sender: crate::ident::ParticipantId::new("0203:a.se").unwrap(),
+            final_recipient: crate::ident::ParticipantId::new("0203:b.se").unwrap(),
+        };
+        let ids = security::Ids::of(&message.message_id);
+        let (session, encryption) = security::encrypt(&receiver.certificate, &ids, "message").unwrap();
+        let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        gzip.write_all(b"<XHE/>").unwrap();
+        let gzip = gzip.finish().unwrap();
+        let attachments: Vec<_> = attachments.iter().map(|cid| ((*cid).to_owned(), crate::crypto::sha256(&gzip))).collect();
+        let messaging = ebms::write_user(&message, &ids, "cid:message");
+        let signed = security::sign(&messaging, &ids, &encryption, &attachments, &sender).unwrap();
+        let mut encryptor = crate::crypto::Encryptor::new(&session, Vec::new()).unwrap();
+        encryptor.write_all(&gzip).unwrap();
+        let soap: &[u8] = b"--b\r\nContent-Type: application/soap+xml\r\n\r\n";
+        let part: &[u8] = b"\r\n--b\r\nContent-ID: <message>\r\n\r\n";
+        let body = [soap, &signed.envelope, part, &encryptor.finish().unwrap(), b"\r\n--b--"].concat();
+        let options = Options::default();
+        let context = Context { keys: &[receiver], known: &|_| None, options: &options, at: Timestamp::UNIX_EPOCH };
+        open("multipart/related; boundary=b", &mut &body[..], &context, Cursor::new(Vec::new()), &mut Vec::new())
+    }
+
+    #[test]
+    fn a_signature_must_cover_just_the_attachments_that_there_are() {
+        assert!(opened_with_signed(&["message"]).is_ok());
+        assert!(opened_with_signed(&[]).unwrap_err().error.is(Code::PolicyNoncompliance));
+        assert!(opened_with_signed(&["message", "other"]).unwrap_err().error.is(Code::FailedAuthentication));
+    }
 
     /// The vector's key is RSA 1024, which no configuration takes: hence here and not among the other vectors.
     #[test]
