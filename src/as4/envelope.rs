@@ -6,9 +6,10 @@ use super::error::{Code, EbmsError};
 use super::names::{EB, SOAP, WSSE, WSU};
 use crate::xml::{Document, Element, Limits, XML_NS, XmlError};
 
-/// Bounds on a SOAP part of so many octets.
+/// Bounds on a SOAP part of so many octets. A header of AS4 has some hundred nodes; tight bounds keep what a stranger can
+/// have canonicalised small, since anyone can sign with a certificate of their own making.
 pub(super) fn limits(octets: usize) -> Limits {
-    Limits { nodes: 20_000, all_attributes: 10_000, ..Limits::of(octets) }
+    Limits { depth: 32, nodes: 4_000, attributes: 32, all_attributes: 4_000, ..Limits::of(octets) }
 }
 
 /// Why a SOAP part is not taken, as the peer is told.

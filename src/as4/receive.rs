@@ -320,7 +320,7 @@ fn announced(header: &Header, envelope: &Envelope<'_>, signature: Option<&Signat
     if header.parts.len() > context.options.limits.parts {
         return Err(error(Code::FeatureNotSupported, "The message has too many payloads"));
     }
-    let mut decryptions = security::decryptions(envelope, context.keys)?;
+    let mut decryptions = security::decryptions(envelope, context.keys, header.parts.len())?;
     let mut expected: Vec<Expected> = Vec::new();
     for part in &header.parts {
         let href = match &part.href {

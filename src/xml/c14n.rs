@@ -169,9 +169,15 @@ impl Walk<'_> {
                 for attribute in element.attributes().iter().filter(|a| !a.prefix.is_empty()) {
                     want(&attribute.prefix, &attribute.namespace);
                 }
-                for prefix in prefixes {
+                // Below the apex a listed prefix changes only where it is declared.
+                for prefix in prefixes.iter().filter(|_| apex) {
                     let prefix = if prefix == "#default" { "" } else { prefix.as_str() };
                     if let Some(namespace) = element.resolve(prefix) {
+                        want(prefix, namespace);
+                    }
+                }
+                for (prefix, namespace) in element.declarations() {
+                    if prefixes.iter().any(|listed| listed == prefix || (listed == "#default" && prefix.is_empty())) {
                         want(prefix, namespace);
                     }
                 }

@@ -1,7 +1,7 @@
 //! Messages and receipts that somebody changed, and forms that only look unusual.
 
 use brevbro::as4::receive::{Context, Options, ReceiveLimits, open};
-use brevbro::as4::{Answer, Code, EbmsError, Refusal, Sent, answer, error, receipt, send};
+use brevbro::as4::{Answer, Code, EbmsError, Received, Refusal, Sent, answer, error, receipt, send};
 use brevbro::crypto::{Certificate, KeyReference};
 use jiff::Timestamp;
 use std::io::{Cursor, Read};
@@ -191,6 +191,7 @@ fn a_changed_header_is_refused_with_the_right_error() {
         ("not well-formed", Code::InvalidHeader, Box::new(|s| s.replace("</S12:Header>", ""))),
         ("a DTD", Code::InvalidHeader, Box::new(|s| s.replace("<S12:Envelope", "<!DOCTYPE x [<!ENTITY a \"b\">]><S12:Envelope"))),
         ("not UTF-8", Code::InvalidHeader, Box::new(|s| s.replace("encoding=\"UTF-8\"", "encoding=\"UTF-16\""))),
+        ("too many elements", Code::InvalidHeader, Box::new(|s| s.replace("</S12:Envelope>", &format!("{}</S12:Envelope>", "<x/>".repeat(5000))))),
         ("too large", Code::InvalidHeader, Box::new(|s| s.replace("</S12:Envelope>", &format!("<!--{}--></S12:Envelope>", "x".repeat(1 << 20))))),
     ];
     for (what, code, edit) in cases {
@@ -434,4 +435,26 @@ fn only_the_right_receipt_proves_delivery() {
     // A receipt inside a MIME package is read too.
     let package = format!("--r\r\nContent-Type: application/soap+xml\r\n\r\n{text}\r\n--r--\r\n");
     assert!(matches!(answer::read(200, "multipart/related; boundary=r", package.as_bytes(), &sent, &receiver().certificate), Answer::Receipt(_)));
+}
+
+#[test]
+fn no_octet_can_be_changed_unseen() {
+    let (body, sent) = packaged(PAYLOAD);
+    let (original, _) = opened(&body, &sent).unwrap();
+    let (mut taken, mut state) = (0, 7_u64);
+    for _ in 0..600 {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        let mut changed = body.clone();
+        let at = (state >> 33) as usize % body.len();
+        changed[at] ^= 1 << (state >> 20 & 7);
+        // What is taken all the same (the name of a MIME header, an id outside of the signature) says just what was sent.
+        if let Ok((received, payload)) = opened(&changed, &sent) {
+            taken += 1;
+            assert_eq!((&received.header, payload.as_slice()), (&original.header, PAYLOAD), "octet {at}");
+            // A changed certificate with the same key is for whoever judges certificates: its issuer's signature breaks.
+            let key = |received: &Received| received.signer().unwrap().public_key().unwrap();
+            assert!(key(&received).public_eq(&key(&original)), "octet {at}");
+        }
+    }
+    assert!(taken < 200, "{taken} of 600 changes went through");
 }

@@ -12,9 +12,6 @@ use super::token::{decode, key};
 use crate::crypto::{Certificate, DS, Digest, Gcm, Identity, Oaep, SessionKey, XENC, XENC11};
 use crate::xml::{Element, Writer};
 
-/// Attachments that one message may encrypt.
-const ATTACHMENTS: usize = 32;
-
 /// Makes the key for one attachment and the XML that goes into `wsse:Security`.
 pub(in super::super) fn encrypt(recipient: &Certificate, ids: &Ids, cid: &str) -> Result<(SessionKey, String), As4Error> {
     let session = SessionKey::random(Gcm::Aes128)?;
@@ -52,10 +49,11 @@ pub(in super::super) struct Decryption {
 }
 
 /// Finds what is encrypted and unwraps the keys. A key that does not unwrap is found out at the attachment's tag.
-pub(in super::super) fn decryptions(envelope: &Envelope<'_>, keys: &[Identity]) -> Result<Vec<Decryption>, EbmsError> {
+/// More than `attachments` are not looked at: each costs an operation with a private key.
+pub(in super::super) fn decryptions(envelope: &Envelope<'_>, keys: &[Identity], attachments: usize) -> Result<Vec<Decryption>, EbmsError> {
     let Some(security) = envelope.security else { return Ok(Vec::new()) };
-    if security.elements().filter(|e| e.namespace() == XENC).count() > 2 * ATTACHMENTS {
-        return Err(refused("Too much is encrypted"));
+    if security.named(XENC, "EncryptedData").count() > attachments {
+        return Err(EbmsError::new(Code::MimeInconsistency, "More is encrypted than eb:PayloadInfo names"));
     }
     security.named(XENC, "EncryptedData").map(|data| decryption(data, security, keys)).collect()
 }

@@ -11,7 +11,9 @@ use crate::crypto::{Certificate, DS, Digest, KeyReference, SignatureAlgorithm, s
 use crate::xml::{Canonicalization, Comments, Element};
 
 /// References of one signature; AS4 needs three.
-const REFERENCES: usize = 32;
+const REFERENCES: usize = 16;
+/// Prefixes of one PrefixList.
+const PREFIXES: usize = 32;
 /// How far two clocks may be apart.
 const SKEW: SignedDuration = SignedDuration::from_mins(5);
 
@@ -132,7 +134,10 @@ fn canonicalise(method: Element<'_>, target: Element<'_>) -> Result<String, Ebms
     if let Canonicalization::Exclusive { prefixes } = &mut form
         && let Some(list) = method.child(EXC_C14N, "InclusiveNamespaces")
     {
-        prefixes.extend(list.attribute("PrefixList").unwrap_or_default().split_whitespace().map(str::to_owned));
+        prefixes.extend(list.attribute("PrefixList").unwrap_or_default().split_whitespace().take(PREFIXES + 1).map(str::to_owned));
+        if prefixes.len() > PREFIXES {
+            return Err(refused());
+        }
     }
     form.element(target, comments, None).map_err(|_| refused())
 }
