@@ -12,6 +12,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use brevbro::config::{self, Discovery, PersonPolicy, SuccessNotice};
 use brevbro::crypto::{Certificate, Identity};
@@ -114,6 +115,17 @@ fn a_secret_that_its_group_reads_is_warned_of() {
 }
 
 #[test]
+fn a_key_of_no_trusted_participant_ca_is_warned_of() {
+    let path = written(&root().join("config/minimal.toml"));
+    let text = std::fs::read_to_string(&path).unwrap().replace("participant-ca = [\"ca.pem\", \"ca.pem\"]", "participant-ca = [\"ca-other.pem\"]");
+    let path = path.with_file_name("foreign.toml");
+    std::fs::write(&path, text).unwrap();
+    let gateway = config::load(&path).unwrap_or_else(|errors| panic!("{errors}"));
+    let warned = |warning: &config::Warning| warning.path == "organisation[0].key" && warning.what.contains("participant-ca");
+    assert!(gateway.warnings.iter().any(warned), "{:?}", gateway.warnings);
+}
+
+#[test]
 fn check_config_tells_what_a_configuration_means_or_all_that_is_wrong() {
     let check = |path: &Path| Command::new(env!("CARGO_BIN_EXE_brevbro")).args(["check-config", "--config"]).arg(path).output().unwrap();
     let good = check(&written(&root().join("tests/config/good/joint-board.toml")));
@@ -188,18 +200,20 @@ fn fingerprints(certificates: &[Certificate]) -> BTreeSet<String> {
     certificates.iter().map(|certificate| certificate.fingerprint().to_string()).collect()
 }
 
-/// The fixture as a whole configuration, beside the keys.
+/// The fixture as a whole configuration, beside the keys. Each call has a file of its own: tests run at the same time.
 fn written(fixture: &Path) -> PathBuf {
+    static CALL: AtomicUsize = AtomicUsize::new(0);
     let text = std::fs::read_to_string(fixture).unwrap();
-    let path = place().join(format!("{}.toml", fixture.file_stem().unwrap().to_str().unwrap()));
-    if text.contains("#! whole") || fixture.ends_with("config/minimal.toml") {
-        std::fs::write(&path, with_own_cas(&text)).unwrap();
+    let whole = if text.contains("#! whole") || fixture.ends_with("config/minimal.toml") {
+        with_own_cas(&text)
     } else {
         let minimal = std::fs::read_to_string(root().join("config/minimal.toml")).unwrap();
         let mut whole: toml::Table = with_own_cas(&minimal).parse().unwrap();
         overlay(&mut whole, text.parse().unwrap());
-        std::fs::write(&path, whole.to_string()).unwrap();
-    }
+        whole.to_string()
+    };
+    let path = place().join(format!("{}.toml", CALL.fetch_add(1, Ordering::Relaxed)));
+    std::fs::write(&path, whole).unwrap();
     path
 }
 

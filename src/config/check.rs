@@ -8,8 +8,8 @@ use std::path::{Path, PathBuf};
 use jiff::Timestamp;
 
 use super::checked::{
-    AccessPoint, ClientTls, DeliverySecurity, Discovery, Gateway, Log, MailServer, Retry, Revocation, ServerTls, Smtp, StaticParticipant,
-    TrustAnchors, Warning,
+    AccessPoint, ClientTls, DeliverySecurity, Discovery, Gateway, Log, MailServer, Organisation, Retry, Revocation, ServerTls, Smtp,
+    StaticParticipant, TrustAnchors, Warning,
 };
 use super::declare::Errors;
 use super::errors::ConfigError;
@@ -57,6 +57,9 @@ impl<'a> Checker<'a> {
         }
         if let (Some(access_point), Some(trust)) = (&access_point, &trust) {
             self.own_environment(access_point, trust);
+        }
+        if let (Some(organisations), Some(trust)) = (&organisations, &trust) {
+            self.own_participants(organisations, trust);
         }
         Some(Gateway {
             name: common.name?,
@@ -190,7 +193,6 @@ impl<'a> Checker<'a> {
     }
 
     fn discovery(&mut self, raw: raw::Discovery) -> Option<Discovery> {
-        let allow_plain_loopback = raw.allow_plain_loopback.unwrap_or_default();
         match raw.mode? {
             raw::DiscoveryMode::Dns => {
                 if raw.sml_zone.is_none() {
@@ -208,10 +210,10 @@ impl<'a> Checker<'a> {
                     cache: raw.cache?.0,
                     cache_absent: raw.cache_absent?.0,
                     timeout: raw.timeout?.0,
-                    allow_plain_loopback,
                 })
             }
             raw::DiscoveryMode::Static => {
+                let allow_plain_loopback = raw.allow_plain_loopback.unwrap_or_default();
                 let raw = raw.participant.unwrap_or_default();
                 if raw.is_empty() {
                     let hint = "add a section [[discovery.participant]]";
@@ -340,6 +342,17 @@ impl<'a> Checker<'a> {
             self.error(
                 ConfigError::new("access-point.key", format!("has a certificate that trust.access-point-ca does not lead to: {error}")).hint(hint),
             );
+        }
+    }
+
+    /// Receivers trust about the same participant CAs as we do. Their lists may be longer, so this is no error.
+    fn own_participants(&mut self, organisations: &[Organisation], trust: &TrustAnchors) {
+        let authorities = Authorities::new(trust.participant.clone(), Vec::new());
+        for (i, organisation) in organisations.iter().enumerate() {
+            if let Err(error) = authorities.chain(&organisation.signing.certificate, &organisation.signing.chain, self.now) {
+                let what = format!("has a certificate that trust.participant-ca does not lead to, so receivers may refuse it: {error}");
+                self.warn(&format!("organisation[{i}].key"), &what);
+            }
         }
     }
 

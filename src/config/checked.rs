@@ -130,8 +130,6 @@ pub enum Discovery {
         cache_absent: Duration,
         /// How long one answer may take.
         timeout: Duration,
-        /// Whether http on this machine is allowed.
-        allow_plain_loopback: bool,
     },
     /// In the file; at least one.
     Static(Vec<StaticParticipant>),

@@ -10,7 +10,7 @@
 //! is [`load`], and so is the start. Only `daemon`, `testbed` and `cli` know this module: it fills the others' own options.
 
 mod check;
-mod checked;
+pub mod checked;
 mod declare;
 mod errors;
 mod files;

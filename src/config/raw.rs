@@ -133,7 +133,8 @@ section! {
         cache_absent: Span = Default "\"5m\"";
         /// With `dns`: how long DNS and SMP may take together for one answer.
         timeout: Span = Default "\"10s\"";
-        /// Allows SMP and CRL by http on this machine. For tests.
+        /// With `static`: allows http endpoints on this machine. For tests. (SMP and revocation lists are asked by http where
+        /// their addresses say so: what they answer is signed.)
         allow_plain_loopback: bool = Default "false";
         /// With `static`: one participant.
         participant: Vec<StaticParticipant> = Optional "[]";
