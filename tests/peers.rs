@@ -6,13 +6,13 @@
 mod common;
 
 #[path = "as4/keys.rs"]
+#[allow(dead_code, reason = "shared with the tests of the message layer")]
 mod keys;
 
-use std::io::{BufRead, BufReader, Cursor, Read, Write};
+use std::io::{BufRead, BufReader, Cursor, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::OnceLock;
 
 use brevbro::as4::receive::{Context, Options, open};
 use brevbro::as4::{Answer, Code, EbmsError, PMode, Sent, UserMessage, answer, error, pmode, receipt, send};
@@ -23,31 +23,6 @@ use serde_json::Value;
 
 const OURS: &str = "AP0001-SDK-TEST";
 const THEIRS: &str = "AP0002-SDK-TEST";
-
-/// The Python of the virtual environment with the peer in it, made when it is absent.
-fn python() -> Option<PathBuf> {
-    static PYTHON: OnceLock<Option<PathBuf>> = OnceLock::new();
-    let make = || {
-        if !common::has("python3") {
-            return None;
-        }
-        let dir = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().unwrap().join("peers-venv");
-        let python = dir.join("bin/python");
-        let ready = || Command::new(&python).args(["-c", "import as4"]).stderr(Stdio::null()).status().is_ok_and(|status| status.success());
-        if !ready() {
-            let requirements = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/peers/requirements.txt");
-            let made = common::run(Command::new("python3").args(["-m", "venv"]).arg(&dir)).and_then(|_| {
-                common::run(Command::new(&python).args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-r"]).arg(requirements))
-            });
-            if let Err(reason) = made {
-                common::skip(&format!("the peer cannot be installed: {reason}"));
-                return None;
-            }
-        }
-        Some(python)
-    };
-    PYTHON.get_or_init(make).clone()
-}
 
 /// A folder with keys of both ends.
 struct Ends {
@@ -176,7 +151,7 @@ impl Drop for Receiver {
 
 #[test]
 fn the_peer_takes_our_message_and_we_its_receipt() {
-    let Some(python) = python() else { return };
+    let Some(python) = common::python() else { return };
     let ends = Ends::new();
     let mut peer = Receiver::start(&ends, &python);
     let (body, sent) = packaged(&ends, "1@ap.habo.se");
@@ -212,7 +187,7 @@ fn the_peer_takes_our_message_and_we_its_receipt() {
 
 #[test]
 fn the_peer_refuses_our_message_when_it_was_changed_on_the_way() {
-    let Some(python) = python() else { return };
+    let Some(python) = common::python() else { return };
     let ends = Ends::new();
     let mut peer = Receiver::start(&ends, &python);
     let (mut body, sent) = packaged(&ends, "1@ap.habo.se");
@@ -255,7 +230,7 @@ fn peer_sends(ends: &Ends, python: &Path, url: &str) -> (Option<i32>, Value) {
 
 #[test]
 fn we_take_the_peers_message_and_it_our_receipt() {
-    let Some(python) = python() else { return };
+    let Some(python) = common::python() else { return };
     let ends = Ends::new();
     let ours = ends.ours.clone();
     let (url, served) = serve_once(move |content_type, body| {
@@ -277,7 +252,7 @@ fn we_take_the_peers_message_and_it_our_receipt() {
 
 #[test]
 fn the_peer_reads_our_error() {
-    let Some(python) = python() else { return };
+    let Some(python) = common::python() else { return };
     let ends = Ends::new();
     let ours = ends.ours.clone();
     let (url, served) = serve_once(move |_, _| {

@@ -56,13 +56,3 @@ pub fn run(command: &mut Command) -> Result<Vec<u8>, String> {
         Err(format!("{command:?}: {}\n{}{}", output.status, String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr)))
     }
 }
-
-/// The Python of `target/venv` when it has `module` (`contrib/judges.txt`); when it has not, as [`shared`].
-pub fn venv_python(module: &str) -> Option<PathBuf> {
-    let python = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/venv/bin/python");
-    if Command::new(&python).args(["-c", &format!("import {module}")]).output().is_ok_and(|output| output.status.success()) {
-        return Some(python);
-    }
-    skip(&format!("target/venv has no {module}; `make test` installs it"));
-    None
-}

@@ -110,7 +110,7 @@ asyncio.run(main())
 
 #[tokio::test]
 async fn aiosmtpd_takes_our_mail_after_starttls_and_login() {
-    let Some(python) = common::venv_python("aiosmtpd") else { return };
+    let Some(python) = common::python() else { return };
     let ca = pki::Ca::new("CA");
     let dir = tempfile::tempdir().unwrap();
     let pem = dir.path().join("mail.pem");
