@@ -48,27 +48,27 @@ pub enum ComposeError {
 ///
 /// # Errors
 /// [`ComposeError`] when one of the addresses cannot stand in a header.
-pub fn incoming(content: &Content, context: &ComposeContext<'_>) -> Result<Vec<u8>, ComposeError> {
-    for address in [context.mailbox, context.from_address] {
+pub fn incoming(content: &Content, setting: &ComposeContext<'_>) -> Result<Vec<u8>, ComposeError> {
+    for address in [setting.mailbox, setting.from_address] {
         if !address.as_str().is_ascii() {
             return Err(ComposeError::NotAscii(address.clone()));
         }
     }
-    let gateway = context.gateway_domain;
+    let gateway = setting.gateway_domain;
     let id = thread::mail_id(&content.message_id, gateway);
     let subject = subject(content);
     let from_name = format!("{} (SDK)", names(&content.sender).join(", "));
     let to_name = names(&content.recipient).into_iter().next().unwrap_or_default();
-    let from = || Address::new_address(Some(from_name.clone()), context.from_address.as_str());
+    let from = || Address::new_address(Some(from_name.clone()), setting.from_address.as_str());
 
     let mut mail = MessageBuilder::new()
-        .header("Date", Date::new(date(content.created, context.received_at).as_second()))
+        .header("Date", Date::new(date(content.created, setting.received_at).as_second()))
         .header("From", from())
         .header("Reply-To", from())
-        .header("To", Address::new_address(Some(to_name), context.mailbox.as_str()))
+        .header("To", Address::new_address(Some(to_name), setting.mailbox.as_str()))
         .header("Subject", Text::new(subject.clone()))
         .header("Message-ID", IdList::new(id));
-    let (answers, references) = ancestors(content, context);
+    let (answers, references) = ancestors(content, setting);
     if let Some(answers) = answers {
         mail = mail.header("In-Reply-To", IdList::new(answers));
     }
@@ -95,16 +95,16 @@ fn body(content: &Content) -> MimePart<'static> {
     let facts = facts(content);
     let (mut plain, mut html) = (String::new(), String::from("<html><body>\n<table>\n"));
     for (name, value) in &facts {
-        plain.push_str(&format!("{name}: {value}\n"));
-        html.push_str(&format!("<tr><td><b>{name}:</b></td><td>{}</td></tr>\n", render::escape(value)));
+        plain.extend([name, ": ", value, "\n"]);
+        html.extend(["<tr><td><b>", name, ":</b></td><td>", &render::escape(value), "</td></tr>\n"]);
     }
     plain.push_str("----------------------------------------\n\n");
     html.push_str("</table>\n<hr>\n");
     for document in &content.documents {
         if let Some(name) = document.name.as_ref().filter(|_| content.documents.len() > 1) {
             let name = words::one_line(name);
-            plain.push_str(&format!("{name}\n\n"));
-            html.push_str(&format!("<h2>{}</h2>\n", render::escape(&name)));
+            plain.extend([&name, "\n\n"]);
+            html.extend(["<h2>", &render::escape(&name), "</h2>\n"]);
         }
         for text in &document.texts {
             let rendered = render::to_html(text);
@@ -195,11 +195,11 @@ fn identifier(id: &Identifier) -> String {
 }
 
 /// In-Reply-To and References: the conversation's first mail, the answered one, and our own mail that it answers.
-fn ancestors(content: &Content, context: &ComposeContext<'_>) -> (Option<String>, Vec<String>) {
-    let own = thread::mail_id(&content.message_id, context.gateway_domain);
+fn ancestors(content: &Content, setting: &ComposeContext<'_>) -> (Option<String>, Vec<String>) {
+    let own = thread::mail_id(&content.message_id, setting.gateway_domain);
     let mut references = Vec::new();
-    let conversation = format!("{}@{}", content.conversation_id.folded(), context.gateway_domain.folded());
-    let answered = content.in_reply_to.as_ref().map(|id| thread::mail_id(id, context.gateway_domain));
+    let conversation = format!("{}@{}", content.conversation_id.folded(), setting.gateway_domain.folded());
+    let answered = content.in_reply_to.as_ref().map(|id| thread::mail_id(id, setting.gateway_domain));
     // A stored Message-ID was a mail program's text once.
     let is_id = |id: &&str| {
         !id.is_empty()
@@ -207,7 +207,7 @@ fn ancestors(content: &Content, context: &ComposeContext<'_>) -> (Option<String>
             && id.is_ascii()
             && !id.contains(|c: char| c.is_ascii_whitespace() || c.is_control() || matches!(c, '<' | '>'))
     };
-    let mail = context.answered_mail.filter(is_id).map(str::to_owned);
+    let mail = setting.answered_mail.filter(is_id).map(str::to_owned);
     for id in [Some(conversation), answered.clone(), mail.clone()].into_iter().flatten() {
         if id != own && !references.contains(&id) {
             references.push(id);

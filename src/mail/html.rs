@@ -136,13 +136,11 @@ impl<'a> Iterator for Tokens<'a> {
             None => (tag, ""),
         };
         self.0 = rest;
-        Some(match body.strip_prefix('/') {
-            Some(name) => Token::Close(name),
-            None => {
-                let (name, attributes) = body.split_once(' ').unwrap_or((body, ""));
-                Token::Open(name, attributes)
-            }
-        })
+        if let Some(name) = body.strip_prefix('/') {
+            return Some(Token::Close(name));
+        }
+        let (name, attributes) = body.split_once(' ').unwrap_or((body, ""));
+        Some(Token::Open(name, attributes))
     }
 }
 
@@ -164,6 +162,7 @@ fn unescape(text: &str) -> String {
 
 /// What an open element means for what it holds.
 #[derive(Default)]
+#[expect(clippy::struct_excessive_bools, reason = "each says something else of one element")]
 struct Frame {
     name: String,
     style: Style,
@@ -329,18 +328,18 @@ impl<'a> Builder<'a> {
                     }
                     items.push(blocks);
                 }
-                _ => blocks.into_iter().for_each(|block| self.push(block)),
+                _ => self.push_all(blocks),
             },
             Holder::Cell => match self.holders.last_mut() {
                 Some((Holder::Row { cells }, _)) => cells.push(blocks),
-                _ => blocks.into_iter().for_each(|block| self.push(block)),
+                _ => self.push_all(blocks),
             },
             Holder::Row { cells } => self.row(cells, blocks),
             Holder::Table { lines } => {
                 if !lines.is_empty() {
                     blocks.push(Block::Paragraph(lines));
                 }
-                blocks.into_iter().for_each(|block| self.push(block));
+                self.push_all(blocks);
             }
         }
     }
@@ -356,7 +355,7 @@ impl<'a> Builder<'a> {
         let filled = cells.iter().filter(|cell| !cell.is_empty()).count();
         let length: usize = cells.iter().flatten().map(block_length).sum();
         let Some((Holder::Table { lines }, blocks)) = self.holders.last_mut() else {
-            return stray.into_iter().chain(cells.into_iter().flatten()).for_each(|block| self.push(block));
+            return self.push_all(stray.into_iter().chain(cells.into_iter().flatten()));
         };
         if simple && filled > 1 && length <= ROW_MAX {
             if !lines.is_empty() {
@@ -489,7 +488,11 @@ impl<'a> Builder<'a> {
 
     fn settle_loose(&mut self) {
         let items = std::mem::take(&mut self.loose);
-        for block in nest(&items, 1) {
+        self.push_all(nest(&items, 1));
+    }
+
+    fn push_all(&mut self, blocks: impl IntoIterator<Item = Block>) {
+        for block in blocks {
             self.push(block);
         }
     }

@@ -69,7 +69,7 @@ fn blocks_text(blocks: &[Block], depth: usize) -> String {
         let text = match block {
             Block::Paragraph(pieces) => paragraphs(pieces),
             Block::Heading(level, pieces) => heading(*level, pieces),
-            Block::List { first, items } => list(*first, items, lists_in_row % 2 == 0, depth),
+            Block::List { first, items } => list(*first, items, lists_in_row.is_multiple_of(2), depth),
         };
         if text.is_empty() {
             continue;
@@ -136,7 +136,7 @@ fn list(first: Option<u32>, items: &[Vec<Block>], other_mark: bool, depth: usize
         number += 1;
         loose |= text.contains("\n\n");
         let indent = format!("\n{}", " ".repeat(mark.len()));
-        let body = text.split('\n').map(|line| line.to_owned()).collect::<Vec<_>>().join(&indent);
+        let body = text.replace('\n', &indent);
         lines.push(mark + &body);
     }
     // Blank lines hold no indentation.

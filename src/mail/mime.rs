@@ -26,7 +26,7 @@ pub(super) fn text<'x>(media_type: &'static str, text: &str) -> MimePart<'x> {
 }
 
 /// A part of ASCII lines as they are.
-pub(super) fn lines<'x>(kind: ContentType<'x>, text: String) -> MimePart<'x> {
+pub(super) fn lines(kind: ContentType<'_>, text: String) -> MimePart<'_> {
     MimePart::new(kind, BodyPart::Binary(text.into_bytes().into())).transfer_encoding("7bit")
 }
 

@@ -8,11 +8,15 @@
 //! | [`address`] | function address ↔ mail address |
 //! | [`convert`] | a mail of our house → what goes into the SDK message, by the mailbox's [`policy`] |
 //! | [`compose`] | an SDK message → the mail that is delivered |
+//! | [`notice`] | an outcome → a delivery status notification |
+//! | [`alarm`] | what needs a human → a mail to the operator |
 //! | [`thread`] | the Message-IDs and return paths that hold messages and answers together |
 
 pub mod address;
+pub mod alarm;
 pub mod compose;
 pub mod convert;
+pub mod notice;
 pub mod policy;
 pub mod session;
 pub mod thread;

@@ -16,8 +16,7 @@ pub(super) fn clean(text: &str) -> String {
                 }
             }
             '\t' => out.push(' '),
-            '\u{2028}' | '\u{2029}' => out.push('\n'),
-            '\n' => out.push('\n'),
+            '\n' | '\u{2028}' | '\u{2029}' => out.push('\n'),
             c if is_unfit(c) => {}
             c => out.push(c),
         }

@@ -1,0 +1,194 @@
+//! What needs a human, as a mail to the operator: what happened, what to do, the ids to search for. Never content.
+
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+use mail_builder::MessageBuilder;
+use mail_builder::headers::address::Address;
+use mail_builder::headers::date::Date;
+use mail_builder::headers::message_id::MessageId as IdList;
+use mail_builder::headers::raw::Raw;
+use mail_builder::headers::text::Text;
+use uuid::Uuid;
+
+use super::notice::local_time;
+use super::{mime, words};
+use crate::ident::{Domain, MailAddress};
+
+/// Why the operator is told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Cause {
+    /// Another organisation rejected a message of ours as faulty.
+    RejectedAsFaulty,
+    /// An envelope was deleted without a receipt; Digg must be told (SDK C1.6 4.1.1.a, SDK C3.4.6 3.1.6).
+    EnvelopeDiscarded,
+    /// A message receipt of ours did not reach its access point.
+    ReceiptUndelivered,
+    /// The mail server refused a mail that is stored here.
+    MailRefused,
+    /// A message of ours was never acknowledged.
+    NoReceipt,
+    /// A receipt came that contradicts what is known, or belongs to nothing.
+    StrayReceipt,
+    /// A certificate of ours or of the other side cannot be used.
+    Certificate,
+    /// Two functions exchange mails too fast: one of them answers by itself.
+    Loop,
+    /// A step failed in a way that nobody foresaw.
+    Fault,
+}
+
+impl Cause {
+    /// All causes.
+    pub const ALL: [Self; 9] = [
+        Self::RejectedAsFaulty,
+        Self::EnvelopeDiscarded,
+        Self::ReceiptUndelivered,
+        Self::MailRefused,
+        Self::NoReceipt,
+        Self::StrayReceipt,
+        Self::Certificate,
+        Self::Loop,
+        Self::Fault,
+    ];
+
+    /// The subject, in Swedish and English.
+    #[must_use]
+    pub fn title(self) -> (&'static str, &'static str) {
+        match self {
+            Self::RejectedAsFaulty => ("Ett meddelande avvisades som felaktigt", "A message was rejected as faulty"),
+            Self::EnvelopeDiscarded => ("Ett mottaget kuvert har raderats utan kvittens", "A received envelope was deleted without a receipt"),
+            Self::ReceiptUndelivered => ("En meddelandekvittens kunde inte levereras", "A message receipt could not be delivered"),
+            Self::MailRefused => ("Mejlservern tog inte emot ett meddelande", "The mail server refused a message"),
+            Self::NoReceipt => ("Ett meddelande har inte kvitterats", "A message was never acknowledged"),
+            Self::StrayReceipt => ("En kvittens stämmer inte", "A receipt does not match"),
+            Self::Certificate => ("Ett certifikat kan inte användas", "A certificate cannot be used"),
+            Self::Loop => ("Två funktioner svarar varandra automatiskt", "Two functions answer each other by themselves"),
+            Self::Fault => ("Ett oväntat fel", "An unforeseen failure"),
+        }
+    }
+
+    /// What it means and what to do, in Swedish and English.
+    #[must_use]
+    pub fn advice(self) -> (&'static str, &'static str) {
+        match self {
+            Self::RejectedAsFaulty => (
+                "Mottagaren avvisade ett meddelande från oss av tekniska skäl. Avsändaren har fått besked. Felet ligger hos oss: spara uppgifterna nedan och felanmäl.",
+                "The receiver rejected a message of ours for technical reasons. The sender has been told. The fault is ours: keep the data below and report it.",
+            ),
+            Self::EnvelopeDiscarded => (
+                "Ett kuvert följde inte reglerna och har raderats utan att kvitteras. Anmäl händelsen till Digg; uppgifterna nedan är det som behövs.",
+                "An envelope broke the rules and was deleted without a receipt. Report it to Digg; the data below is what they need.",
+            ),
+            Self::ReceiptUndelivered => (
+                "Meddelandet är mottaget och lämnas till mejlservern, men avsändaren har inte fått kvittensen. Avsändaren kan behöva få besked på annat sätt.",
+                "The message was received and goes to the mail server, but its sender did not get the receipt. They may have to be told in another way.",
+            ),
+            Self::MailRefused => (
+                "Meddelandet är kvitterat mot avsändaren och ligger kvar här. Rätta mejlservern eller brevlådan; leveransen kan sedan startas om.",
+                "The message is acknowledged to its sender and kept here. Mend the mail server or the mailbox; the delivery can then be started again.",
+            ),
+            Self::NoReceipt => (
+                "Mottagarens accesspunkt har tagit emot meddelandet men ingen meddelandekvittens har kommit. Avsändaren har fått besked. Kontakta mottagarens drift om det upprepas.",
+                "The receiver's access point took the message, but no message receipt came. The sender has been told. Contact the receiver's operations if it recurs.",
+            ),
+            Self::StrayReceipt => (
+                "En kvittens hör inte till något meddelande härifrån, eller säger emot en tidigare. Den har sparats men ändrar ingenting.",
+                "A receipt belongs to no message from here, or contradicts an earlier one. It was kept and changes nothing.",
+            ),
+            Self::Certificate => (
+                "Ett certifikat har gått ut, är spärrat eller okänt. Meddelanden som behöver det stoppas tills det är bytt.",
+                "A certificate has expired, is revoked or unknown. Messages that need it stop until it is replaced.",
+            ),
+            Self::Loop => (
+                "Meddelanden mellan två funktioner hålls kvar, eftersom de kommer för tätt. Stäng av autosvar och släpp dem sedan.",
+                "Messages between two functions are held, because they come too fast. Turn automatic answers off, then release them.",
+            ),
+            Self::Fault => (
+                "Inget meddelande har gått förlorat; steget görs om. Felanmäl om det upprepas.",
+                "No message was lost; the step is repeated. Report it if it recurs.",
+            ),
+        }
+    }
+}
+
+/// Everything that an alarm says.
+#[derive(Debug, Clone)]
+pub struct Alarm<'a> {
+    /// Why.
+    pub cause: Cause,
+    /// The mail's own id.
+    pub id: Uuid,
+    /// When.
+    pub at: Timestamp,
+    /// Where the operator is.
+    pub zone: &'a TimeZone,
+    /// The gateway's mail domain.
+    pub gateway: &'a Domain,
+    /// The operator.
+    pub to: &'a MailAddress,
+    /// What failed, in English, as the log has it; names things, quotes nothing.
+    pub what: &'a str,
+    /// Ids, with their names: message, conversation, participants, access points.
+    pub facts: &'a [(&'a str, String)],
+}
+
+/// Composes the mail. A non-ASCII address of the operator is refused by the configuration, not here.
+#[must_use]
+pub fn compose(alarm: &Alarm<'_>) -> Vec<u8> {
+    let (title, english_title) = alarm.cause.title();
+    let (advice, english_advice) = alarm.cause.advice();
+    let mut facts = format!("Tid / time: {}\n", local_time(alarm.at, alarm.zone));
+    for (name, value) in alarm.facts {
+        facts.extend([&words::one_line(name), ": ", words::cut(&words::one_line(value), 512), "\n"]);
+    }
+    let text = format!(
+        "{title}\n\n{advice}\n\n----------------------------------------\n{english_title}\n\n{english_advice}\n\n----------------------------------------\n{}\n\n{}",
+        words::cut(&words::one_line(alarm.what), 2000),
+        facts.trim_end(),
+    );
+    let mut out = Vec::new();
+    MessageBuilder::new()
+        .header("Date", Date::new(alarm.at.as_second()))
+        .header("From", Address::new_address(Some("brevbro"), format!("postmaster@{}", alarm.gateway)))
+        .header("To", Address::new_address(None::<&str>, alarm.to.as_str()))
+        .header("Subject", Text::new(format!("[brevbro] {title} / {english_title}")))
+        .header("Message-ID", IdList::new(format!("larm-{}@{}", alarm.id, alarm.gateway.folded())))
+        .header("Auto-Submitted", Raw::new("auto-generated"))
+        .header("X-Auto-Response-Suppress", Raw::new("All"))
+        .header("MIME-Version", Raw::new("1.0"))
+        .body(mime::text("text/plain", &text))
+        .serialize(&mut out);
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_texts_of_every_alarm() {
+        let texts: Vec<String> = Cause::ALL
+            .iter()
+            .map(|cause| {
+                let ((title, english_title), (advice, english_advice)) = (cause.title(), cause.advice());
+                format!("{title} / {english_title}\n{advice}\n{english_advice}\n")
+            })
+            .collect();
+        insta::assert_snapshot!(texts.join("\n"));
+    }
+
+    #[test]
+    fn an_alarm_is_a_mail_to_the_operator() {
+        let mail = compose(&Alarm {
+            cause: Cause::MailRefused,
+            id: Uuid::from_u128(9),
+            at: "2026-03-04T09:00:00Z".parse().unwrap(),
+            zone: &TimeZone::UTC,
+            gateway: &Domain::new("sdk.habo.se").unwrap(),
+            to: &MailAddress::new("drift@habo.se").unwrap(),
+            what: "the mail server refused the mail: 550 5.1.1\r\nX: y",
+            facts: &[("message-id", "7bc5576a-3f87-4cf5-a0c5-277da06fcacb".to_owned())],
+        });
+        insta::assert_snapshot!(String::from_utf8(mail).unwrap().replace("\r\n", "\n"));
+    }
+}
