@@ -175,7 +175,7 @@ pub(super) fn history_start(blocks: &[Block]) -> Option<usize> {
         let field = |line: &str, names: &[&str]| names.iter().any(|name| line.starts_with(name));
         ruled.iter().any(|rule| first.starts_with(rule))
             || (field(&first, &["från:", "from:"]) && lines.take(4).any(|line| field(&line, &["skickat:", "sent:", "datum:", "date:"])))
-            || (first.ends_with(':') && field(&first, &["den ", "on "]) && (first.ends_with("skrev:") || first.ends_with("wrote:")))
+            || (first.ends_with(':') && field(&first, &["den ", "on "]) && (first.contains(" skrev") || first.contains(" wrote")))
     })
 }
 

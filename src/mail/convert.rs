@@ -105,7 +105,8 @@ pub struct Ids {
 /// # Errors
 /// [`ConvertError`] with the SMTP reply, when a part of the mail could not be passed on.
 pub fn outgoing(bytes: &[u8], policy: &MailboxPolicy) -> Result<Outgoing, ConvertError> {
-    let message = MessageParser::default().parse(bytes).ok_or(ConvertError::Broken("no header"))?;
+    let (header, _) = structure::split_header(bytes);
+    let message = MessageParser::default().parse_headers(header).ok_or(ConvertError::Broken("no header"))?;
     let automatic = parse::automatic(&message);
     let from = match parse::from(&message) {
         Ok(from) => Some(from),
@@ -135,7 +136,7 @@ pub fn outgoing(bytes: &[u8], policy: &MailboxPolicy) -> Result<Outgoing, Conver
         notes: Vec::new(),
     };
     if automatic.is_none() {
-        let structure = structure::walk(&message, bytes, &mut notes)?;
+        let structure = structure::walk(bytes, &mut notes)?;
         if structure.files.len() > MAX_FILES {
             return Err(ConvertError::TooManyParts);
         }

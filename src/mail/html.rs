@@ -175,6 +175,10 @@ struct Frame {
     /// A list item written as a paragraph, with its level.
     item: Option<usize>,
     preformatted: bool,
+    /// A block without margin: mail programs write each line as one.
+    line: bool,
+    /// A block after which a paragraph begins.
+    parts: bool,
     /// It opened a [`Holder`].
     holds: bool,
 }
@@ -204,6 +208,8 @@ struct Builder<'a> {
     heading: Option<u8>,
     loose: Vec<LooseItem>,
     mark: String,
+    /// The last block is a line that the next line may follow.
+    joinable: bool,
 }
 
 impl<'a> Builder<'a> {
@@ -217,6 +223,7 @@ impl<'a> Builder<'a> {
             heading: None,
             loose: Vec::new(),
             mark: String::new(),
+            joinable: false,
         }
     }
 
@@ -258,7 +265,10 @@ impl<'a> Builder<'a> {
         if !is_block(name) {
             return;
         }
+        frame.line = name == "div" || (name == "p" && (attribute(attributes, "class").as_deref() == Some("MsoNormal") || is_tight(css)));
+        frame.parts = parts(name, attributes, css);
         self.flush();
+        self.joinable &= !frame.parts;
         match name {
             "h1" | "h2" | "h3" | "h4" | "h5" | "h6" => self.heading = name.as_bytes().get(1).map(|digit| digit - b'0'),
             "p" | "div" => frame.item = outlook_level(css),
@@ -304,7 +314,8 @@ impl<'a> Builder<'a> {
             }
             self.loose.push(LooseItem { level, first, pieces });
         }
-        self.flush();
+        self.flush_in(frame.line);
+        self.joinable &= !frame.parts;
         self.heading = None;
         if frame.holds {
             self.end_holder();
@@ -458,9 +469,18 @@ impl<'a> Builder<'a> {
         }
     }
 
-    /// Ends a paragraph.
+    /// Ends what stands before a block.
     fn flush(&mut self) {
+        let line = self.frames.iter().rev().find(|frame| is_block(&frame.name)).is_none_or(|frame| frame.line);
+        self.flush_in(line);
+    }
+
+    /// Ends a paragraph, or a line that may belong to the one before it.
+    fn flush_in(&mut self, line: bool) {
         let mut pieces = std::mem::take(&mut self.pieces);
+        if pieces.is_empty() {
+            return;
+        }
         let blank = |piece: &Piece| match piece {
             Piece::Break => true,
             Piece::Text(text, _) => is_blank(text),
@@ -476,14 +496,23 @@ impl<'a> Builder<'a> {
         if let Some(Piece::Text(last, _)) = pieces.last_mut() {
             *last = last.trim_end().to_owned();
         }
-        if !pieces.is_empty() {
-            self.settle_loose();
-            let block = match self.heading {
-                Some(level) => Block::Heading(level, pieces),
-                None => Block::Paragraph(pieces),
-            };
-            self.push(block);
+        if pieces.is_empty() {
+            self.joinable = false; // an empty line
+            return;
         }
+        let joins = line && self.joinable && self.heading.is_none() && self.loose.is_empty();
+        let blocks = self.holders.last_mut().map_or(&mut self.root, |(_, blocks)| blocks);
+        if let (true, Some(Block::Paragraph(before))) = (joins, blocks.last_mut()) {
+            before.push(Piece::Break);
+            before.extend(pieces);
+            return;
+        }
+        self.settle_loose();
+        self.push(match self.heading {
+            Some(level) => Block::Heading(level, pieces),
+            None => Block::Paragraph(pieces),
+        });
+        self.joinable = line && self.heading.is_none();
     }
 
     fn settle_loose(&mut self) {
@@ -498,6 +527,7 @@ impl<'a> Builder<'a> {
     }
 
     fn push(&mut self, block: Block) {
+        self.joinable = false;
         match self.holders.last_mut() {
             Some((_, blocks)) => blocks.push(block),
             None => self.root.push(block),
@@ -549,6 +579,20 @@ fn is_block(name: &str) -> bool {
             | "tr"
             | "ul"
     ) || matches!(name, "h1" | "h2" | "h3" | "h4" | "h5" | "h6")
+}
+
+/// Whether a paragraph ends before and after a block: everything but what mail programs write line by line, and the
+/// frames they put around a quoted mail.
+fn parts(name: &str, attributes: &str, css: &str) -> bool {
+    let quote = || attribute(attributes, "class").is_some_and(|class| class.contains("quote") || class.contains("cite"));
+    !matches!(name, "div" | "p")
+        || css.contains("border-top")
+        || attribute(attributes, "id").is_some_and(|id| id.contains("divRplyFwdMsg"))
+        || quote()
+}
+
+fn is_tight(css: &str) -> bool {
+    css.split(';').any(|rule| matches!(rule, "margin:0" | "margin:0cm" | "margin:0in" | "margin:0px"))
 }
 
 fn block_length(block: &Block) -> usize {

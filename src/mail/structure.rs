@@ -1,6 +1,10 @@
 //! The tree of MIME parts: which text is the body, which parts are files (RFC 2046).
+//!
+//! The parts are cut here, at delimiter lines and nowhere else; the parser reads their headers. Its own cutting takes
+//! `--boundary` in the middle of a line, or as the beginning of a longer boundary, for a delimiter, and a file would lose
+//! its end without a word.
 
-use mail_parser::{Message, MessagePart, MimeHeaders, PartType};
+use mail_parser::{MessageParser, MessagePart, MimeHeaders};
 
 use super::convert::Note;
 use super::refusal::ConvertError;
@@ -11,10 +15,10 @@ const MAX_PARTS: usize = 500;
 const MAX_DEPTH: usize = 32;
 
 /// A part that is no multipart.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(super) struct Leaf<'a> {
-    /// Its headers and offsets.
-    pub(super) part: &'a MessagePart<'a>,
+    /// Its header.
+    pub(super) part: MessagePart<'a>,
     /// Its bytes, still encoded.
     pub(super) raw: &'a [u8],
 }
@@ -22,7 +26,7 @@ pub(super) struct Leaf<'a> {
 impl Leaf<'_> {
     /// `type/subtype` in lower case; text/plain when nothing is said (RFC 2045 5.2).
     pub(super) fn media_type(&self) -> String {
-        media_type(self.part)
+        media_type(&self.part)
     }
 
     /// Content-ID without brackets.
@@ -32,7 +36,7 @@ impl Leaf<'_> {
 }
 
 /// A text of the body in the forms that the mail offers.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(super) struct Body<'a> {
     /// text/html.
     pub(super) html: Option<Leaf<'a>>,
@@ -50,32 +54,39 @@ pub(super) struct Structure<'a> {
 }
 
 /// Walks the tree.
-pub(super) fn walk<'a>(message: &'a Message<'a>, bytes: &'a [u8], notes: &mut Vec<Note>) -> Result<Structure<'a>, ConvertError> {
-    if message.parts.len() > MAX_PARTS {
-        return Err(ConvertError::TooManyParts);
-    }
-    let mut walker = Walker { message, bytes, notes };
-    walker.part(0, 0)
+pub(super) fn walk<'a>(mail: &'a [u8], notes: &mut Vec<Note>) -> Result<Structure<'a>, ConvertError> {
+    Walker { parts: 0, notes }.entity(mail, 0)
 }
 
-struct Walker<'a, 'n> {
-    message: &'a Message<'a>,
-    bytes: &'a [u8],
+/// The header with its empty line, and what follows.
+pub(super) fn split_header(entity: &[u8]) -> (&[u8], &[u8]) {
+    let mut from = 0;
+    for line in entity.split_inclusive(|&octet| octet == b'\n') {
+        from += line.len();
+        if matches!(line, b"\r\n" | b"\n") {
+            break;
+        }
+    }
+    entity.split_at_checked(from).unwrap_or((entity, &[]))
+}
+
+struct Walker<'n> {
+    parts: usize,
     notes: &'n mut Vec<Note>,
 }
 
-impl<'a> Walker<'a, '_> {
-    fn part(&mut self, id: u32, depth: usize) -> Result<Structure<'a>, ConvertError> {
-        if depth > MAX_DEPTH {
+impl Walker<'_> {
+    fn entity<'a>(&mut self, entity: &'a [u8], depth: usize) -> Result<Structure<'a>, ConvertError> {
+        self.parts += 1;
+        if depth > MAX_DEPTH || self.parts > MAX_PARTS {
             return Err(ConvertError::TooManyParts);
         }
-        let part = self.message.parts.get(id as usize).ok_or(ConvertError::Broken("a part is missing"))?;
-        let kind = media_type(part);
+        let (header, raw) = split_header(entity);
+        let part = MessageParser::default().parse_headers(header).and_then(|message| message.parts.into_iter().next()).unwrap_or_default();
+        let kind = media_type(&part);
         if let Some(subtype) = kind.strip_prefix("multipart/") {
-            return self.multipart(part, subtype, depth);
+            return self.multipart(&part, subtype, raw, depth);
         }
-        let raw = self.bytes.get(part.offset_body as usize..part.offset_end as usize).ok_or(ConvertError::Broken("a part has no end"))?;
-        let leaf = Leaf { part, raw };
         let name = part.attachment_name().unwrap_or_default();
         if matches!(kind.as_str(), "application/pkcs7-mime" | "application/x-pkcs7-mime") || name.eq_ignore_ascii_case("smime.p7m") {
             return Err(ConvertError::Encrypted);
@@ -85,6 +96,7 @@ impl<'a> Walker<'a, '_> {
         }
         let attached = part.content_disposition().is_some_and(mail_parser::ContentType::is_attachment);
         let is_body = !attached && name.is_empty();
+        let leaf = Leaf { part, raw };
         let mut structure = Structure::default();
         match kind.as_str() {
             "text/html" if is_body => structure.bodies.push(Body { html: Some(leaf), plain: None }),
@@ -94,34 +106,56 @@ impl<'a> Walker<'a, '_> {
         Ok(structure)
     }
 
-    fn multipart(&mut self, part: &'a MessagePart<'a>, subtype: &str, depth: usize) -> Result<Structure<'a>, ConvertError> {
-        let PartType::Multipart(children) = &part.body else { return Err(ConvertError::Broken("a multipart has no parts")) };
-        if children.is_empty() {
-            return Err(ConvertError::Broken("a multipart has no parts"));
+    fn multipart<'a>(&mut self, part: &MessagePart<'_>, subtype: &str, raw: &'a [u8], depth: usize) -> Result<Structure<'a>, ConvertError> {
+        let boundary = part.content_type().and_then(|kind| kind.attribute("boundary")).unwrap_or_default();
+        if boundary.is_empty() {
+            return Err(ConvertError::Broken("a multipart has no boundary"));
         }
-        if !self.is_closed(part) {
-            return Err(ConvertError::Broken("a multipart has no end"));
-        }
+        let children = cut(raw, boundary.as_bytes())?;
         match subtype {
             "encrypted" => return Err(ConvertError::Encrypted),
             "signed" => {
                 self.notes.push(Note::new("Mejlets signatur följer inte med.", "The mail's signature is not passed on."));
                 let first = children.first().copied().ok_or(ConvertError::Broken("a multipart has no parts"))?;
-                return self.part(first, depth + 1);
+                return self.entity(first, depth + 1);
             }
             _ => {}
         }
-        let parts = children.iter().map(|&child| self.part(child, depth + 1)).collect::<Result<Vec<_>, _>>()?;
+        let parts = children.into_iter().map(|child| self.entity(child, depth + 1)).collect::<Result<Vec<_>, _>>()?;
         Ok(if subtype == "alternative" { alternative(parts) } else { in_order(parts) })
     }
+}
 
-    /// A mail cut short lacks the closing delimiter, and with it maybe files (RFC 2046 5.1.1).
-    fn is_closed(&self, part: &MessagePart<'_>) -> bool {
-        let Some(boundary) = part.content_type().and_then(|kind| kind.attribute("boundary")) else { return false };
-        let mark = format!("--{boundary}--");
-        let body = self.bytes.get(part.offset_body as usize..).unwrap_or_default();
-        body.split(|&octet| octet == b'\n').any(|line| line.starts_with(mark.as_bytes()))
+/// The parts of a multipart. The line end before a delimiter belongs to the delimiter (RFC 2046 5.1.1). A mail cut short
+/// lacks the closing one, and with it maybe files.
+fn cut<'a>(body: &'a [u8], boundary: &[u8]) -> Result<Vec<&'a [u8]>, ConvertError> {
+    let mut parts = Vec::new();
+    let mut start = None;
+    let mut at = 0;
+    for line in body.split_inclusive(|&octet| octet == b'\n') {
+        let from = at;
+        at += line.len();
+        let Some(rest) = line.strip_prefix(b"--").and_then(|line| line.strip_prefix(boundary)) else { continue };
+        let (closing, padding) = match rest.strip_prefix(b"--") {
+            Some(padding) => (true, padding),
+            None => (false, rest),
+        };
+        if !padding.iter().all(u8::is_ascii_whitespace) {
+            continue;
+        }
+        if let Some(start) = start {
+            let part = body.get(start..from).unwrap_or_default();
+            parts.push(part.strip_suffix(b"\r\n").or_else(|| part.strip_suffix(b"\n")).unwrap_or(part));
+        }
+        if closing {
+            return if parts.is_empty() { Err(ConvertError::Broken("a multipart has no parts")) } else { Ok(parts) };
+        }
+        if parts.len() > MAX_PARTS {
+            return Err(ConvertError::TooManyParts);
+        }
+        start = Some(at);
     }
+    Err(ConvertError::Broken("a multipart has no end"))
 }
 
 fn in_order(parts: Vec<Structure<'_>>) -> Structure<'_> {
@@ -136,7 +170,7 @@ fn in_order(parts: Vec<Structure<'_>>) -> Structure<'_> {
 /// The richest form is the last (RFC 2046 5.1.4): HTML wins, plain text stands by; the files of all forms are kept.
 fn alternative(parts: Vec<Structure<'_>>) -> Structure<'_> {
     let has_html = |part: &Structure<'_>| part.bodies.iter().any(|body| body.html.is_some());
-    let plain = parts.iter().filter(|part| !has_html(part)).flat_map(|part| &part.bodies).find_map(|body| body.plain);
+    let plain = parts.iter().filter(|part| !has_html(part)).flat_map(|part| &part.bodies).find_map(|body| body.plain.clone());
     let chosen = parts.iter().rposition(has_html).or_else(|| parts.iter().rposition(|part| !part.bodies.is_empty()));
     let mut all = Structure::default();
     for (at, part) in parts.into_iter().enumerate() {
@@ -158,5 +192,25 @@ fn media_type(part: &MessagePart<'_>) -> String {
             None => "application/octet-stream".to_owned(),
         },
         None => "text/plain".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_whole_lines_delimit() {
+        let body = b"x\r\n--b\r\none --b\r\n--bx\r\n--b- -\r\n\r\n--b  \r\n\r\ntwo\n\n--b--\r\nafter --b\r\n--b\r\n";
+        assert_eq!(cut(body, b"b").unwrap(), [&b"one --b\r\n--bx\r\n--b- -\r\n"[..], b"\r\ntwo\n"]);
+        assert!(cut(b"--b\r\none\r\n--b\r\n", b"b").is_err(), "no end");
+        assert!(cut(b"--b--\r\n", b"b").is_err(), "no parts");
+    }
+
+    #[test]
+    fn the_header_ends_at_the_first_empty_line() {
+        assert_eq!(split_header(b"A: b\r\n\r\nc\r\n\r\n"), (&b"A: b\r\n\r\n"[..], &b"c\r\n\r\n"[..]));
+        assert_eq!(split_header(b"\r\nbody"), (&b"\r\n"[..], &b"body"[..]));
+        assert_eq!(split_header(b"A: b"), (&b"A: b"[..], &b""[..]));
     }
 }
