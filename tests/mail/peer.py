@@ -1,5 +1,5 @@
-"""What Python's own email package makes of a mail: `peer.py read FILE` prints it as JSON, `peer.py report FILE` judges a
-delivery status notification by RFC 3462, 3464 and 6522 and prints its fields."""
+"""What Python's own email package makes of mails, as a JSON list: `peer.py read FILE...` their parts and words, `digests`
+the SHA-256 of each part, `report` the fields of delivery status notifications that hold to RFC 3464 and 6522."""
 
 import email
 import email.policy
@@ -58,6 +58,10 @@ def read(message):
     }
 
 
+def digests(message):
+    return [hashlib.sha256(part.get_payload(decode=True)).hexdigest() for part in message.walk() if not part.is_multipart()]
+
+
 def report(message):
     assert message.get_content_type() == "multipart/report", message.get_content_type()
     assert message.get_param("report-type") == "delivery-status"
@@ -91,13 +95,12 @@ def report(message):
     return {"action": recipient["action"], "status": recipient["status"], "header": header.get_payload(decode=True).decode(), "defects": defects(message)}
 
 
-def main():
-    with open(sys.argv[2], "rb") as file:
+def judge(command, path):
+    with open(path, "rb") as file:
         raw = file.read()
     assert not re.search(rb"[^\r]\n|\r[^\n]", raw), "bare CR or LF"
     assert max(map(len, raw.split(b"\r\n"))) <= 998, "RFC 5322 2.1.1"
-    message = email.message_from_bytes(raw, policy=email.policy.default)
-    json.dump({"read": read, "report": report}[sys.argv[1]](message), sys.stdout)
+    return {"read": read, "report": report, "digests": digests}[command](email.message_from_bytes(raw, policy=email.policy.default))
 
 
-main()
+json.dump([judge(sys.argv[1], path) for path in sys.argv[2:]], sys.stdout)
