@@ -381,44 +381,65 @@ mod tests {
 
     use super::*;
     use crate::crypto::PrivateKey;
+    use crate::ident::{AccessPointId, DocumentKind, ParticipantId};
 
-    /// Opens a message that was signed over other attachments than the one it has.
-    fn opened_with_signed(attachments: &[&str]) -> Result<Received, Refusal> {
+    /// Opens a message with one part `octets` of a media type, signed over attachments with these digested octets.
+    fn opened_with(octets: &[u8], media: &str, attachments: &[(&str, &[u8])]) -> Result<(Received, Vec<u8>), Refusal> {
         let (sender, receiver) = (crate::crypto::testing::identity("a"), crate::crypto::testing::identity("b"));
         let message = crate::as4::UserMessage {
             message_id: As4MessageId::new("m@a").unwrap(),
             timestamp: Timestamp::UNIX_EPOCH,
             ref_to: None,
-            from: crate::ident::AccessPointId::new("a").unwrap(),
-            to: crate::ident::AccessPointId::new("b").unwrap(),
+            from: AccessPointId::new("a").unwrap(),
+            to: AccessPointId::new("b").unwrap(),
             conversation_id: String::new(),
-            kind: crate::ident::DocumentKind::Message,
-            original_sender: crate::ident::ParticipantId::new("0203:a.se").unwrap(),
-            final_recipient: crate::ident::ParticipantId::new("0203:b.se").unwrap(),
+            kind: DocumentKind::Message,
+            original_sender: ParticipantId::new("0203:a.se").unwrap(),
+            final_recipient: ParticipantId::new("0203:b.se").unwrap(),
         };
         let ids = security::Ids::of(&message.message_id);
+        let mut messaging = ebms::write_user(&message, &ids, "cid:message");
+        if media != GZIP {
+            messaging = messaging.replace(r#"<eb:Property name="CompressionType">application/gzip</eb:Property>"#, "");
+        }
         let (session, encryption) = security::encrypt(&receiver.certificate, &ids, "message").unwrap();
-        let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
-        gzip.write_all(b"<XHE/>").unwrap();
-        let gzip = gzip.finish().unwrap();
-        let attachments: Vec<_> = attachments.iter().map(|cid| ((*cid).to_owned(), crate::crypto::sha256(&gzip))).collect();
-        let messaging = ebms::write_user(&message, &ids, "cid:message");
-        let signed = security::sign(&messaging, &ids, &encryption, &attachments, &sender).unwrap();
+        let encryption = encryption.replace("MimeType=\"application/gzip\"", &format!("MimeType=\"{media}\""));
+        let attachments: Vec<_> = attachments.iter().map(|(cid, digested)| ((*cid).to_owned(), crate::crypto::sha256(digested))).collect();
+        let sealed = security::sign(&messaging, &ids, &encryption, &attachments, &sender).unwrap();
         let mut encryptor = crate::crypto::Encryptor::new(&session, Vec::new()).unwrap();
-        encryptor.write_all(&gzip).unwrap();
+        encryptor.write_all(octets).unwrap();
         let soap: &[u8] = b"--b\r\nContent-Type: application/soap+xml\r\n\r\n";
         let part: &[u8] = b"\r\n--b\r\nContent-ID: <message>\r\n\r\n";
-        let body = [soap, &signed.envelope, part, &encryptor.finish().unwrap(), b"\r\n--b--"].concat();
+        let body = [soap, &sealed.envelope, part, &encryptor.finish().unwrap(), b"\r\n--b--"].concat();
         let options = Options::default();
         let context = Context { keys: &[receiver], known: &|_| None, options: &options, at: Timestamp::UNIX_EPOCH };
-        open("multipart/related; boundary=b", &mut &body[..], &context, Cursor::new(Vec::new()), &mut Vec::new())
+        let mut out = Vec::new();
+        let result = open("multipart/related; boundary=b", &mut &body[..], &context, Cursor::new(Vec::new()), &mut out);
+        result.map(|opened| (opened, out))
     }
 
     #[test]
     fn a_signature_must_cover_just_the_attachments_that_there_are() {
-        assert!(opened_with_signed(&["message"]).is_ok());
-        assert!(opened_with_signed(&[]).unwrap_err().error.is(Code::PolicyNoncompliance));
-        assert!(opened_with_signed(&["message", "other"]).unwrap_err().error.is(Code::FailedAuthentication));
+        let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        gzip.write_all(b"<XHE/>").unwrap();
+        let gzip = gzip.finish().unwrap();
+        assert_eq!(opened_with(&gzip, GZIP, &[("message", &gzip)]).unwrap().1, b"<XHE/>");
+        assert!(opened_with(&gzip, GZIP, &[]).unwrap_err().error.is(Code::PolicyNoncompliance));
+        assert!(opened_with(&gzip, GZIP, &[("message", &gzip), ("other", &gzip)]).unwrap_err().error.is(Code::FailedAuthentication));
+        assert!(opened_with(&gzip, GZIP, &[("message", b"other")]).unwrap_err().error.is(Code::FailedAuthentication));
+    }
+
+    #[test]
+    fn an_uncompressed_payload_may_be_digested_in_its_canonical_form() {
+        let taken = |octets: &[u8], media: &str, digested: &[u8]| {
+            opened_with(octets, media, &[("message", digested)]).is_ok_and(|(received, out)| out == octets && !received.parts[0].compressed)
+        };
+        let (xml, canonical) = (b"<?xml version='1.0'?>\n<a  b='1'/>", b"<a b=\"1\"></a>");
+        assert!(taken(xml, "text/xml", xml));
+        assert!(taken(xml, "text/xml", canonical) && taken(xml, "application/x+xml", canonical));
+        assert!(!taken(xml, "application/octet-stream", canonical) && !taken(b"<a b='2'/>", "text/xml", canonical));
+        assert!(!taken(b"<!DOCTYPE a><a b='1'/>", "text/xml", canonical), "a DTD is not even read here");
+        assert!(taken(b"a\nb\r\nc", "text/plain", b"a\r\nb\r\nc") && !taken(b"a\nb", "image/png", b"a\r\nb"));
     }
 
     /// The vector's key is RSA 1024, which no configuration takes: hence here and not among the other vectors.

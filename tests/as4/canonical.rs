@@ -1,5 +1,7 @@
 //! Our canonical XML against that of libxml2, on generated documents.
 
+use std::fmt::Write;
+
 use brevbro::xml::{Canonicalization, Comments, Document, Element, Limits};
 use libxml::parser::Parser;
 use libxml::tree::Node;
@@ -35,7 +37,7 @@ fn element(numbers: &mut Numbers, depth: usize, mut scope: Vec<(&'static str, &'
             0 => {
                 let namespace = numbers.one(&NAMESPACES);
                 let name = if prefix.is_empty() { "xmlns".to_owned() } else { format!("xmlns:{prefix}") };
-                declarations += &format!(" {name}=\"{namespace}\"");
+                write!(declarations, " {name}=\"{namespace}\"").unwrap();
                 scope.retain(|(p, _)| *p != prefix);
                 scope.push((prefix, namespace));
             }
@@ -75,7 +77,7 @@ fn element(numbers: &mut Numbers, depth: usize, mut scope: Vec<(&'static str, &'
     let attributes: String = attributes.into_iter().map(|(_, text)| text).collect();
     // Declarations may stand behind the attributes that use them.
     let inside = if numbers.below(2) == 0 { attributes + &declarations } else { declarations + &attributes };
-    out.push_str(&format!("<{name}{inside}"));
+    write!(out, "<{name}{inside}").unwrap();
     let children = if depth == 0 { 0 } else { numbers.below(4) };
     if children == 0 && numbers.below(2) == 0 {
         out.push_str("/>");
@@ -91,7 +93,7 @@ fn element(numbers: &mut Numbers, depth: usize, mut scope: Vec<(&'static str, &'
             _ => element(numbers, depth - 1, scope.clone(), out),
         }
     }
-    out.push_str(&format!("</{name}>"));
+    write!(out, "</{name}>").unwrap();
 }
 
 fn document(seed: u64) -> String {

@@ -9,6 +9,9 @@ use std::io::{Cursor, Read};
 use crate::exchange::{BOUNDARY, message, opened, opened_with, own_pmode, packaged, read, receipt_for, receiver, sender, signal_id};
 use crate::keys;
 
+/// A change of a SOAP part.
+type Edit<'a> = Box<dyn Fn(&str) -> String + 'a>;
+
 const PAYLOAD: &[u8] = b"<XHE>Prov</XHE>";
 
 /// The package with its SOAP part changed; the change must change something.
@@ -49,7 +52,6 @@ fn a_changed_header_is_refused_with_the_right_error() {
         let original = cut(soap, name);
         soap.replace(original, replacement).replace("<S12:Header>", &format!("<S12:Header><w:Wrapper xmlns:w=\"urn:w\">{original}</w:Wrapper>"))
     };
-    type Edit<'a> = Box<dyn Fn(&str) -> String + 'a>;
     let cases: Vec<(&str, Code, Edit<'_>)> = vec![
         ("a value changed", Code::FailedAuthentication, Box::new(|s| s.replace("0203:habo.se", "0203:habo.nu"))),
         ("white space added", Code::FailedAuthentication, Box::new(|s| s.replace("<eb:UserMessage>", "<eb:UserMessage> "))),
@@ -286,7 +288,6 @@ fn unusual_forms_are_read() {
     let signature = |s: &str| cut(cut(s, "ds:Signature"), "ds:KeyInfo").to_owned();
     // A PKIPath of one certificate: a DER sequence around it, with a length of two octets.
     let path = [&[0x30, 0x82][..], &(ours.der().len() as u16).to_be_bytes(), ours.der()].concat();
-    type Edit<'a> = Box<dyn Fn(&str) -> String + 'a>;
     let cases: Vec<(&str, Edit<'_>)> = vec![
         ("the recipient by key identifier", Box::new(|s| s.replace(&recipient(s), &identifier(ski_kind, &theirs.subject_key_id().unwrap())))),
         ("the recipient by thumbprint", Box::new(|s| s.replace(&recipient(s), &identifier(thumbprint_kind, &thumbprint)))),
