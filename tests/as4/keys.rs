@@ -1,7 +1,5 @@
 //! Access point keys for tests: RSA 2048, made once a run, each with a certificate of its own making.
 
-#![allow(dead_code)]
-
 use brevbro::crypto::Identity;
 use openssl::asn1::Asn1Time;
 use openssl::bn::BigNum;
