@@ -132,7 +132,7 @@ pub struct Alarm<'a> {
     pub facts: &'a [(&'a str, String)],
 }
 
-/// Composes the mail. A non-ASCII address of the operator is refused by the configuration, not here.
+/// Composes the mail, the same bytes each time. An operator's address that is not ASCII is written as it is and needs SMTPUTF8.
 #[must_use]
 pub fn compose(alarm: &Alarm<'_>) -> Vec<u8> {
     let (title, english_title) = alarm.cause.title();

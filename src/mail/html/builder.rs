@@ -1,164 +1,13 @@
-//! text/html to blocks.
-//!
-//! `ammonia` parses what mail programs call HTML and hands back a small, balanced, escaped part of it, without scripts,
-//! styles and comments; that is read here token by token with a stack, so neither nesting nor size can exhaust the
-//! program. Lists that Outlook writes as paragraphs become lists, tables become lines, links show where they lead.
+//! Blocks out of tokens, with a stack of open elements.
 
-use std::collections::{HashMap, HashSet};
-use std::sync::LazyLock;
-
-use super::markdown::{Block, MAX_LIST_DEPTH, Piece, Style, is_blank, plain_words};
-use super::words;
-
-/// An image that the text shows.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub(super) struct ImageUse {
-    /// `cid:`, `data:` or `http:` address.
-    pub(super) source: String,
-    /// The words in its place.
-    pub(super) alt: String,
-    /// The height at which it is shown, in pixels.
-    pub(super) height: Option<u32>,
-}
+use super::ImageUse;
+use super::clean::attribute;
+use super::outlook::{LooseItem, level_of, list_mark, nest};
+use crate::mail::markdown::{Block, MAX_LIST_DEPTH, Piece, Style, is_blank, plain_words};
+use crate::mail::words;
 
 /// Longest row of a table that becomes one line; a longer one is a layout, its cells follow one another.
 const ROW_MAX: usize = 240;
-
-/// What stands inside the body, or is dropped with all it holds.
-const TAGS: &[&str] = &[
-    "a",
-    "address",
-    "article",
-    "b",
-    "big",
-    "blockquote",
-    "br",
-    "caption",
-    "center",
-    "code",
-    "dd",
-    "div",
-    "dl",
-    "dt",
-    "em",
-    "figcaption",
-    "figure",
-    "font",
-    "footer",
-    "h1",
-    "h2",
-    "h3",
-    "h4",
-    "h5",
-    "h6",
-    "header",
-    "hr",
-    "i",
-    "img",
-    "li",
-    "main",
-    "ol",
-    "p",
-    "pre",
-    "section",
-    "small",
-    "span",
-    "strong",
-    "sub",
-    "sup",
-    "table",
-    "tbody",
-    "td",
-    "tfoot",
-    "th",
-    "thead",
-    "tr",
-    "u",
-    "ul",
-];
-const DROPPED: &[&str] = &["script", "style", "title", "textarea", "select", "template", "noscript", "object", "svg", "math", "iframe", "xml"];
-
-static CLEANER: LazyLock<ammonia::Builder<'static>> = LazyLock::new(|| {
-    let mut builder = ammonia::Builder::empty();
-    let set = |words: &[&'static str]| words.iter().copied().collect::<HashSet<_>>();
-    builder
-        .tags(set(TAGS))
-        .clean_content_tags(set(DROPPED))
-        .generic_attributes(set(&["style", "id", "class", "hidden"]))
-        .tag_attributes(HashMap::from([("a", set(&["href"])), ("img", set(&["src", "alt", "height"])), ("ol", set(&["start"]))]))
-        .url_schemes(set(&["http", "https", "mailto", "tel", "cid", "data"]))
-        .link_rel(None);
-    builder
-});
-
-/// Reads HTML. `image` is asked once for each image shown and says what words stand in its place, if any.
-pub(super) fn blocks(html: &str, image: &mut dyn FnMut(&ImageUse) -> Option<String>) -> Vec<Block> {
-    let clean = CLEANER.clean(html).to_string();
-    let mut builder = Builder::new(image);
-    for token in Tokens(&clean) {
-        match token {
-            Token::Open(name, attributes) => builder.open(name, attributes),
-            Token::Close(name) => builder.close(name),
-            Token::Text(text) => builder.text(&unescape(text)),
-        }
-    }
-    builder.finish()
-}
-
-enum Token<'a> {
-    Open(&'a str, &'a str),
-    Close(&'a str),
-    Text(&'a str),
-}
-
-/// Tokens of the sanitizer's output: every `<` opens a tag, values stand in double quotes.
-struct Tokens<'a>(&'a str);
-
-impl<'a> Iterator for Tokens<'a> {
-    type Item = Token<'a>;
-
-    fn next(&mut self) -> Option<Token<'a>> {
-        if self.0.is_empty() {
-            return None;
-        }
-        let Some(tag) = self.0.strip_prefix('<') else {
-            let (text, rest) = self.0.split_at(self.0.find('<').unwrap_or(self.0.len()));
-            self.0 = rest;
-            return Some(Token::Text(text));
-        };
-        let mut quoted = false;
-        let end = tag.bytes().position(|b| {
-            quoted ^= b == b'"';
-            b == b'>' && !quoted
-        });
-        let (body, rest) = match end {
-            Some(end) => (tag.get(..end).unwrap_or_default(), tag.get(end + 1..).unwrap_or_default()),
-            None => (tag, ""),
-        };
-        self.0 = rest;
-        if let Some(name) = body.strip_prefix('/') {
-            return Some(Token::Close(name));
-        }
-        let (name, attributes) = body.split_once(' ').unwrap_or((body, ""));
-        Some(Token::Open(name, attributes))
-    }
-}
-
-fn attribute(attributes: &str, name: &str) -> Option<String> {
-    let mut rest = attributes;
-    while let Some((key, tail)) = rest.split_once("=\"") {
-        let (value, tail) = tail.split_once('"')?;
-        if key.trim() == name {
-            return Some(unescape(value));
-        }
-        rest = tail;
-    }
-    None
-}
-
-fn unescape(text: &str) -> String {
-    text.replace("&nbsp;", "\u{a0}").replace("&lt;", "<").replace("&gt;", ">").replace("&quot;", "\"").replace("&amp;", "&")
-}
 
 /// What an open element means for what it holds.
 #[derive(Default)]
@@ -192,14 +41,8 @@ enum Holder {
     Cell,
 }
 
-/// An item of a list that is written as paragraphs.
-struct LooseItem {
-    level: usize,
-    first: Option<u32>,
-    pieces: Vec<Piece>,
-}
-
-struct Builder<'a> {
+/// Collects blocks from tokens.
+pub(super) struct Builder<'a> {
     image: &'a mut dyn FnMut(&ImageUse) -> Option<String>,
     frames: Vec<Frame>,
     holders: Vec<(Holder, Vec<Block>)>,
@@ -213,7 +56,7 @@ struct Builder<'a> {
 }
 
 impl<'a> Builder<'a> {
-    fn new(image: &'a mut dyn FnMut(&ImageUse) -> Option<String>) -> Self {
+    pub(super) fn new(image: &'a mut dyn FnMut(&ImageUse) -> Option<String>) -> Self {
         Self {
             image,
             frames: Vec::new(),
@@ -227,7 +70,7 @@ impl<'a> Builder<'a> {
         }
     }
 
-    fn open(&mut self, name: &str, attributes: &str) {
+    pub(super) fn open(&mut self, name: &str, attributes: &str) {
         let hidden = self.frames.last().is_some_and(|frame| frame.hidden);
         match name {
             "br" | "img" | "hr" if hidden => return,
@@ -271,7 +114,7 @@ impl<'a> Builder<'a> {
         self.joinable &= !frame.parts;
         match name {
             "h1" | "h2" | "h3" | "h4" | "h5" | "h6" => self.heading = name.as_bytes().get(1).map(|digit| digit - b'0'),
-            "p" | "div" => frame.item = outlook_level(css),
+            "p" | "div" => frame.item = level_of(css),
             "ul" | "ol" if self.holders.iter().filter(|(holder, _)| matches!(holder, Holder::List { .. })).count() < MAX_LIST_DEPTH => {
                 let first = (name == "ol").then(|| attribute(attributes, "start").and_then(|text| text.trim().parse().ok()).unwrap_or(1));
                 self.hold(frame, Holder::List { first, items: Vec::new() });
@@ -290,7 +133,7 @@ impl<'a> Builder<'a> {
         self.holders.push((holder, Vec::new()));
     }
 
-    fn close(&mut self, name: &str) {
+    pub(super) fn close(&mut self, name: &str) {
         let Some(frame) = self.frames.pop() else { return };
         if frame.hidden {
             return;
@@ -390,7 +233,7 @@ impl<'a> Builder<'a> {
         }
     }
 
-    fn text(&mut self, text: &str) {
+    pub(super) fn text(&mut self, text: &str) {
         let Some(frame) = self.frames.last() else { return self.words(text, Style::default(), false) };
         if frame.hidden {
             return;
@@ -534,7 +377,7 @@ impl<'a> Builder<'a> {
         }
     }
 
-    fn finish(mut self) -> Vec<Block> {
+    pub(super) fn finish(mut self) -> Vec<Block> {
         while let Some(frame) = self.frames.last() {
             let name = frame.name.clone();
             self.close(&name);
@@ -599,125 +442,5 @@ fn block_length(block: &Block) -> usize {
     match block {
         Block::Paragraph(pieces) | Block::Heading(_, pieces) => plain_words(pieces).len(),
         Block::List { .. } => ROW_MAX + 1,
-    }
-}
-
-/// `mso-list:l0 level2 lfo1` is level 2 (white space is already gone).
-fn outlook_level(css: &str) -> Option<usize> {
-    let list = css.split_once("mso-list:l")?.1.split(';').next()?;
-    let digits: String = list.split_once("level")?.1.chars().take_while(char::is_ascii_digit).collect();
-    digits.parse::<usize>().ok().map(|level| level.clamp(1, MAX_LIST_DEPTH))
-}
-
-/// The number that a mark such as `3.` counts from, or the words to keep of one such as `b)`.
-fn list_mark(mark: &str) -> (Option<u32>, Option<String>) {
-    let mark = mark.trim_matches(|c: char| c.is_whitespace());
-    let bare = mark.trim_end_matches(['.', ')']);
-    if let Ok(number) = bare.parse::<u32>() {
-        return (Some(number), None);
-    }
-    let lettered = bare != mark && bare.chars().all(char::is_alphanumeric) && !bare.is_empty();
-    (None, lettered.then(|| format!("{mark} ")))
-}
-
-/// Items in a row, by their levels, as lists in lists.
-fn nest(items: &[LooseItem], level: usize) -> Vec<Block> {
-    let mut lists: Vec<(Option<u32>, Vec<Vec<Block>>)> = Vec::new();
-    let mut rest = items;
-    while let Some((item, tail)) = rest.split_first() {
-        let deeper = |item: &&LooseItem| item.level > level;
-        let inner = if item.level > level { rest } else { tail };
-        let count = inner.iter().take_while(deeper).count();
-        let (children, after) = inner.split_at_checked(count).unwrap_or((inner, &[]));
-        let mut blocks = if item.level > level { Vec::new() } else { vec![Block::Paragraph(item.pieces.clone())] };
-        blocks.extend(nest(children, level + 1));
-        let first = if item.level > level { None } else { item.first };
-        match lists.last_mut() {
-            Some((kind, list)) if kind.is_some() == first.is_some() => list.push(blocks),
-            _ => lists.push((first, vec![blocks])),
-        }
-        rest = after;
-    }
-    lists.into_iter().map(|(first, items)| Block::List { first, items }).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-    use crate::mail::markdown;
-
-    fn markdown_of(html: &str) -> String {
-        markdown::write(&blocks(html, &mut |image| Some(format!("[{}]", image.source))))
-    }
-
-    #[test]
-    fn what_the_subset_knows_is_kept() {
-        let html = "<h1>Rubrik</h1><p>Hej <b>Anna</b>,<br>rad&nbsp;två</p><ul><li>ett<ol start=2><li>inre</ol><li>två</ul><div>Slut</div>";
-        assert_eq!(markdown_of(html), "# Rubrik\n\nHej **Anna**,  \nrad\u{a0}två\n\n* ett\n\n  2. inre\n\n* två\n\nSlut");
-    }
-
-    #[test]
-    fn scripts_styles_comments_and_hidden_text_are_gone() {
-        let html = "<html><head><title>t</title><style>p{}</style></head><body><!-- c --><script>x()</script><p>Kvar</p>\
-                    <p style='display: none'>dold</p><!--[if gte mso 9]><xml>x</xml><![endif]--></body></html>";
-        assert_eq!(markdown_of(html), "Kvar");
-    }
-
-    #[test]
-    fn outlook_lists_written_as_paragraphs_become_lists() {
-        let item = |level: u8, mark: &str, text: &str| {
-            format!(
-                "<p class=MsoListParagraph style='text-indent:-18.0pt;mso-list:l0 level{level} lfo1'><![if !supportLists]><span \
-                 style='mso-list:Ignore'>{mark}<span style='font:7.0pt \"Times New Roman\"'>&nbsp;&nbsp; </span></span><![endif]>{text}<o:p></o:p></p>"
-            )
-        };
-        let html = format!(
-            "<p class=MsoNormal>Före<o:p></o:p></p>{}{}{}<p class=MsoNormal><o:p>&nbsp;</o:p></p>{}{}{}",
-            item(1, "·", "ett"),
-            item(2, "o", "inre"),
-            item(1, "·", "två"),
-            item(1, "3.", "tre"),
-            item(1, "4.", "fyra"),
-            item(1, "a)", "bokstav"),
-        );
-        assert_eq!(markdown_of(&html), "Före\n\n* ett\n  * inre\n* två\n\n3) tre\n4) fyra\n\n* a) bokstav");
-    }
-
-    #[test]
-    fn tables_and_links_become_readable_text() {
-        let html = "<table><tr><th>Namn</th><th>Datum</th></tr><tr><td>Anna</td><td>2026-01-02</td></tr></table>\
-                    <p><a href='https://www.habo.se/'>www.habo.se</a> <a href='https://habo.se/x_y'>läs mer</a> <a href='mailto:a@b.se'>a@b.se</a></p>";
-        assert_eq!(markdown_of(html), "**Namn** | **Datum**  \nAnna | 2026-01-02\n\nwww.habo.se läs mer (https://habo.se/x_y) a@b.se");
-    }
-
-    #[test]
-    fn a_layout_table_keeps_the_order_of_its_cells() {
-        let html = "<table><tr><td><img src='cid:a@b' height=40></td><td><p>Anna</p><p>Håbo kommun</p></td></tr></table>";
-        assert_eq!(markdown_of(html), "[cid:a@b]\n\nAnna\n\nHåbo kommun");
-    }
-
-    #[test]
-    fn escaped_markup_in_html_stays_text() {
-        assert_eq!(markdown_of("<p>&lt;b&gt; &amp;lt; *x*</p>"), "\\<b> \\&lt; \\*x\\*");
-    }
-
-    #[test]
-    fn deep_nesting_is_read_without_harm() {
-        let deep = "<div><ul><li><table><tr><td>".repeat(3_000) + "botten";
-        assert!(markdown_of(&deep).contains("botten"));
-    }
-
-    proptest! {
-        #[test]
-        fn no_html_breaks_the_reader_or_escapes_the_subset(html in "(<(p|b|i|ul|ol|li|table|tr|td|div|h2|br|a href=x|pre)>|</(p|b|ul|li|td|tr|table|div|pre)>|[a-cåäö &<>*_#.1-]{1,4}){0,40}") {
-            let markdown = markdown_of(&html);
-            let mut rendered = String::new();
-            pulldown_cmark::html::push_html(&mut rendered, pulldown_cmark::Parser::new(&markdown));
-            for tag in ["<a", "<code", "<blockquote", "<img", "<hr"] {
-                prop_assert!(!rendered.contains(tag), "{} from {}", tag, markdown);
-            }
-        }
     }
 }

@@ -1,0 +1,120 @@
+//! text/html to blocks.
+//!
+//! `ammonia` parses what mail programs call HTML and hands back a small, balanced, escaped part of it, without scripts,
+//! styles and comments; that is read here token by token with a stack, so neither nesting nor size can exhaust the
+//! program. Lists that Outlook writes as paragraphs become lists, tables become lines, links show where they lead.
+
+use super::markdown::Block;
+
+mod builder;
+mod clean;
+mod outlook;
+
+use builder::Builder;
+use clean::{Token, Tokens};
+
+/// An image that the text shows.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(super) struct ImageUse {
+    /// `cid:`, `data:` or `http:` address.
+    pub(super) source: String,
+    /// The words in its place.
+    pub(super) alt: String,
+    /// The height at which it is shown, in pixels.
+    pub(super) height: Option<u32>,
+}
+
+/// Reads HTML. `image` is asked once for each image shown and says what words stand in its place, if any.
+pub(super) fn blocks(html: &str, image: &mut dyn FnMut(&ImageUse) -> Option<String>) -> Vec<Block> {
+    let clean = clean::clean(html);
+    let mut builder = Builder::new(image);
+    for token in Tokens(&clean) {
+        match token {
+            Token::Open(name, attributes) => builder.open(name, attributes),
+            Token::Close(name) => builder.close(name),
+            Token::Text(text) => builder.text(&clean::unescape(text)),
+        }
+    }
+    builder.finish()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::mail::markdown;
+
+    fn markdown_of(html: &str) -> String {
+        markdown::write(&blocks(html, &mut |image| Some(format!("[{}]", image.source))))
+    }
+
+    #[test]
+    fn what_the_subset_knows_is_kept() {
+        let html = "<h1>Rubrik</h1><p>Hej <b>Anna</b>,<br>rad&nbsp;två</p><ul><li>ett<ol start=2><li>inre</ol><li>två</ul><div>Slut</div>";
+        assert_eq!(markdown_of(html), "# Rubrik\n\nHej **Anna**,  \nrad\u{a0}två\n\n* ett\n\n  2. inre\n\n* två\n\nSlut");
+    }
+
+    #[test]
+    fn scripts_styles_comments_and_hidden_text_are_gone() {
+        let html = "<html><head><title>t</title><style>p{}</style></head><body><!-- c --><script>x()</script><p>Kvar</p>\
+                    <p style='display: none'>dold</p><!--[if gte mso 9]><xml>x</xml><![endif]--></body></html>";
+        assert_eq!(markdown_of(html), "Kvar");
+    }
+
+    #[test]
+    fn outlook_lists_written_as_paragraphs_become_lists() {
+        let item = |level: u8, mark: &str, text: &str| {
+            format!(
+                "<p class=MsoListParagraph style='text-indent:-18.0pt;mso-list:l0 level{level} lfo1'><![if !supportLists]><span \
+                 style='mso-list:Ignore'>{mark}<span style='font:7.0pt \"Times New Roman\"'>&nbsp;&nbsp; </span></span><![endif]>{text}<o:p></o:p></p>"
+            )
+        };
+        let html = format!(
+            "<p class=MsoNormal>Före<o:p></o:p></p>{}{}{}<p class=MsoNormal><o:p>&nbsp;</o:p></p>{}{}{}",
+            item(1, "·", "ett"),
+            item(2, "o", "inre"),
+            item(1, "·", "två"),
+            item(1, "3.", "tre"),
+            item(1, "4.", "fyra"),
+            item(1, "a)", "bokstav"),
+        );
+        assert_eq!(markdown_of(&html), "Före\n\n* ett\n  * inre\n* två\n\n3) tre\n4) fyra\n\n* a) bokstav");
+    }
+
+    #[test]
+    fn tables_and_links_become_readable_text() {
+        let html = "<table><tr><th>Namn</th><th>Datum</th></tr><tr><td>Anna</td><td>2026-01-02</td></tr></table>\
+                    <p><a href='https://www.habo.se/'>www.habo.se</a> <a href='https://habo.se/x_y'>läs mer</a> <a href='mailto:a@b.se'>a@b.se</a></p>";
+        assert_eq!(markdown_of(html), "**Namn** | **Datum**  \nAnna | 2026-01-02\n\nwww.habo.se läs mer (https://habo.se/x_y) a@b.se");
+    }
+
+    #[test]
+    fn a_layout_table_keeps_the_order_of_its_cells() {
+        let html = "<table><tr><td><img src='cid:a@b' height=40></td><td><p>Anna</p><p>Håbo kommun</p></td></tr></table>";
+        assert_eq!(markdown_of(html), "[cid:a@b]\n\nAnna\n\nHåbo kommun");
+    }
+
+    #[test]
+    fn escaped_markup_in_html_stays_text() {
+        assert_eq!(markdown_of("<p>&lt;b&gt; &amp;lt; *x*</p>"), "\\<b> \\&lt; \\*x\\*");
+    }
+
+    #[test]
+    fn deep_nesting_is_read_without_harm() {
+        let deep = "<div><ul><li><table><tr><td>".repeat(3_000) + "botten";
+        assert!(markdown_of(&deep).contains("botten"));
+    }
+
+    proptest! {
+        #[test]
+        fn no_html_breaks_the_reader_or_escapes_the_subset(html in "(<(p|b|i|ul|ol|li|table|tr|td|div|h2|br|a href=x|pre)>|</(p|b|ul|li|td|tr|table|div|pre)>|[a-cåäö &<>*_#.1-]{1,4}){0,40}") {
+            let markdown = markdown_of(&html);
+            let mut rendered = String::new();
+            pulldown_cmark::html::push_html(&mut rendered, pulldown_cmark::Parser::new(&markdown));
+            for tag in ["<a", "<code", "<blockquote", "<img", "<hr"] {
+                prop_assert!(!rendered.contains(tag), "{} from {}", tag, markdown);
+            }
+        }
+    }
+}
