@@ -15,7 +15,7 @@
 //! | 3 flows | [`port`] `outbound` `inbound` | formats and ports; pure; never one another |
 //! | 4 edges | `store` `edge` | sockets, files, clock; implement ports |
 //! | 5 assembly | `config` `observe` `worker` | flows and edges |
-//! | 6 top | `daemon` `testbed` `cli` | everything |
+//! | 6 top | `daemon` `testbed` `demo` `cli` | everything |
 //!
 //! Layers 0 to 3 have no socket, file, clock or random number: time, ids and streams come in as arguments.
 

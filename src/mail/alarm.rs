@@ -8,6 +8,7 @@ use mail_builder::headers::date::Date;
 use mail_builder::headers::message_id::MessageId as IdList;
 use mail_builder::headers::raw::Raw;
 use mail_builder::headers::text::Text;
+use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::notice::local_time;
@@ -15,7 +16,8 @@ use super::{mime, words};
 use crate::ident::{Domain, MailAddress};
 
 /// Why the operator is told.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Cause {
     /// Another organisation rejected a message of ours as faulty.
     RejectedAsFaulty,

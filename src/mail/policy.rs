@@ -125,6 +125,13 @@ impl AllowedTypes {
         )
     }
 
+    /// These media types and PDF; the usual ones with their usual extensions.
+    #[must_use]
+    pub fn named(media_types: &[String]) -> Self {
+        let usual = |name: &str| USUAL.iter().find(|(usual, _)| usual.eq_ignore_ascii_case(name)).map_or(&[][..], |(_, extensions)| extensions);
+        Self::new(media_types.iter().map(|name| (name.clone(), usual(name).iter().map(|e| (*e).to_owned()).collect())))
+    }
+
     /// Whether files of this media type may be sent.
     #[must_use]
     pub fn allows(&self, media_type: &str) -> bool {

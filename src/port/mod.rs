@@ -9,16 +9,20 @@ use std::pin::Pin;
 use jiff::Timestamp;
 
 mod directory;
+mod effects;
 mod sink;
 mod store;
+mod tell;
 mod transport;
 
 pub use directory::{Directory, DirectoryError, Freshness, Metadata, Realm, Trust, TrustError};
+pub use effects::{Effects, NewBlob};
 pub use sink::{Delivery, MailSink, SinkAnswer, SinkError};
 pub use store::{
     Blob, BlobId, BlobKind, BlobReader, BlobWriter, Blobs, Guard, Health, Job, JobId, Key, Lease, Op, Queue, Record, State, Step, Store, StoreError,
     Stored,
 };
+pub use tell::{Delay, Fail, Tell, Told};
 pub use transport::{Answer, Request, Transport, TransportError};
 
 /// What a port's call returns: a future that any runtime can drive.

@@ -105,6 +105,17 @@ impl Queue {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct JobId(pub uuid::Uuid);
 
+impl JobId {
+    /// The one job of this name on a record: deciding twice to do the same makes one job.
+    #[must_use]
+    pub fn of(record: RecordId, name: &str) -> Self {
+        let crate::ident::Sha256(digest) = crate::crypto::sha256(format!("{record}/{name}").as_bytes());
+        let mut bytes = [0; 16];
+        bytes.copy_from_slice(digest.first_chunk::<16>().unwrap_or(&[0; 16]));
+        Self(uuid::Uuid::from_bytes(bytes))
+    }
+}
+
 /// One piece of work on one record.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Job {
@@ -120,6 +131,21 @@ pub struct Job {
     pub attempt: u32,
     /// What the flow wants to know when it runs, at most 1,000 octets.
     pub note: String,
+}
+
+impl Job {
+    /// A job that no attempt has been made at.
+    #[must_use]
+    pub fn new(id: JobId, queue: Queue, record: RecordId, due: Timestamp) -> Self {
+        Self { id, queue, record, due, attempt: 0, note: String::new() }
+    }
+
+    /// The same job with something to know when it runs.
+    #[must_use]
+    pub fn with(mut self, note: impl Into<String>) -> Self {
+        self.note = note.into();
+        self
+    }
 }
 
 /// A claimed job. From `until` on another may claim it, and from then on `token` no longer counts; nor does it

@@ -29,6 +29,20 @@ pub enum Outcome {
     Rejected(Vec<Breach>),
 }
 
+impl Outcome {
+    /// The code with every line's codes, for the journal: `REJECTED BV not-found, SIG security`; at most 200 characters.
+    #[must_use]
+    pub fn summary(&self) -> String {
+        match self {
+            Self::Accepted => "ACCEPTED".into(),
+            Self::Rejected(lines) => {
+                let lines: Vec<String> = lines.iter().map(ToString::to_string).collect();
+                format!("REJECTED {}", lines.join(", ")).chars().take(200).collect()
+            }
+        }
+    }
+}
+
 /// One receipt.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Receipt {

@@ -1,5 +1,7 @@
 //! Breaches: what a receipt tells a sender, and the rules that compare a message with its envelope.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 
 use super::envelope::Header;
@@ -106,6 +108,13 @@ pub struct Breach {
 pub const NO_LINE: &str = "NA";
 /// Where a message names the function that it is for.
 const RECIPIENT_FUNCTION: &str = "/messagePayload/message/messageHeader/recipient/attention/subOrganization/organizationId";
+
+/// The codes alone, `BV not-found`: what may stand in a log.
+impl fmt::Display for Breach {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.code.as_str(), self.detail.as_str().unwrap_or("?"))
+    }
+}
 
 impl Breach {
     /// A breach of any kind.
