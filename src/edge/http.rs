@@ -22,6 +22,7 @@ use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 use tokio_rustls::TlsConnector;
 
+use super::tap::{Tap, Tapped};
 use super::tls;
 
 /// How much of a body is read at once and how many such pieces wait for the network.
@@ -53,6 +54,8 @@ pub struct HttpOptions {
     pub plain: PlainHttp,
     /// How TLS servers are judged; without it `https:` is refused.
     pub tls: Option<Arc<rustls::ClientConfig>>,
+    /// Hears what goes over the connections. Default nobody.
+    pub tap: Option<Arc<dyn Tap>>,
 }
 
 impl Default for HttpOptions {
@@ -63,6 +66,7 @@ impl Default for HttpOptions {
             answer_limit: 4_000_000,
             plain: PlainHttp::Never,
             tls: None,
+            tap: None,
         }
     }
 }
@@ -151,11 +155,11 @@ impl HttpClient {
         };
         let timed_out = |_| HttpError::Unreachable("it took too long to connect".into());
         let stream = tokio::time::timeout(self.options.connect_timeout, connect).await.map_err(timed_out)??;
-        let limit = self.options.answer_limit;
+        let (limit, tap) = (self.options.answer_limit, self.options.tap.as_ref());
         let talk = async {
             match stream {
-                Stream::Plain(stream) => talk(TokioIo::new(stream), request, limit).await,
-                Stream::Tls(stream) => talk(TokioIo::new(*stream), request, limit).await,
+                Stream::Plain(stream) => talk(TokioIo::new(Tapped::new(stream, tap)), request, limit).await,
+                Stream::Tls(stream) => talk(TokioIo::new(Tapped::new(*stream, tap)), request, limit).await,
             }
         };
         let timed_out = |_| HttpError::NoAnswer("it took too long".into());

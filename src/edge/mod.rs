@@ -12,5 +12,6 @@ pub mod http;
 pub mod serving;
 pub mod smtp_client;
 pub mod smtp_server;
+pub mod tap;
 pub mod tls;
 pub mod trust;
