@@ -1,0 +1,278 @@
+//! Taking a mail in: one SMTP transaction becomes one record per recipient, durable before 250.
+//!
+//! The transaction itself is the header of the mail's blob. So a blob that a crash left without records can be taken
+//! in at the next start by the same step, with the same ids.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::state::{Letter, Notify, Outgoing, Scheduled};
+use crate::crypto::sha256;
+use crate::event::{Event, EventName, Field};
+use crate::failure::{Blame, Failure, Stage};
+use crate::ident::{ConversationId, FunctionId, MailAddress, MessageId, ParticipantId, RecordId, Sha256};
+use crate::port::{Blob, BlobId, BlobKind, Guard, Job, JobId, Key, Op, Queue, Step};
+
+/// One accepted recipient of a transaction.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Recipient {
+    /// Our name for the message to it.
+    pub record: RecordId,
+    /// The SDK message's id.
+    pub message_id: MessageId,
+    /// `RCPT TO`.
+    pub address: MailAddress,
+    /// The organisation in the address.
+    pub participant: ParticipantId,
+    /// The function in the address.
+    pub function: FunctionId,
+    /// When to tell the sender.
+    pub notify: Notify,
+    /// `ORCPT`.
+    pub orcpt: Option<String>,
+}
+
+/// One SMTP transaction, all that is known before its DATA.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Transaction {
+    /// Its name, in our 250 and in the journal.
+    pub id: uuid::Uuid,
+    /// When DATA began.
+    pub at: Timestamp,
+    /// Whose mailbox sends.
+    pub organisation: ParticipantId,
+    /// The mailbox's function.
+    pub function: FunctionId,
+    /// `MAIL FROM`.
+    pub sender: MailAddress,
+    /// `ENVID`.
+    pub envid: Option<String>,
+    /// At least one.
+    pub recipients: Vec<Recipient>,
+    /// The address of the mail server that sent it.
+    pub peer: String,
+}
+
+/// The conversation that a mail belongs to, found by the ids of the mails that it answers.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Link {
+    /// The conversation.
+    pub conversation: ConversationId,
+    /// The message that is answered or completed.
+    pub message: MessageId,
+    /// Its record.
+    pub record: RecordId,
+}
+
+impl Link {
+    /// Where the link of a received message stands.
+    #[must_use]
+    pub fn received(message: &MessageId) -> Key {
+        Key::new("got", &message.folded())
+    }
+
+    /// Where the link of a sent message stands.
+    #[must_use]
+    pub fn sent(message: &MessageId) -> Key {
+        Key::new("sent", &message.folded())
+    }
+
+    /// Where the link of a mail of our own stands, by its Message-ID and the recipient that it went to.
+    #[must_use]
+    pub fn mail(message_id: &str, to: &ParticipantId, function: &FunctionId) -> Key {
+        Key::new("mail", &format!("{message_id} {} {}", to.folded(), function.folded()))
+    }
+
+    /// The note's value.
+    #[must_use]
+    pub fn to_note(&self) -> String {
+        // Three ids have no way to fail.
+        serde_json::to_string(self).unwrap_or_default()
+    }
+
+    /// Reads a note's value.
+    #[must_use]
+    pub fn from_note(note: &str) -> Option<Self> {
+        serde_json::from_str(note).ok()
+    }
+}
+
+/// What a mail says that a record must keep.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Mail {
+    /// Its Message-ID, with brackets.
+    pub message_id: Option<String>,
+    /// Octets.
+    pub octets: u64,
+    /// SHA-256 of every attachment.
+    pub attachments: Vec<Sha256>,
+}
+
+impl Transaction {
+    /// The blob of the mail, which carries the transaction.
+    ///
+    /// # Errors
+    /// A [`Failure`] when it cannot be written, which only a fault of the program brings about.
+    pub fn blob(&self) -> Result<Blob, Failure> {
+        let header = serde_json::to_string(self).map_err(|error| Failure::permanent(Stage::Accept, Blame::Us, error.to_string()))?;
+        Ok(Blob { id: BlobId(self.id), kind: BlobKind::Mail, header })
+    }
+
+    /// Reads the transaction out of a mail's blob.
+    ///
+    /// # Errors
+    /// A [`Failure`] when the header is none.
+    pub fn from_blob(blob: &Blob) -> Result<Self, Failure> {
+        serde_json::from_str(&blob.header)
+            .map_err(|error| Failure::permanent(Stage::Accept, Blame::Us, format!("a mail's header cannot be read: {error}")))
+    }
+
+    /// The mark of this transaction while its client may not have seen our 250: the envelope and the mail's digest.
+    ///
+    /// RFC 1047: a client that missed our answer sends the same transaction again. It finds this mark, as long as no
+    /// command of the client has shown that it did see the answer.
+    #[must_use]
+    pub fn unconfirmed(&self, mail: Sha256) -> Key {
+        let mut recipients: Vec<String> = self.recipients.iter().map(|recipient| recipient.address.folded()).collect();
+        recipients.sort();
+        let text = format!("{}\n{}\n{}\n{mail}", self.sender.folded(), self.envid.as_deref().unwrap_or_default(), recipients.join("\n"));
+        Key::new("250", &sha256(text.as_bytes()).to_string())
+    }
+}
+
+/// The step that makes a transaction ours.
+///
+/// `link` is the message that the mail answers. A transaction to several recipients is one conversation.
+///
+/// # Errors
+/// A [`Failure`] when a record would be too large to keep.
+pub fn accept(transaction: &Transaction, digest: Sha256, mail: &Mail, link: Option<&Link>, now: Timestamp) -> Result<Step, Failure> {
+    let mark = transaction.unconfirmed(digest);
+    let mut step = Step::new().guard(Guard::Absent(mark.clone())).op(Op::Note(mark, format!("{} {now}", transaction.id.simple())));
+    let first = transaction.recipients.first().map(|recipient| recipient.message_id.to_string()).unwrap_or_default();
+    for recipient in &transaction.recipients {
+        let conversation_id = match link {
+            Some(link) => link.conversation.clone(),
+            None => ConversationId::new(first.as_str()).map_err(|error| Failure::permanent(Stage::Accept, Blame::Us, error.to_string()))?,
+        };
+        let letter = Letter {
+            record: recipient.record,
+            mail: BlobId(transaction.id),
+            transaction: transaction.id,
+            accepted_at: now,
+            organisation: transaction.organisation.clone(),
+            function: transaction.function.clone(),
+            sender: transaction.sender.clone(),
+            address: recipient.address.clone(),
+            participant: recipient.participant.clone(),
+            to_function: recipient.function.clone(),
+            message_id: recipient.message_id.clone(),
+            conversation_id: conversation_id.clone(),
+            in_reply_to: link.map(|link| link.message.clone()),
+            mail_message_id: mail.message_id.clone().filter(|id| id.chars().count() <= 300),
+            envid: transaction.envid.clone(),
+            orcpt: recipient.orcpt.clone(),
+            notify: recipient.notify,
+        };
+        let own = Link { conversation: conversation_id, message: recipient.message_id.clone(), record: recipient.record };
+        step = step.op(Op::Note(Link::sent(&recipient.message_id), own.to_note()));
+        if let Some(id) = &letter.mail_message_id {
+            step = step.op(Op::Note(Link::mail(id, &letter.participant, &letter.to_function), own.to_note()));
+        }
+        let digests: Vec<String> = mail.attachments.iter().map(|digest| digest.to_string().chars().take(16).collect()).collect();
+        let event = super::Cargo::Letter(letter.clone())
+            .event(now, EventName::MailAccepted)
+            .with(Field::Size, mail.octets)
+            .with(Field::Digest, digests.join(" "))
+            .with(Field::PeerAddress, &transaction.peer);
+        let record = Outgoing::Scheduled(Scheduled { letter, delay_told: None }).to_record()?;
+        step = step
+            .guard(Guard::New(recipient.record))
+            .op(Op::Put(record))
+            .op(Op::Enqueue(Job::new(JobId::of(recipient.record, "seal"), Queue::Seal, recipient.record, now)))
+            .op(Op::Audit(event));
+    }
+    Ok(step)
+}
+
+/// The step that drops a mail which a program sent by itself: it is logged, and answered with nothing (RFC 3834 2).
+#[must_use]
+pub fn drop_automatic(transaction: &Transaction, why: &str, mail: &Mail, now: Timestamp) -> Step {
+    let mut event = Event::new(now, EventName::MailDropped)
+        .with(Field::Transaction, transaction.id.simple())
+        .with(Field::Cause, format!("automatic mail: {why}"))
+        .with(Field::PeerAddress, &transaction.peer);
+    event.organisation = Some(transaction.organisation.clone());
+    if let Some(id) = &mail.message_id {
+        event = event.with(Field::MailMessageId, id);
+    }
+    Step::new().op(Op::Audit(event))
+}
+
+/// The event of a transaction that came again before it was confirmed.
+#[must_use]
+pub fn repeated(transaction: &Transaction, first: &str, now: Timestamp) -> Step {
+    let mut event = Event::new(now, EventName::MailRepeated).with(Field::Transaction, first).with(Field::PeerAddress, &transaction.peer);
+    event.organisation = Some(transaction.organisation.clone());
+    Step::new().op(Op::Audit(event))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn transaction() -> Transaction {
+        let recipient = |n: u128, address: &str| Recipient {
+            record: RecordId(uuid::Uuid::from_u128(n)),
+            message_id: MessageId::new(uuid::Uuid::from_u128(n).to_string()).unwrap(),
+            address: address.parse().unwrap(),
+            participant: "0203:b.se".parse().unwrap(),
+            function: "f".parse().unwrap(),
+            notify: Notify { success: false, failure: true, delay: true },
+            orcpt: None,
+        };
+        Transaction {
+            id: uuid::Uuid::from_u128(9),
+            at: Timestamp::UNIX_EPOCH,
+            organisation: "0203:a.se".parse().unwrap(),
+            function: "f".parse().unwrap(),
+            sender: "f@a.se".parse().unwrap(),
+            envid: None,
+            recipients: vec![recipient(1, "x@b.se.sdk.a.se"), recipient(2, "y@b.se.sdk.a.se")],
+            peer: "127.0.0.1".into(),
+        }
+    }
+
+    #[test]
+    fn every_recipient_gets_its_own_message_in_one_conversation() {
+        let step = accept(&transaction(), Sha256([0; 32]), &Mail::default(), None, Timestamp::UNIX_EPOCH).unwrap();
+        let letters: Vec<_> = step
+            .ops
+            .iter()
+            .filter_map(|op| match op {
+                Op::Put(record) => Some(Outgoing::from_record(record).unwrap()),
+                _ => None,
+            })
+            .collect();
+        let [Outgoing::Scheduled(a), Outgoing::Scheduled(b)] = &letters[..] else { panic!("two letters") };
+        assert_eq!(a.letter.conversation_id, b.letter.conversation_id);
+        assert_eq!(a.letter.conversation_id.as_str(), a.letter.message_id.as_str());
+        assert_ne!(a.letter.message_id, b.letter.message_id);
+    }
+
+    #[test]
+    fn an_equal_transaction_is_known_by_envelope_and_digest() {
+        let (a, mut b) = (transaction(), transaction());
+        b.id = uuid::Uuid::from_u128(10);
+        b.recipients.reverse();
+        assert_eq!(a.unconfirmed(Sha256([1; 32])), b.unconfirmed(Sha256([1; 32])));
+        assert_ne!(a.unconfirmed(Sha256([1; 32])), a.unconfirmed(Sha256([2; 32])));
+        b.recipients.pop();
+        assert_ne!(a.unconfirmed(Sha256([1; 32])), b.unconfirmed(Sha256([1; 32])));
+    }
+
+    #[test]
+    fn a_transaction_survives_its_blob() {
+        assert_eq!(Transaction::from_blob(&transaction().blob().unwrap()).unwrap(), transaction());
+    }
+}

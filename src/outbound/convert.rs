@@ -1,0 +1,52 @@
+//! From a mail's own words to the SDK message for one recipient.
+
+use jiff::Timestamp;
+
+use super::state::Letter;
+use crate::content::{Content, Party, Reference};
+use crate::mail::convert::{Ids, Outgoing as Mail};
+
+/// The labels of our side of a message.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Labels {
+    /// The organisation's name.
+    pub organisation: Option<String>,
+    /// The function's name.
+    pub function: Option<String>,
+}
+
+/// The SDK message for one recipient.
+///
+/// `returned` are the references that the other side gave as its own in the message that this one answers: they come
+/// back as the recipient's (SDK B1.3.3, `reference`). The same mail gives the same message, whenever it is made.
+#[must_use]
+pub fn content(mail: &Mail, letter: &Letter, labels: &Labels, returned: &[Reference]) -> Content {
+    let sender = Party {
+        participant: letter.organisation.clone(),
+        label: labels.organisation.clone().map(Into::into),
+        function: Some(letter.function.clone()),
+        function_label: labels.function.clone().map(Into::into),
+        persons: Vec::new(),
+        references: Vec::new(),
+    };
+    let recipient = Party {
+        participant: letter.participant.clone(),
+        label: None,
+        function: Some(letter.to_function.clone()),
+        function_label: None,
+        persons: Vec::new(),
+        references: returned.to_vec(),
+    };
+    let ids = Ids {
+        message_id: letter.message_id.clone(),
+        conversation_id: letter.conversation_id.clone(),
+        in_reply_to: letter.in_reply_to.clone(),
+        created: milliseconds(letter.accepted_at),
+    };
+    mail.content(ids, sender, recipient)
+}
+
+/// SDK messages carry milliseconds.
+fn milliseconds(at: Timestamp) -> Timestamp {
+    Timestamp::from_millisecond(at.as_millisecond()).unwrap_or(at)
+}

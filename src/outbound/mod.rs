@@ -1,0 +1,20 @@
+//! From a mail of ours to the other organisation's message receipt, one file per step.
+//!
+//! ```text
+//! accept ─▶ convert ─▶ address ─▶ seal ─▶ send ─▶ settle
+//! SMTP      Content    SMP, PKI   XHE     AS4     message receipt, or none in time
+//! ```
+//!
+//! A step takes a state and what it needs of the world, and returns the next state as [`Effects`](crate::port::Effects);
+//! the worker carries them out. States are types ([`state`]); what is stored is their enum, in flow order, with a version.
+
+pub mod accept;
+pub mod address;
+pub mod convert;
+pub mod retry;
+pub mod seal;
+pub mod send;
+pub mod settle;
+pub mod state;
+
+pub use state::{Cargo, Dispatch, Letter, Outgoing, Reply, Scheduled, Submitted, Waiting};

@@ -1,0 +1,108 @@
+//! When to try again, and when to give up.
+
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+
+/// A schedule of attempts. Waiting times grow by a factor up to a longest one, with jitter so that many messages to
+/// one place do not come at once.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Schedule {
+    /// The wait after the first failure.
+    pub first: Duration,
+    /// How much longer each wait is than the last.
+    pub factor: f64,
+    /// The longest wait.
+    pub longest: Duration,
+    /// How long after the beginning the last attempt may be made.
+    pub give_up: Duration,
+    /// How long after the beginning the sender is told that it takes long.
+    pub delay_after: Duration,
+    /// How long after the access point's receipt the message receipt is awaited.
+    pub receipt_within: Duration,
+}
+
+impl Default for Schedule {
+    /// Thirty seconds to half an hour, two days, a notice after an hour, a receipt within a day.
+    fn default() -> Self {
+        let minutes = |n: u64| Duration::from_secs(60 * n);
+        Self {
+            first: Duration::from_secs(30),
+            factor: 2.0,
+            longest: minutes(30),
+            give_up: minutes(60 * 48),
+            delay_after: minutes(60),
+            receipt_within: minutes(60 * 24),
+        }
+    }
+}
+
+/// What follows a failed attempt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Next {
+    /// Try again then.
+    At(Timestamp),
+    /// No more.
+    GiveUp,
+}
+
+impl Schedule {
+    /// What follows attempt number `attempt` (0 is the first) of something that began at `since`.
+    ///
+    /// `random` is any number; it moves the wait by up to a fifth either way.
+    #[must_use]
+    pub fn next(&self, attempt: u32, since: Timestamp, now: Timestamp, random: u64) -> Next {
+        let grown = self.first.as_secs_f64() * self.factor.powi(i32::try_from(attempt.min(64)).unwrap_or(64));
+        let wait = grown.min(self.longest.as_secs_f64());
+        #[expect(clippy::cast_precision_loss, reason = "ten bits of randomness are exact")]
+        let jitter = 0.8 + 0.4 * ((random % 1024) as f64 / 1024.0);
+        let due = now.saturating_add(SignedDuration::from_secs_f64((wait * jitter).max(0.001))).unwrap_or(Timestamp::MAX);
+        if due > self.last(since) { Next::GiveUp } else { Next::At(due) }
+    }
+
+    /// When the last attempt may be made.
+    #[must_use]
+    pub fn last(&self, since: Timestamp) -> Timestamp {
+        later(since, self.give_up)
+    }
+
+    /// Whether it is time to tell the sender that it takes long.
+    #[must_use]
+    pub fn is_late(&self, since: Timestamp, now: Timestamp) -> bool {
+        now >= later(since, self.delay_after)
+    }
+}
+
+/// A moment after another, never past the end of time.
+#[must_use]
+pub fn later(at: Timestamp, span: Duration) -> Timestamp {
+    SignedDuration::try_from(span).ok().and_then(|span| at.checked_add(span).ok()).unwrap_or(Timestamp::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn waits_grow_to_the_longest_and_then_end() {
+        let schedule = Schedule::default();
+        let since = Timestamp::UNIX_EPOCH;
+        let mut now = since;
+        let mut waits = Vec::new();
+        while let Next::At(due) = schedule.next(u32::try_from(waits.len()).unwrap(), since, now, 512) {
+            waits.push(due.duration_since(now).as_secs());
+            now = due;
+        }
+        assert_eq!(waits[..7], [30, 60, 120, 240, 480, 960, 1800]);
+        assert!(now <= schedule.last(since) && waits.len() > 90);
+    }
+
+    #[test]
+    fn jitter_stays_within_a_fifth() {
+        let schedule = Schedule::default();
+        for random in [0, 1023, u64::MAX] {
+            let Next::At(due) = schedule.next(0, Timestamp::UNIX_EPOCH, Timestamp::UNIX_EPOCH, random) else { panic!("it gave up") };
+            assert!((24_000..=36_000).contains(&due.as_millisecond()), "{due}");
+        }
+    }
+}

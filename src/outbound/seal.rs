@@ -1,0 +1,111 @@
+//! Sealing: the SDK message is written, validated, encrypted for the recipient's organisation and signed by ours.
+//!
+//! Uses the participant's keys and nothing of the access point's.
+
+use jiff::Timestamp;
+
+use super::state::{Cargo, Dispatch, Outgoing, Reply, Scheduled, Submitted};
+use crate::content::Content;
+use crate::crypto::Identity;
+use crate::event::{EventName, Field};
+use crate::failure::{Blame, Failure, Stage};
+use crate::ident::{As4MessageId, DocumentKind, FederationId, FunctionId};
+use crate::port::{Blob, BlobId, BlobKind, Effects, Guard, Job, JobId, Lease, Metadata, NewBlob, Op, Queue, Step};
+use crate::sdk::envelope::Header;
+use crate::sdk::{message, receipt, seal};
+
+/// What sealing needs beside the message.
+pub struct Seal<'a> {
+    /// The organisation's signing key.
+    pub signer: &'a Identity,
+    /// The federation that the envelope names.
+    pub federation: &'a FederationId,
+    /// The id that the AS4 message will have.
+    pub as4_id: As4MessageId,
+    /// The name of the envelope's blob.
+    pub envelope: BlobId,
+    /// Now.
+    pub now: Timestamp,
+}
+
+/// Seals a message for the participant whose verified metadata this is.
+///
+/// # Errors
+/// A [`Failure`]: of ours, when the message breaks a rule that it should not have come this far with.
+pub fn message(state: Scheduled, lease: Lease, content: &Content, metadata: &Metadata, with: &Seal<'_>) -> Result<Effects, Failure> {
+    let ours = |what: String| Failure::permanent(Stage::Seal, Blame::Us, what);
+    let recipient = metadata.encryption.first().ok_or_else(|| {
+        Failure::permanent(Stage::Address, Blame::Peer, format!("{} publishes no encryption certificate", metadata.participant))
+            .hint("the other organisation must publish its certificate under the message document id")
+    })?;
+    let payload = message::write(content).map_err(|breaches| {
+        let lines: Vec<String> = breaches.iter().map(|breach| format!("{} {breach}", breach.line)).collect();
+        ours(format!("the message breaks its own rules: {}", lines.join("; ")))
+    })?;
+    let letter = state.letter;
+    let header = Header {
+        id: letter.message_id.clone(),
+        created: content.created,
+        kind: DocumentKind::Message,
+        federation: with.federation.clone(),
+        from: letter.organisation.clone(),
+        to: letter.participant.clone(),
+        service: Some(letter.to_function.clone()),
+        encrypted: true,
+    };
+    let envelope =
+        seal::seal(&header, &payload, Some(recipient), with.signer).map_err(|error| ours(format!("the envelope cannot be sealed: {error}")))?;
+    let cargo = Cargo::Letter(letter);
+    let sealed = cargo
+        .event(with.now, EventName::Sealed)
+        .with(Field::ParticipantCertificate, recipient.fingerprint())
+        .with(Field::Size, envelope.len())
+        .with(Field::As4MessageId, &with.as4_id);
+    let record = cargo.record();
+    let submitted = submit(cargo, state.delay_told, envelope, with);
+    let step =
+        Step::new().guard(Guard::Held(lease.clone())).guard(Guard::In(record, Outgoing::SCHEDULED)).op(Op::Complete(lease)).op(Op::Audit(sealed));
+    finish(submitted, step)
+}
+
+/// Signs a message receipt of ours; receipts are not encrypted.
+///
+/// `service` is the `HandlingServiceID` of the message that it answers.
+///
+/// # Errors
+/// A [`Failure`] of ours.
+pub fn receipt(reply: Reply, lease: Lease, xml: &[u8], service: Option<FunctionId>, with: &Seal<'_>) -> Result<Effects, Failure> {
+    let ours = |what: String| Failure::permanent(Stage::Seal, Blame::Us, what);
+    receipt::read(xml).map_err(|_| ours("the receipt breaks its own rules".into()))?;
+    let header = Header {
+        id: reply.envelope_id.clone(),
+        created: reply.made_at,
+        kind: DocumentKind::Receipt,
+        federation: with.federation.clone(),
+        from: reply.organisation.clone(),
+        to: reply.participant.clone(),
+        service,
+        encrypted: false,
+    };
+    let envelope = seal::seal(&header, xml, None, with.signer).map_err(|error| ours(format!("the receipt cannot be signed: {error}")))?;
+    let cargo = Cargo::Reply(reply);
+    let sealed = cargo.event(with.now, EventName::Sealed).with(Field::Size, envelope.len()).with(Field::As4MessageId, &with.as4_id);
+    let record = cargo.record();
+    let submitted = submit(cargo, None, envelope, with);
+    let step = Step::new().guard(Guard::Held(lease.clone())).guard(Guard::New(record)).op(Op::Complete(lease)).op(Op::Audit(sealed));
+    finish(submitted, step)
+}
+
+fn submit(cargo: Cargo, delay_told: Option<Timestamp>, envelope: Vec<u8>, with: &Seal<'_>) -> (Submitted, NewBlob) {
+    let header = serde_json::json!({ "record": cargo.record(), "message_id": cargo.message_id() }).to_string();
+    let blob = Blob { id: with.envelope, kind: BlobKind::Envelope, header };
+    let dispatch = Dispatch { as4_id: with.as4_id.clone(), envelope: with.envelope, request: None, delay_told };
+    (Submitted { cargo, dispatch }, NewBlob { blob, body: envelope.into() })
+}
+
+fn finish((submitted, blob): (Submitted, NewBlob), step: Step) -> Result<Effects, Failure> {
+    let record = submitted.cargo.record();
+    let send = Job::new(JobId::of(record, "send"), Queue::Send, record, submitted.cargo.since());
+    let step = step.op(Op::Put(Outgoing::Submitted(submitted).to_record()?)).op(Op::Enqueue(send));
+    Ok(Effects { blobs: vec![blob], step, discard: Vec::new() })
+}

@@ -1,0 +1,369 @@
+//! Sending: the envelope is wrapped in AS4 once, and the same bytes are pushed until a receipt proves them taken.
+//!
+//! Uses the access point's keys and nothing of the participant's.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::retry::{Next, Schedule, later};
+use super::state::{Cargo, End, Ended, Outgoing, Scheduled, Submitted, Waiting};
+use crate::as4::{Code, EbmsError, Sent, Severity, UserMessage};
+use crate::event::{EventName, Field};
+use crate::failure::{Blame, Failure, Stage};
+use crate::ident::{AccessPointId, As4MessageId, RecordId, Sha256};
+use crate::mail::alarm::Cause;
+use crate::port::{Blob, BlobId, BlobKind, Delay, Effects, Fail, Guard, Job, JobId, Lease, NewBlob, Op, Queue, Step, Tell, TransportError};
+
+/// What must be remembered of a request to judge its receipt, in the header of the request's blob.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Prepared {
+    /// Whose request it is.
+    pub record: RecordId,
+    /// The access point's URL.
+    pub endpoint: String,
+    /// The access point's name.
+    pub peer: AccessPointId,
+    /// The certificate that must have signed the receipt: DER in base64.
+    pub certificate: String,
+    /// What was signed.
+    pub sent: Sent,
+}
+
+impl Prepared {
+    /// The request's blob.
+    ///
+    /// # Errors
+    /// A [`Failure`] of ours.
+    pub fn blob(&self, id: BlobId) -> Result<Blob, Failure> {
+        let header = serde_json::to_string(self).map_err(|error| Failure::permanent(Stage::Send, Blame::Us, error.to_string()))?;
+        Ok(Blob { id, kind: BlobKind::Request, header })
+    }
+
+    /// Reads the header of a request's blob.
+    ///
+    /// # Errors
+    /// A [`Failure`] of ours.
+    pub fn from_blob(blob: &Blob) -> Result<Self, Failure> {
+        serde_json::from_str(&blob.header)
+            .map_err(|error| Failure::permanent(Stage::Send, Blame::Us, format!("a request's header cannot be read: {error}")))
+    }
+}
+
+/// The user message around an envelope (SDK C3.2.1 2.3.1).
+#[must_use]
+pub fn user_message(state: &Submitted, from: &AccessPointId, to: &AccessPointId, at: Timestamp) -> UserMessage {
+    let cargo = &state.cargo;
+    UserMessage {
+        message_id: state.dispatch.as4_id.clone(),
+        timestamp: at,
+        ref_to: None,
+        from: from.clone(),
+        to: to.clone(),
+        conversation_id: cargo.as4_conversation().to_owned(),
+        kind: cargo.kind(),
+        original_sender: cargo.organisation().clone(),
+        final_recipient: cargo.participant().clone(),
+    }
+}
+
+/// The request's blob is durable: from here on only its bytes are sent.
+///
+/// # Errors
+/// A [`Failure`] when the record cannot be written.
+pub fn prepared(mut state: Submitted, lease: &Lease, request: BlobId, prepared: &Prepared, now: Timestamp) -> Result<(Submitted, Step), Failure> {
+    let event = state
+        .cargo
+        .event(now, EventName::Submitted)
+        .with(Field::As4MessageId, &state.dispatch.as4_id)
+        .with(Field::As4ConversationId, state.cargo.as4_conversation())
+        .with(Field::PeerAccessPoint, &prepared.peer)
+        .with(Field::Document, state.cargo.kind().action());
+    state.dispatch.request = Some(request);
+    let step = Step::new()
+        .guard(Guard::Held(lease.clone()))
+        .guard(Guard::In(state.cargo.record(), Outgoing::SUBMITTED))
+        .op(Op::Put(Outgoing::Submitted(state.clone()).to_record()?))
+        .op(Op::Audit(event));
+    Ok((state, step))
+}
+
+/// The proof that the other access point has the message.
+pub struct Proof {
+    /// The signal's own id.
+    pub signal_id: As4MessageId,
+    /// SHA-256 of its signature value.
+    pub signature: Sha256,
+    /// SHA-256 of the certificate that made it.
+    pub certificate: Sha256,
+    /// The other access point.
+    pub peer: AccessPointId,
+    /// The signal as it came.
+    pub signal: Vec<u8>,
+    /// The name of its blob.
+    pub blob: BlobId,
+}
+
+/// The message was taken. `proof` is absent when the other access point answered a retry by naming it a duplicate.
+///
+/// # Errors
+/// A [`Failure`] when the record cannot be written.
+pub fn acknowledged(state: Submitted, lease: Lease, proof: Option<Proof>, schedule: &Schedule, now: Timestamp) -> Result<Effects, Failure> {
+    let name = match state.cargo {
+        Cargo::Letter(_) => EventName::Acknowledged,
+        Cargo::Reply(_) => EventName::ReceiptSent,
+    };
+    let mut event = state.cargo.event(now, name).with(Field::As4MessageId, &state.dispatch.as4_id);
+    let record = state.cargo.record();
+    let mut effects = Effects::default();
+    let signal = proof.map(|proof| {
+        event = event
+            .clone()
+            .with(Field::As4SignalId, &proof.signal_id)
+            .with(Field::PeerSignature, proof.signature)
+            .with(Field::PeerCertificate, proof.certificate)
+            .with(Field::PeerAccessPoint, &proof.peer);
+        let header = serde_json::json!({ "record": record }).to_string();
+        let blob = Blob { id: proof.blob, kind: BlobKind::Signal, header };
+        (proof.blob, NewBlob { blob, body: proof.signal.into() })
+    });
+    if signal.is_none() {
+        event = event.with(Field::Cause, "the other access point names a retry a duplicate; its receipt was missed");
+    }
+    let mut step = Step::new().guard(Guard::Held(lease.clone())).guard(Guard::In(record, Outgoing::SUBMITTED)).op(Op::Complete(lease));
+    match state.cargo {
+        Cargo::Letter(letter) => {
+            let due = later(now, schedule.delay_after.min(schedule.receipt_within));
+            let waiting =
+                Waiting { letter, dispatch: state.dispatch, acknowledged_at: now, signal: signal.as_ref().map(|(id, _)| *id), delay_told: None };
+            effects.blobs.extend(signal.map(|(_, blob)| blob));
+            step = step.op(Op::Put(Outgoing::Waiting(waiting).to_record()?)).op(Op::Enqueue(Job::new(
+                JobId::of(record, "await"),
+                Queue::Await,
+                record,
+                due,
+            )));
+        }
+        cargo @ Cargo::Reply(_) => {
+            effects.discard.push(state.dispatch.envelope);
+            effects.discard.extend(state.dispatch.request);
+            let ended = Ended { cargo, end: End::Accepted, at: now, late_told: false, receipt: None };
+            step = step.op(Op::Put(Outgoing::Ended(ended).to_record()?));
+        }
+    }
+    effects.step = step.op(Op::Audit(event));
+    Ok(effects)
+}
+
+/// What an attempt that brought no proof means.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Verdict {
+    /// It counts as taken: a retry was named a duplicate.
+    Taken,
+    /// It failed.
+    Failed(Failure, Fail),
+}
+
+/// Whether a request may have been sent before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Attempts {
+    /// This is the first time.
+    First,
+    /// An earlier attempt may have arrived.
+    Repeated,
+}
+
+/// What EBMS errors mean (ebMS 3.0 6.7, AS4 5.1.8).
+#[must_use]
+pub fn refused(errors: &[EbmsError], attempts: Attempts) -> Verdict {
+    let listed: Vec<String> = errors.iter().map(ToString::to_string).collect();
+    let what = format!("the other access point answered {}", listed.join(", "));
+    let grave: Vec<&EbmsError> = errors.iter().filter(|error| error.severity == Severity::Failure).collect();
+    if grave.iter().any(|error| error.is_not_serviced()) {
+        let failure = Failure::permanent(Stage::Send, Blame::Peer, what)
+            .hint("the recipient's organisation has changed its access point or does not take messages: ask it to correct its registration in SMP");
+        return Verdict::Failed(failure, Fail::RefusedByPeer);
+    }
+    if attempts == Attempts::Repeated && grave.iter().all(|error| error.is(Code::Other)) && !grave.is_empty() {
+        return Verdict::Taken;
+    }
+    // These may pass, and so may an Other of unknown cause.
+    let passing = [Code::Other, Code::ConnectionFailure, Code::DeliveryFailure, Code::MissingReceipt];
+    if grave.iter().all(|error| passing.iter().any(|code| error.is(*code))) {
+        Verdict::Failed(Failure::temporary(Stage::Send, Blame::Peer, what), Fail::AccessPoint)
+    } else {
+        let failure =
+            Failure::permanent(Stage::Send, Blame::Peer, what).hint("compare P-Mode and certificates with the other access point's operator");
+        Verdict::Failed(failure, Fail::RefusedByPeer)
+    }
+}
+
+/// What a failed transport means.
+#[must_use]
+pub fn unsent(error: &TransportError) -> Verdict {
+    let failure = match error {
+        TransportError::Refused { .. } => Failure::permanent(Stage::Send, Blame::Federation, error.to_string())
+            .hint("the endpoint in SMP is not one that may be sent to: https and a public address, or allow it in [access-point]"),
+        TransportError::Unreachable { .. } | TransportError::NoAnswer { .. } => Failure::temporary(Stage::Send, Blame::Peer, error.to_string()),
+    };
+    Verdict::Failed(failure, Fail::AccessPoint)
+}
+
+/// What the next state of a failed attempt is kept in.
+pub enum Attempted {
+    /// It was to be sealed.
+    Scheduled(Scheduled),
+    /// It was to be sent.
+    Submitted(Submitted),
+}
+
+impl Attempted {
+    fn cargo(&self) -> Cargo {
+        match self {
+            Self::Scheduled(state) => Cargo::Letter(state.letter.clone()),
+            Self::Submitted(state) => state.cargo.clone(),
+        }
+    }
+
+    fn tell_delay(&mut self, now: Timestamp) -> bool {
+        let told = match self {
+            Self::Scheduled(state) => &mut state.delay_told,
+            Self::Submitted(state) => &mut state.dispatch.delay_told,
+        };
+        told.replace(now).is_none()
+    }
+
+    fn was_told(&self) -> bool {
+        match self {
+            Self::Scheduled(state) => state.delay_told.is_some(),
+            Self::Submitted(state) => state.dispatch.delay_told.is_some(),
+        }
+    }
+
+    fn into_outgoing(self) -> Outgoing {
+        match self {
+            Self::Scheduled(state) => Outgoing::Scheduled(state),
+            Self::Submitted(state) => Outgoing::Submitted(state),
+        }
+    }
+}
+
+/// An attempt to seal or send failed: it is repeated later, or it is the end.
+///
+/// # Errors
+/// A [`Failure`] when the record cannot be written.
+pub fn failed(
+    mut state: Attempted,
+    lease: Lease,
+    failure: &Failure,
+    fail: Fail,
+    schedule: &Schedule,
+    now: Timestamp,
+    random: u64,
+) -> Result<Effects, Failure> {
+    let cargo = state.cargo();
+    if failure.is_temporary()
+        && let Next::At(due) = schedule.next(lease.job.attempt, cargo.since(), now, random)
+    {
+        let event = cargo
+            .event(now, EventName::SendDeferred)
+            .with(Field::Cause, &failure.what)
+            .with(Field::Attempt, lease.job.attempt + 1)
+            .with(Field::NextAttempt, due);
+        let mut step = Step::new().guard(Guard::Held(lease.clone()));
+        if let Cargo::Letter(letter) = &cargo
+            && !state.was_told()
+            && schedule.is_late(cargo.since(), now)
+            && state.tell_delay(now)
+        {
+            step = step.op(Op::Put(state.into_outgoing().to_record()?));
+            if letter.notify.delay {
+                let why = if fail == Fail::Directory { Delay::Directory { next: due } } else { Delay::AccessPoint { next: due } };
+                step = step.op(Tell::Delayed { why, until: schedule.last(cargo.since()) }.job(letter.record, "delayed", now));
+            }
+        }
+        let note = lease.job.note.clone();
+        return Ok(step.op(Op::Reschedule { lease, due, note }).op(Op::Audit(event)).into());
+    }
+    end(cargo, lease, failure, fail, now)
+}
+
+/// The end without outcome: the sender is told, and the operator when it is not the sender's doing.
+pub(super) fn end(cargo: Cargo, lease: Lease, failure: &Failure, fail: Fail, now: Timestamp) -> Result<Effects, Failure> {
+    let record = cargo.record();
+    let event = cargo.event(now, EventName::ExchangeFailed).with(Field::Cause, &failure.what);
+    let mut step = Step::new().guard(Guard::Held(lease.clone())).op(Op::Complete(lease)).op(Op::Audit(event));
+    let alarm = match &cargo {
+        Cargo::Letter(letter) => {
+            if letter.notify.failure {
+                step = step.op(Tell::Failed { why: fail }.job(record, "failed", now));
+            }
+            match fail {
+                Fail::NoReceipt { .. } => Some(Cause::NoReceipt),
+                Fail::Certificate => Some(Cause::Certificate),
+                _ => (failure.blame != Blame::Sender).then_some(Cause::Fault),
+            }
+        }
+        // The other side still waits for it, and nobody but the operator will know.
+        Cargo::Reply(_) => Some(Cause::ReceiptUndelivered),
+    };
+    if let Some(cause) = alarm {
+        step = step.op(Tell::alarm(cause, &failure.what, &failure.hint).job(record, "alarm", now));
+    }
+    let ended = Ended { cargo, end: End::ExchangeError, at: now, late_told: false, receipt: None };
+    Ok(step.op(Op::Put(Outgoing::Ended(ended).to_record()?)).into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::outbound::state::tests::letter;
+
+    fn lease(attempt: u32) -> Lease {
+        let mut job = Job::new(JobId::of(letter().record, "send"), Queue::Send, letter().record, Timestamp::UNIX_EPOCH);
+        job.attempt = attempt;
+        Lease { job, token: 1, until: Timestamp::MAX }
+    }
+
+    fn attempted() -> Attempted {
+        Attempted::Scheduled(Scheduled { letter: letter(), delay_told: None })
+    }
+
+    fn tells(effects: &Effects) -> Vec<Tell> {
+        let jobs = effects.step.ops.iter().filter_map(|op| match op {
+            Op::Enqueue(job) if job.queue == Queue::Notify => Some(serde_json::from_str::<crate::port::Told>(&job.note).unwrap().tell),
+            _ => None,
+        });
+        jobs.collect()
+    }
+
+    #[test]
+    fn a_passing_failure_is_tried_again_and_the_sender_is_told_once_when_it_takes_long() {
+        let (schedule, failure) = (Schedule::default(), Failure::temporary(Stage::Send, Blame::Peer, "down"));
+        let early = failed(attempted(), lease(0), &failure, Fail::AccessPoint, &schedule, Timestamp::UNIX_EPOCH, 0).unwrap();
+        assert!(tells(&early).is_empty());
+        assert!(early.step.ops.iter().any(|op| matches!(op, Op::Reschedule { .. })));
+        let late = later(Timestamp::UNIX_EPOCH, schedule.delay_after);
+        let effects = failed(attempted(), lease(9), &failure, Fail::AccessPoint, &schedule, late, 0).unwrap();
+        assert!(matches!(tells(&effects)[..], [Tell::Delayed { why: Delay::AccessPoint { .. }, .. }]));
+        let told = Attempted::Scheduled(Scheduled { letter: letter(), delay_told: Some(late) });
+        assert!(tells(&failed(told, lease(9), &failure, Fail::AccessPoint, &schedule, late, 0).unwrap()).is_empty());
+    }
+
+    #[test]
+    fn the_end_tells_the_sender_and_the_operator() {
+        let (schedule, failure) = (Schedule::default(), Failure::temporary(Stage::Send, Blame::Peer, "down"));
+        let end = failed(attempted(), lease(99), &failure, Fail::AccessPoint, &schedule, schedule.last(Timestamp::UNIX_EPOCH), 0).unwrap();
+        assert!(matches!(tells(&end)[..], [Tell::Failed { why: Fail::AccessPoint }, Tell::Alarm { cause: Cause::Fault, .. }]));
+        assert!(end.step.ops.iter().any(|op| matches!(op, Op::Complete(_))));
+    }
+
+    #[test]
+    fn only_a_retry_may_be_a_duplicate() {
+        let other = EbmsError::new(Code::Other, "");
+        assert_eq!(refused(std::slice::from_ref(&other), Attempts::Repeated), Verdict::Taken);
+        assert!(matches!(refused(&[other], Attempts::First), Verdict::Failed(failure, _) if failure.is_temporary()));
+        assert!(
+            matches!(refused(&[EbmsError::not_serviced()], Attempts::Repeated), Verdict::Failed(failure, Fail::RefusedByPeer) if !failure.is_temporary())
+        );
+    }
+}

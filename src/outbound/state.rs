@@ -1,0 +1,403 @@
+//! The states of an outgoing message (SDK B1.4.2), and what is kept of it: ids and addresses, never content.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::event::{Event, EventName, Field};
+use crate::failure::{Blame, Failure, Stage};
+use crate::ident::{As4MessageId, ConversationId, DocumentKind, FunctionId, MailAddress, MessageId, ParticipantId, RecordId};
+use crate::port::{BlobId, Record, State};
+
+/// When the sender wants to hear of it (RFC 3461 4.1).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Notify {
+    /// When it was acknowledged.
+    pub success: bool,
+    /// When it failed.
+    pub failure: bool,
+    /// When it takes long.
+    pub delay: bool,
+}
+
+/// One mail to one recipient: everything but its content, which stays in the mail's blob.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Letter {
+    /// Our name for it.
+    pub record: RecordId,
+    /// The mail.
+    pub mail: BlobId,
+    /// The SMTP transaction that brought it.
+    pub transaction: uuid::Uuid,
+    /// When it was accepted.
+    pub accepted_at: Timestamp,
+    /// Whose it is.
+    pub organisation: ParticipantId,
+    /// The function it is from.
+    pub function: FunctionId,
+    /// `MAIL FROM`: where notices go.
+    pub sender: MailAddress,
+    /// `RCPT TO` as it was given.
+    pub address: MailAddress,
+    /// The organisation it is for.
+    pub participant: ParticipantId,
+    /// The function it is for.
+    pub to_function: FunctionId,
+    /// The SDK message's id.
+    pub message_id: MessageId,
+    /// Its conversation.
+    pub conversation_id: ConversationId,
+    /// The SDK message that it answers or completes.
+    pub in_reply_to: Option<MessageId>,
+    /// The mail's Message-ID, with brackets; cut from a mail whose id is over 300 characters.
+    pub mail_message_id: Option<String>,
+    /// `ENVID`, decoded.
+    pub envid: Option<String>,
+    /// `ORCPT`, as given.
+    pub orcpt: Option<String>,
+    /// When to tell the sender.
+    pub notify: Notify,
+}
+
+/// A message receipt of ours on its way back.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reply {
+    /// Our name for it.
+    pub record: RecordId,
+    /// Whose it is.
+    pub organisation: ParticipantId,
+    /// Who gets it.
+    pub participant: ParticipantId,
+    /// The receipt's own envelope id.
+    pub envelope_id: MessageId,
+    /// The message that it is for.
+    pub refers_to: MessageId,
+    /// The incoming message's record.
+    pub incoming: RecordId,
+    /// Its code, `ACCEPTED` or `REJECTED …`, for the journal.
+    pub code: String,
+    /// When it was made.
+    pub made_at: Timestamp,
+}
+
+/// What an AS4 message carries.
+#[expect(clippy::large_enum_variant, reason = "letters are the rule, and none is kept in bulk")]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Cargo {
+    /// A message of ours.
+    Letter(Letter),
+    /// A receipt of ours for a message of theirs.
+    Reply(Reply),
+}
+
+impl Cargo {
+    /// Our name for it.
+    #[must_use]
+    pub fn record(&self) -> RecordId {
+        match self {
+            Self::Letter(letter) => letter.record,
+            Self::Reply(reply) => reply.record,
+        }
+    }
+
+    /// Whose it is.
+    #[must_use]
+    pub fn organisation(&self) -> &ParticipantId {
+        match self {
+            Self::Letter(letter) => &letter.organisation,
+            Self::Reply(reply) => &reply.organisation,
+        }
+    }
+
+    /// Who gets it.
+    #[must_use]
+    pub fn participant(&self) -> &ParticipantId {
+        match self {
+            Self::Letter(letter) => &letter.participant,
+            Self::Reply(reply) => &reply.participant,
+        }
+    }
+
+    /// The SDK message that it is or is for.
+    #[must_use]
+    pub fn message_id(&self) -> &MessageId {
+        match self {
+            Self::Letter(letter) => &letter.message_id,
+            Self::Reply(reply) => &reply.refers_to,
+        }
+    }
+
+    /// The kind of document inside.
+    #[must_use]
+    pub fn kind(&self) -> DocumentKind {
+        match self {
+            Self::Letter(_) => DocumentKind::Message,
+            Self::Reply(_) => DocumentKind::Receipt,
+        }
+    }
+
+    /// When its clock began: give-up times count from here.
+    #[must_use]
+    pub fn since(&self) -> Timestamp {
+        match self {
+            Self::Letter(letter) => letter.accepted_at,
+            Self::Reply(reply) => reply.made_at,
+        }
+    }
+
+    /// `eb:ConversationId`: the conversation for a message, the envelope for a receipt (SDK C3.2.1 2.7).
+    #[must_use]
+    pub fn as4_conversation(&self) -> &str {
+        match self {
+            Self::Letter(letter) => letter.conversation_id.as_str(),
+            Self::Reply(reply) => reply.envelope_id.as_str(),
+        }
+    }
+
+    /// An event that carries all ids of the cargo.
+    #[must_use]
+    pub fn event(&self, at: Timestamp, name: EventName) -> Event {
+        let event = Event::new(at, name)
+            .of(self.record(), self.organisation())
+            .with(Field::MessageId, self.message_id())
+            .with(Field::OriginalSender, self.organisation())
+            .with(Field::FinalRecipient, self.participant());
+        match self {
+            Self::Letter(letter) => {
+                let event = event.with(Field::ConversationId, &letter.conversation_id).with(Field::Function, &letter.to_function);
+                let event = event.with(Field::Transaction, letter.transaction.simple());
+                letter.mail_message_id.as_ref().map_or(event.clone(), |id| event.with(Field::MailMessageId, id))
+            }
+            Self::Reply(reply) => event.with(Field::ReceiptId, &reply.envelope_id).with(Field::ReceiptCode, &reply.code),
+        }
+    }
+}
+
+/// The AS4 side of a sealed envelope.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Dispatch {
+    /// Fixed before the first attempt; every attempt has it.
+    pub as4_id: As4MessageId,
+    /// The sealed envelope.
+    pub envelope: BlobId,
+    /// The AS4 request, once it is made; every attempt sends these bytes.
+    pub request: Option<BlobId>,
+    /// When the sender was told that it takes long.
+    pub delay_told: Option<Timestamp>,
+}
+
+/// Accepted, valid, recipient known; not yet sealed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Scheduled {
+    /// What.
+    pub letter: Letter,
+    /// When the sender was told that it takes long.
+    pub delay_told: Option<Timestamp>,
+}
+
+/// Sealed; the AS4 id is fixed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Submitted {
+    /// What.
+    pub cargo: Cargo,
+    /// Its envelope and request.
+    pub dispatch: Dispatch,
+}
+
+/// The other access point has it; the message receipt is awaited.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Waiting {
+    /// What.
+    pub letter: Letter,
+    /// Its envelope and request.
+    pub dispatch: Dispatch,
+    /// When the access point's receipt was verified.
+    pub acknowledged_at: Timestamp,
+    /// The access point's receipt; absent when a retry was answered as a duplicate.
+    pub signal: Option<BlobId>,
+    /// When the sender was told that it takes long.
+    pub delay_told: Option<Timestamp>,
+}
+
+/// How it ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum End {
+    /// The message receipt says ACCEPTED, or our receipt was delivered.
+    Accepted,
+    /// The message receipt says REJECTED.
+    Rejected,
+    /// No outcome, or it could not be sent.
+    ExchangeError,
+}
+
+/// The end; a receipt that comes now is told once and changes nothing.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ended {
+    /// What.
+    pub cargo: Cargo,
+    /// How.
+    pub end: End,
+    /// When.
+    pub at: Timestamp,
+    /// Whether a late receipt was told.
+    pub late_told: bool,
+    /// The message receipt, in the clear.
+    pub receipt: Option<BlobId>,
+}
+
+/// An outgoing message or receipt as it is stored.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "state")]
+pub enum Outgoing {
+    /// See [`Scheduled`].
+    Scheduled(Scheduled),
+    /// See [`Submitted`].
+    Submitted(Submitted),
+    /// See [`Waiting`].
+    Waiting(Waiting),
+    /// See [`Ended`].
+    Ended(Ended),
+}
+
+/// What is stored, with the version of its form.
+#[derive(Serialize, Deserialize)]
+struct Versioned {
+    v: u8,
+    #[serde(rename = "out")]
+    outgoing: Outgoing,
+}
+
+impl Outgoing {
+    /// The version of the stored form.
+    const VERSION: u8 = 1;
+
+    /// Waiting to be sealed.
+    pub const SCHEDULED: State = State::new("scheduled");
+    /// Waiting to be sent.
+    pub const SUBMITTED: State = State::new("submitted");
+    /// Waiting for the message receipt.
+    pub const WAITING: State = State::new("waiting-for-receipt");
+    /// Ended well.
+    pub const ACCEPTED: State = State::new("accepted");
+    /// Ended with a rejection.
+    pub const REJECTED: State = State::new("rejected");
+    /// Ended without outcome.
+    pub const EXCHANGE_ERROR: State = State::new("message-exchange-error");
+
+    /// The state's word.
+    #[must_use]
+    pub fn state(&self) -> State {
+        match self {
+            Self::Scheduled(_) => Self::SCHEDULED,
+            Self::Submitted(_) => Self::SUBMITTED,
+            Self::Waiting(_) => Self::WAITING,
+            Self::Ended(Ended { end: End::Accepted, .. }) => Self::ACCEPTED,
+            Self::Ended(Ended { end: End::Rejected, .. }) => Self::REJECTED,
+            Self::Ended(Ended { end: End::ExchangeError, .. }) => Self::EXCHANGE_ERROR,
+        }
+    }
+
+    /// Our name for it.
+    #[must_use]
+    pub fn record_id(&self) -> RecordId {
+        match self {
+            Self::Scheduled(Scheduled { letter, .. }) | Self::Waiting(Waiting { letter, .. }) => letter.record,
+            Self::Submitted(Submitted { cargo, .. }) | Self::Ended(Ended { cargo, .. }) => cargo.record(),
+        }
+    }
+
+    /// Every blob that the record names.
+    #[must_use]
+    pub fn blobs(&self) -> Vec<BlobId> {
+        let of_letter = |letter: &Letter| vec![letter.mail];
+        let of_cargo = |cargo: &Cargo| match cargo {
+            Cargo::Letter(letter) => of_letter(letter),
+            Cargo::Reply(_) => Vec::new(),
+        };
+        let of_dispatch = |dispatch: &Dispatch| std::iter::once(dispatch.envelope).chain(dispatch.request);
+        match self {
+            Self::Scheduled(s) => of_letter(&s.letter),
+            Self::Submitted(s) => of_cargo(&s.cargo).into_iter().chain(of_dispatch(&s.dispatch)).collect(),
+            Self::Waiting(s) => of_letter(&s.letter).into_iter().chain(of_dispatch(&s.dispatch)).chain(s.signal).collect(),
+            Self::Ended(s) => of_cargo(&s.cargo).into_iter().chain(s.receipt).collect(),
+        }
+    }
+
+    /// The record to store.
+    ///
+    /// # Errors
+    /// A [`Failure`] when it is over the size of a record, which only unreasonably long ids can bring about.
+    pub fn to_record(&self) -> Result<Record, Failure> {
+        let body = serde_json::to_string(&Versioned { v: Self::VERSION, outgoing: self.clone() })
+            .map_err(|error| Failure::permanent(Stage::Store, Blame::Us, format!("a record cannot be written: {error}")))?;
+        if body.len() > Record::MAX_BODY {
+            return Err(Failure::permanent(Stage::Store, Blame::Sender, "addresses and ids of the mail are too long to keep"));
+        }
+        Ok(Record { id: self.record_id(), state: self.state(), body })
+    }
+
+    /// Reads a stored record.
+    ///
+    /// # Errors
+    /// A [`Failure`] when it is not an outgoing message of a known version.
+    pub fn from_record(record: &Record) -> Result<Self, Failure> {
+        let read: Versioned = serde_json::from_str(&record.body)
+            .map_err(|error| Failure::permanent(Stage::Store, Blame::Us, format!("record {} cannot be read: {error}", record.id)))?;
+        if read.v != Self::VERSION {
+            return Err(Failure::permanent(Stage::Store, Blame::Us, format!("record {} has version {}", record.id, read.v))
+                .hint("run the version of brevbro that wrote it, or a newer one"));
+        }
+        Ok(read.outgoing)
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+
+    pub(crate) fn letter() -> Letter {
+        Letter {
+            record: RecordId(uuid::Uuid::from_u128(1)),
+            mail: BlobId(uuid::Uuid::from_u128(2)),
+            transaction: uuid::Uuid::from_u128(3),
+            accepted_at: Timestamp::UNIX_EPOCH,
+            organisation: "0203:habo.se".parse().unwrap(),
+            function: "socialkontoret".parse().unwrap(),
+            sender: "socialkontoret@habo.se".parse().unwrap(),
+            address: "inkorg@arbetsformedlingen.se.sdk.habo.se".parse().unwrap(),
+            participant: "0203:arbetsformedlingen.se".parse().unwrap(),
+            to_function: "inkorg".parse().unwrap(),
+            message_id: "7bc5576a-3f87-4cf5-a0c5-277da06fcacb".parse().unwrap(),
+            conversation_id: "7bc5576a-3f87-4cf5-a0c5-277da06fcacb".parse().unwrap(),
+            in_reply_to: None,
+            mail_message_id: Some("<1@habo.se>".into()),
+            envid: None,
+            orcpt: None,
+            notify: Notify { success: true, failure: true, delay: true },
+        }
+    }
+
+    #[test]
+    fn every_state_survives_its_record() {
+        let dispatch = Dispatch { as4_id: "a@b".parse().unwrap(), envelope: BlobId(uuid::Uuid::nil()), request: None, delay_told: None };
+        let cargo = Cargo::Letter(letter());
+        for state in [
+            Outgoing::Scheduled(Scheduled { letter: letter(), delay_told: None }),
+            Outgoing::Submitted(Submitted { cargo: cargo.clone(), dispatch: dispatch.clone() }),
+            Outgoing::Waiting(Waiting { letter: letter(), dispatch, acknowledged_at: Timestamp::UNIX_EPOCH, signal: None, delay_told: None }),
+            Outgoing::Ended(Ended { cargo, end: End::Rejected, at: Timestamp::UNIX_EPOCH, late_told: false, receipt: None }),
+        ] {
+            let record = state.to_record().unwrap();
+            assert_eq!(Outgoing::from_record(&record).unwrap(), state);
+            assert_eq!(record.state, state.state());
+        }
+    }
+
+    #[test]
+    fn a_record_of_another_version_is_refused_with_advice() {
+        let mut record = Outgoing::Scheduled(Scheduled { letter: letter(), delay_told: None }).to_record().unwrap();
+        record.body = record.body.replace("\"v\":1", "\"v\":9");
+        assert!(!Outgoing::from_record(&record).unwrap_err().hint.is_empty());
+    }
+}
