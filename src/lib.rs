@@ -12,7 +12,7 @@
 //! | 0 words | [`ident`] [`content`] [`failure`] [`event`] | nothing |
 //! | 1 tools | [`xml`] [`crypto`] | layer 0 |
 //! | 2 formats | `mail` `sdk` `as4` `smp` | bytes and types; never one another |
-//! | 3 flows | [`port`] [`outbound`] `inbound` | formats and ports; pure; never one another |
+//! | 3 flows | [`port`] [`outbound`] [`inbound`] | formats and ports; pure; never one another |
 //! | 4 edges | `store` `edge` | sockets, files, clock; implement ports |
 //! | 5 assembly | `config` `observe` `worker` | flows and edges |
 //! | 6 top | `daemon` `testbed` `demo` `cli` | everything |
@@ -32,6 +32,7 @@ pub mod mail;
 pub mod sdk;
 pub mod smp;
 
+pub mod inbound;
 pub mod outbound;
 pub mod port;
 

@@ -1,0 +1,21 @@
+//! From an AS4 message of another access point to a mail in one of our function mailboxes, one file per step.
+//!
+//! ```text
+//! receive ─▶ open ─▶ check ─▶ render ─▶ deliver
+//! AS4, PKI   XHE     rules    mail      SMTP
+//!                      └────▶ settle: our message receipt
+//! ```
+//!
+//! A step takes a state and what it needs of the world, and returns the next state as [`Effects`](crate::port::Effects);
+//! the worker carries them out. The AS4 receipt is signed when the envelope is durable, the message receipt when the
+//! message is valid and durable; the mail server has no say in either.
+
+pub mod check;
+pub mod deliver;
+pub mod open;
+pub mod receive;
+pub mod render;
+pub mod settle;
+pub mod state;
+
+pub use state::{Arrival, Closed, Delivered, How, Incoming, Taken};

@@ -1,0 +1,136 @@
+//! Opening: the seal is verified first, and the payload decrypted only if it holds.
+//!
+//! Uses the participant's keys and nothing of the access point's.
+
+use jiff::Timestamp;
+
+use super::state::{Arrival, Closed, How, Incoming};
+use crate::crypto::{Certificate, Identity};
+use crate::event::{EventName, Field};
+use crate::failure::{Blame, Failure, Permanence, Stage};
+use crate::mail::alarm::Cause;
+use crate::port::{DirectoryError, Effects, Guard, Lease, Metadata, Op, Step, Tell, TrustError};
+use crate::sdk::rules::Breach;
+use crate::sdk::seal::{self, OpenError, Verified};
+
+/// What an envelope comes to when it is not simply taken.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Verdict {
+    /// It is deleted, the operator is told, and nobody gets a receipt (SDK C3.4.6 3.1.6, SDK C3.2.4 2.1.2).
+    Discard(String),
+    /// It is rejected with a receipt; receipts themselves are discarded instead.
+    Reject(Vec<Breach>),
+    /// It cannot be judged now.
+    Later(Failure),
+}
+
+/// Verifies the envelope's signature.
+///
+/// # Errors
+/// [`Verdict::Reject`] with `SIG` when it does not hold, [`Verdict::Discard`] when there is no envelope to speak of.
+pub fn verify(xml: &[u8], arrival: &Arrival) -> Result<Verified, Verdict> {
+    let verified = seal::verify(xml).map_err(|error| from_seal(&error))?;
+    // The envelope is the one whose header the access point compared: the blob has not changed since.
+    if verified.header.id != arrival.envelope_id || verified.header.from != arrival.from || verified.header.to != arrival.organisation {
+        return Err(Verdict::Discard("the envelope is not the one that was received".into()));
+    }
+    Ok(verified)
+}
+
+/// What a judgement on the signer's certificate means.
+#[must_use]
+pub fn from_trust(error: &TrustError) -> Verdict {
+    match error {
+        TrustError::Unchecked(_) => Verdict::Later(Failure::temporary(Stage::Open, Blame::Federation, format!("the signer's certificate: {error}"))),
+        TrustError::Issuer(_) | TrustError::NotYet(_) | TrustError::Expired(_) | TrustError::Revoked => {
+            Verdict::Reject(vec![security(&format!("the signer's certificate is not accepted: {}", plain(error)))])
+        }
+    }
+}
+
+/// What a directory's error on the sender means.
+#[must_use]
+pub fn from_directory(error: &DirectoryError) -> Verdict {
+    match error {
+        // No receipt could be sent to it (SDK B1.3.3 5.3 row 13).
+        DirectoryError::UnknownParticipant(_) | DirectoryError::UnknownDocument { .. } => {
+            Verdict::Discard("the sender is not registered in the federation".into())
+        }
+        DirectoryError::Unusable { .. } | DirectoryError::Unavailable { .. } => Verdict::Later(Failure {
+            stage: Stage::Open,
+            blame: Blame::Federation,
+            permanence: Permanence::Temporary,
+            what: error.to_string(),
+            hint: "the sender's certificates cannot be fetched; the message waits".into(),
+        }),
+    }
+}
+
+/// Whether CertPub publishes this certificate as the sender's signing certificate (SDK C3.4.5).
+#[must_use]
+pub fn is_published(signer: &Certificate, metadata: &Metadata) -> bool {
+    metadata.signing.contains(signer)
+}
+
+/// The verdict on a signer that CertPub does not publish.
+#[must_use]
+pub fn unpublished() -> Verdict {
+    Verdict::Reject(vec![security("the signer's certificate is not published for the sender")])
+}
+
+/// Decrypts the payload, or cuts it out when it is a receipt.
+///
+/// # Errors
+/// [`Verdict::Discard`], in one wording for every reason: a peer must not learn why (padding oracle).
+pub fn payload(verified: &Verified, keys: &[Identity]) -> Result<Vec<u8>, Verdict> {
+    verified.payload(keys).map(|payload| payload.to_vec()).map_err(|error| match error {
+        OpenError::Undecryptable => Verdict::Discard("the payload cannot be decrypted or is not well-formed".into()),
+        error => from_seal(&error),
+    })
+}
+
+/// The effects of [`Verdict::Discard`].
+///
+/// # Errors
+/// A [`Failure`] when the record cannot be written.
+pub fn discarded(arrival: Arrival, lease: Lease, why: &str, now: Timestamp) -> Result<Effects, Failure> {
+    let event = arrival.event(now, EventName::Discarded).with(Field::Cause, why);
+    let what = format!("the envelope {} from {} was deleted: {why}", arrival.envelope_id, arrival.from);
+    let hint = "report it to Digg as an incident (SDK C1.6 4.1.1.a); the journal has all ids";
+    let alarm = Tell::alarm(Cause::EnvelopeDiscarded, &what, hint).job(arrival.record, "alarm", now);
+    let discard = vec![arrival.envelope];
+    let record = arrival.record;
+    let closed = Incoming::Closed(Closed { arrival, how: How::Discarded, at: now, kept: None });
+    let step = Step::new()
+        .guard(Guard::Held(lease.clone()))
+        .guard(Guard::In(record, Incoming::RETRIEVED))
+        .op(Op::Complete(lease))
+        .op(Op::Put(closed.to_record()?))
+        .op(Op::Audit(event))
+        .op(alarm);
+    Ok(Effects { step, discard, ..Effects::default() })
+}
+
+fn from_seal(error: &OpenError) -> Verdict {
+    match error {
+        OpenError::Signature(_) | OpenError::NotSignedOnce(_) => Verdict::Reject(vec![security("the envelope's signature does not hold")]),
+        // SDK B1.3.3 5.3 row 14
+        OpenError::NotEncrypted => Verdict::Reject(vec![security("the message is not encrypted")]),
+        OpenError::Envelope(error) => Verdict::Discard(format!("the envelope breaks its profile: {error}")),
+        OpenError::Undecryptable => Verdict::Discard("the payload cannot be decrypted or is not well-formed".into()),
+    }
+}
+
+fn plain(error: &TrustError) -> &'static str {
+    match error {
+        TrustError::Issuer(_) => "not issued by a CA of the federation",
+        TrustError::NotYet(_) => "not valid yet",
+        TrustError::Expired(_) => "expired",
+        TrustError::Revoked => "revoked",
+        TrustError::Unchecked(_) => "not checked",
+    }
+}
+
+fn security(reason: &str) -> Breach {
+    Breach::signature(reason)
+}

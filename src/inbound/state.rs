@@ -1,0 +1,212 @@
+//! The states of an incoming envelope (SDK B1.4.2), and what is kept of it: ids and addresses, never content.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::event::{Event, EventName, Field};
+use crate::failure::{Blame, Failure, Stage};
+use crate::ident::{AccessPointId, As4MessageId, ConversationId, DocumentKind, FunctionId, MailAddress, MessageId, ParticipantId, RecordId, Sha256};
+use crate::port::{BlobId, Key, Record, State};
+
+/// An envelope that came by AS4 and is durable.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Arrival {
+    /// Our name for it.
+    pub record: RecordId,
+    /// The participant of ours that it is for.
+    pub organisation: ParticipantId,
+    /// The participant that it is from, by AS4 header and envelope.
+    pub from: ParticipantId,
+    /// What it says it carries.
+    pub kind: DocumentKind,
+    /// The envelope's id.
+    pub envelope_id: MessageId,
+    /// `eb:MessageId`.
+    pub as4_id: As4MessageId,
+    /// `eb:ConversationId`.
+    pub as4_conversation: String,
+    /// The access point that sent it.
+    pub peer: AccessPointId,
+    /// SHA-256 of that access point's certificate.
+    pub peer_certificate: Sha256,
+    /// SHA-256 of its signature value.
+    pub peer_signature: Sha256,
+    /// The envelope.
+    pub envelope: BlobId,
+    /// Our AS4 receipt, for a duplicate.
+    pub signal: BlobId,
+    /// When it was received.
+    pub received_at: Timestamp,
+}
+
+impl Arrival {
+    /// Where the mark of an AS4 message stands: its id is only as unique as its sender makes it.
+    #[must_use]
+    pub fn seen(peer: &AccessPointId, id: &As4MessageId) -> Key {
+        Key::new("as4", &format!("{peer} {id}"))
+    }
+
+    /// An event that carries all ids of the arrival.
+    #[must_use]
+    pub fn event(&self, at: Timestamp, name: EventName) -> Event {
+        let event = Event::new(at, name)
+            .of(self.record, &self.organisation)
+            .with(Field::OriginalSender, &self.from)
+            .with(Field::FinalRecipient, &self.organisation)
+            .with(Field::As4MessageId, &self.as4_id)
+            .with(Field::PeerAccessPoint, &self.peer);
+        match self.kind {
+            DocumentKind::Message => event.with(Field::MessageId, &self.envelope_id),
+            DocumentKind::Receipt => event.with(Field::ReceiptId, &self.envelope_id),
+        }
+    }
+}
+
+/// A valid message, to be delivered as mail.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Taken {
+    /// How it came.
+    pub arrival: Arrival,
+    /// The message in the clear.
+    pub message: BlobId,
+    /// Its conversation.
+    pub conversation_id: ConversationId,
+    /// The message that it answers.
+    pub in_reply_to: Option<MessageId>,
+    /// The function it is for.
+    pub function: FunctionId,
+    /// The mailbox it is delivered to.
+    pub mailbox: MailAddress,
+    /// Whether the operator was told that delivery fails.
+    pub alarmed: bool,
+}
+
+/// A message that the mail server has.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Delivered {
+    /// What.
+    pub taken: Taken,
+    /// When.
+    pub at: Timestamp,
+}
+
+/// How an envelope ended that was not delivered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum How {
+    /// It was a receipt, and was settled.
+    Settled,
+    /// It was a message, and was rejected with a receipt.
+    TurnedAway,
+    /// It was deleted without a receipt.
+    Discarded,
+    /// The mail server refused it until the end; the message is kept.
+    Undeliverable,
+}
+
+/// The end of an envelope that was not delivered.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Closed {
+    /// How it came.
+    pub arrival: Arrival,
+    /// How it ended.
+    pub how: How,
+    /// When.
+    pub at: Timestamp,
+    /// What is kept of it.
+    pub kept: Option<BlobId>,
+}
+
+/// An incoming envelope as it is stored.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "state")]
+pub enum Incoming {
+    /// To be opened.
+    Retrieved(Arrival),
+    /// To be delivered.
+    New(Taken),
+    /// See [`Delivered`].
+    Delivered(Delivered),
+    /// See [`Closed`].
+    Closed(Closed),
+}
+
+/// What is stored, with the version of its form.
+#[derive(Serialize, Deserialize)]
+struct Versioned {
+    v: u8,
+    #[serde(rename = "in")]
+    incoming: Incoming,
+}
+
+impl Incoming {
+    /// The version of the stored form.
+    const VERSION: u8 = 1;
+
+    /// Waiting to be opened.
+    pub const RETRIEVED: State = State::new("retrieved");
+    /// Waiting for mail delivery.
+    pub const NEW: State = State::new("new");
+    /// Delivered.
+    pub const DELIVERED: State = State::new("delivered");
+    /// Ended otherwise.
+    pub const CLOSED: State = State::new("closed");
+
+    /// The state's word.
+    #[must_use]
+    pub fn state(&self) -> State {
+        match self {
+            Self::Retrieved(_) => Self::RETRIEVED,
+            Self::New(_) => Self::NEW,
+            Self::Delivered(_) => Self::DELIVERED,
+            Self::Closed(_) => Self::CLOSED,
+        }
+    }
+
+    /// How it came.
+    #[must_use]
+    pub fn arrival(&self) -> &Arrival {
+        match self {
+            Self::Retrieved(arrival) | Self::Closed(Closed { arrival, .. }) => arrival,
+            Self::New(taken) | Self::Delivered(Delivered { taken, .. }) => &taken.arrival,
+        }
+    }
+
+    /// Every blob that the record names.
+    #[must_use]
+    pub fn blobs(&self) -> Vec<BlobId> {
+        let signal = self.arrival().signal;
+        match self {
+            Self::Retrieved(arrival) => vec![signal, arrival.envelope],
+            Self::New(taken) | Self::Delivered(Delivered { taken, .. }) => vec![signal, taken.message],
+            Self::Closed(closed) => std::iter::once(signal).chain(closed.kept).collect(),
+        }
+    }
+
+    /// The record to store.
+    ///
+    /// # Errors
+    /// A [`Failure`] when it is over the size of a record, which only unreasonably long ids can bring about.
+    pub fn to_record(&self) -> Result<Record, Failure> {
+        let body = serde_json::to_string(&Versioned { v: Self::VERSION, incoming: self.clone() })
+            .map_err(|error| Failure::permanent(Stage::Store, Blame::Us, format!("a record cannot be written: {error}")))?;
+        if body.len() > Record::MAX_BODY {
+            return Err(Failure::permanent(Stage::Store, Blame::Peer, "ids of the message are too long to keep"));
+        }
+        Ok(Record { id: self.arrival().record, state: self.state(), body })
+    }
+
+    /// Reads a stored record.
+    ///
+    /// # Errors
+    /// A [`Failure`] when it is not an incoming envelope of a known version.
+    pub fn from_record(record: &Record) -> Result<Self, Failure> {
+        let read: Versioned = serde_json::from_str(&record.body)
+            .map_err(|error| Failure::permanent(Stage::Store, Blame::Us, format!("record {} cannot be read: {error}", record.id)))?;
+        if read.v != Self::VERSION {
+            return Err(Failure::permanent(Stage::Store, Blame::Us, format!("record {} has version {}", record.id, read.v))
+                .hint("run the version of brevbro that wrote it, or a newer one"));
+        }
+        Ok(read.incoming)
+    }
+}
