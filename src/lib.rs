@@ -43,6 +43,8 @@ pub mod store;
 
 #[cfg(feature = "daemon")]
 pub mod config;
+#[cfg(feature = "daemon")]
+pub mod worker;
 
 #[cfg(feature = "daemon")]
 pub mod cli;

@@ -1,0 +1,251 @@
+//! AS4 in: one request becomes a durable envelope and a signed receipt, or a signed error.
+//!
+//! The receipt leaves only when the envelope, the record and the receipt itself are durable. A message that came before
+//! gets the receipt that it got then.
+
+use std::io::{Read, Write};
+
+use uuid::Uuid;
+
+use super::Gateway;
+use super::effects::{Outcome, blocking, from_store, new_blob, point};
+use crate::as4::receive::{Context, Fault, Options};
+use crate::as4::{self, Code, EbmsError, Received, Refusal, Signature, UserMessage};
+use crate::edge::as4_server::As4Reception;
+use crate::edge::serving::Peer;
+use crate::failure::{Blame, Failure, Stage};
+use crate::ident::{As4MessageId, RecordId};
+use crate::inbound::Arrival;
+use crate::inbound::receive::{self, Unreceived};
+use crate::mail::alarm::Cause;
+use crate::port::{Answer, Blob, BlobId, BlobKind, BlobWriter, Pending, Realm, Tell, TrustError};
+use crate::sdk::envelope::{self, Header};
+
+/// A message that was opened but not yet judged.
+struct Opened {
+    received: Received,
+    writer: Box<dyn BlobWriter>,
+    /// The envelope's header, or what is wrong with it.
+    header: Result<Header, String>,
+}
+
+/// Why a request is not answered with a receipt.
+enum Declined {
+    /// It is refused with an error of its own making.
+    Refused(Box<Refusing>),
+    /// We cannot take it now: the other side is to try again.
+    Later(Failure),
+}
+
+/// A refusal: what the other side gets, and what the journal gets.
+struct Refusing {
+    error: EbmsError,
+    ref_to: Option<As4MessageId>,
+    cause: String,
+    message: Option<UserMessage>,
+    alarm: bool,
+}
+
+impl From<Refusal> for Declined {
+    fn from(refusal: Refusal) -> Self {
+        match refusal.fault {
+            Fault::Peer => {
+                Self::Refused(Box::new(Refusing { error: *refusal.error, ref_to: refusal.ref_to, cause: refusal.cause, message: None, alarm: false }))
+            }
+            Fault::Ours => Self::Later(Failure::temporary(Stage::Receive, Blame::Us, refusal.cause)),
+            // There is nobody to answer; the answer below goes nowhere.
+            Fault::Connection => Self::Later(Failure::temporary(Stage::Receive, Blame::Peer, refusal.cause)),
+        }
+    }
+}
+
+impl From<Failure> for Declined {
+    fn from(failure: Failure) -> Self {
+        Self::Later(failure)
+    }
+}
+
+impl Gateway {
+    /// Takes one AS4 request in.
+    async fn receive_as4(&self, content_type: String, peer: String, body: Box<dyn Read + Send>) -> Answer {
+        let declined = match self.take(content_type, body, &peer).await {
+            Ok(signal) => return Answer { status: 200, content_type: as4::error::CONTENT_TYPE.into(), body: signal },
+            Err(declined) => declined,
+        };
+        match declined {
+            Declined::Refused(refusing) => {
+                let Refusing { error, ref_to, cause, message, alarm } = *refusing;
+                tracing::warn!(%peer, %error, %cause, "an AS4 message is refused");
+                let now = self.now();
+                let what = Unreceived { peer_address: &peer, message: message.as_ref(), cause: Some(&cause), error: Some(&error) };
+                let mut step = receive::unreceived(&what, now);
+                if alarm {
+                    let hint = "report it to Digg as an incident (SDK C1.6 4.1.1.a); the journal has all ids";
+                    let what = format!("an AS4 message was deleted: {cause}");
+                    step = step.op(Tell::alarm(Cause::EnvelopeDiscarded, &what, hint).job(RecordId(Uuid::new_v4()), "alarm", now));
+                }
+                if let Err(failure) = self.carry_out("receive.refused", step.into()).await {
+                    return unavailable(&failure);
+                }
+                self.error(&error, ref_to.as_ref()).await
+            }
+            Declined::Later(failure) => unavailable(&failure),
+        }
+    }
+
+    /// The signal that acknowledges the message: new, or the one that it got before.
+    async fn take(&self, content_type: String, body: Box<dyn Read + Send>, peer: &str) -> Result<Vec<u8>, Declined> {
+        let record = RecordId(Uuid::new_v4());
+        let envelope = new_blob();
+        let Opened { received, writer, header } = self.unwrap(content_type, body, record, envelope).await?;
+        let signature = received.signature.clone().ok_or_else(|| Failure::permanent(Stage::Receive, Blame::Us, "an unsigned message was opened"))?;
+        self.judge_access_point(&received, &signature).await?;
+        let refuse = |error: EbmsError, cause: &str, message: Option<&UserMessage>| {
+            Declined::Refused(Box::new(Refusing {
+                error,
+                ref_to: Some(received.header.message_id.clone()),
+                cause: cause.to_owned(),
+                message: message.cloned(),
+                alarm: message.is_some(),
+            }))
+        };
+        if received.is_ping() {
+            as4::pmode::check_ping(&received, &self.access_point.pmode).map_err(|error| refuse(error.clone(), &error.to_string(), None))?;
+            return self.acknowledge(&received).await.map_err(Declined::from);
+        }
+        let message = as4::pmode::check(&received, &self.access_point.pmode).map_err(|error| refuse(error.clone(), &error.to_string(), None))?;
+        if let Some(signal) = self.recorded(&message).await? {
+            let what = Unreceived { peer_address: peer, message: Some(&message), cause: None, error: None };
+            self.carry_out("receive.duplicate", receive::unreceived(&what, self.now()).into()).await?;
+            return Ok(signal);
+        }
+        let header = header.map_err(|cause| refuse(EbmsError::new(Code::Other, "The payload is no valid XHE"), &cause, Some(&message)))?;
+        let serves = |participant: &_| self.household.organisation(participant).is_some();
+        receive::cross_check(&message, &header, &self.settings.federation, &serves)
+            .map_err(|refused| refuse(*refused.error, &refused.cause, Some(&message)))?;
+        point("receive", "checked");
+        writer.commit().await.map_err(|error| from_store(&error))?;
+        point("receive", "spooled");
+        let receipt = self.acknowledge(&received).await?;
+        let arrival = Arrival {
+            record,
+            organisation: message.final_recipient.clone(),
+            from: message.original_sender.clone(),
+            kind: message.kind,
+            envelope_id: header.id,
+            as4_id: message.message_id.clone(),
+            as4_conversation: message.conversation_id.chars().take(100).collect(),
+            peer: message.from.clone(),
+            peer_certificate: signature.signer.fingerprint(),
+            peer_signature: signature.digest,
+            envelope,
+            signal: new_blob(),
+            received_at: self.now(),
+        };
+        let effects = receive::receive(arrival, receipt.clone(), self.now())?;
+        match self.carry_out("receive", effects).await? {
+            Outcome::Applied => {
+                point("receive", "before-answer");
+                Ok(receipt)
+            }
+            // The same message came twice at once; the other one won.
+            Outcome::Overtaken => {
+                self.blobs.delete(envelope).map_err(|error| from_store(&error))?;
+                let signal = self.recorded(&message).await?;
+                signal.ok_or_else(|| Declined::Later(Failure::temporary(Stage::Receive, Blame::Us, "a message was overtaken by another")))
+            }
+        }
+    }
+
+    /// Decrypts, verifies and decompresses into a blob that is not committed yet.
+    async fn unwrap(&self, content_type: String, mut body: Box<dyn Read + Send>, record: RecordId, envelope: BlobId) -> Result<Opened, Declined> {
+        let header = serde_json::json!({ "record": record }).to_string();
+        let writer = self.blobs.create(Blob { id: envelope, kind: BlobKind::Envelope, header }, None).map_err(|error| from_store(&error))?;
+        let (identity, limits, scratch) = (self.access_point.identity.clone(), self.access_point.limits, self.settings.scratch.clone());
+        let at = self.now();
+        let opened = blocking(move || -> Result<Opened, Declined> {
+            let scratch = tempfile::tempfile_in(&scratch)
+                .map_err(|error| Failure::temporary(Stage::Receive, Blame::Us, format!("a scratch file cannot be made: {error}")))?;
+            let mut payload = Kept { writer, bytes: Vec::new() };
+            let received = {
+                let options = Options { limits, ..Options::default() };
+                let context = Context { keys: &[identity], known: &|_| None, options: &options, at };
+                as4::receive::open(&content_type, &mut body, &context, scratch, &mut payload)?
+            };
+            let header = envelope::read(&payload.bytes).map_err(|error| format!("the envelope breaks its profile: {error}"));
+            Ok(Opened { received, writer: payload.writer, header })
+        });
+        opened.await?
+    }
+
+    /// The sender's certificate is of this environment and not revoked (SDK C3.2.1 2.10.c-d, TF-03).
+    async fn judge_access_point(&self, received: &Received, signature: &Signature) -> Result<(), Declined> {
+        let judged = self.trust.judge(Realm::AccessPoint, &signature.signer, &signature.chain).await;
+        judged.map_err(|error| match error {
+            TrustError::Unchecked(reason) => Declined::Later(Failure::temporary(Stage::Receive, Blame::Federation, reason)),
+            error => Declined::Refused(Box::new(Refusing {
+                error: EbmsError::new(Code::FailedAuthentication, "The signer's certificate is not accepted in this environment"),
+                ref_to: Some(received.header.message_id.clone()),
+                cause: format!("the signer {} is not accepted: {error}", signature.signer.subject()),
+                message: None,
+                alarm: false,
+            })),
+        })
+    }
+
+    async fn acknowledge(&self, received: &Received) -> Result<Vec<u8>, Failure> {
+        let (received, identity, id, now) = (received.clone(), self.access_point.identity.clone(), self.new_as4_id()?, self.now());
+        let signed = blocking(move || as4::receipt::write(&received, &id, now, &identity)).await?;
+        signed.map_err(|error| Failure::permanent(Stage::Receive, Blame::Us, format!("a receipt cannot be signed: {error}")))
+    }
+
+    /// The receipt that a message got before.
+    async fn recorded(&self, message: &UserMessage) -> Result<Option<Vec<u8>>, Failure> {
+        let note = self.store.note(Arrival::seen(&message.from, &message.message_id)).await.map_err(|error| from_store(&error))?;
+        let Some(signal) = note.and_then(|note| note.parse().ok()).map(BlobId) else { return Ok(None) };
+        self.read_blob(signal).await.map(|(_, body)| Some(body))
+    }
+
+    async fn error(&self, error: &EbmsError, ref_to: Option<&As4MessageId>) -> Answer {
+        let signed = async {
+            let (errors, ref_to, id, now) = (vec![error.clone()], ref_to.cloned(), self.new_as4_id()?, self.now());
+            let identity = self.access_point.identity.clone();
+            let signed = blocking(move || as4::error::write(&errors, ref_to.as_ref(), &id, now, &identity)).await?;
+            signed.map_err(|error| Failure::permanent(Stage::Receive, Blame::Us, format!("an error cannot be signed: {error}")))
+        };
+        match signed.await {
+            Ok(body) => Answer { status: 200, content_type: as4::error::CONTENT_TYPE.into(), body },
+            Err(failure) => unavailable(&failure),
+        }
+    }
+}
+
+/// We cannot now; nothing was taken in.
+fn unavailable(failure: &Failure) -> Answer {
+    tracing::error!(what = %failure.what, hint = %failure.hint, "an AS4 message cannot be taken in now");
+    Answer { status: 503, content_type: "text/plain; charset=UTF-8".into(), body: b"try again later\n".to_vec() }
+}
+
+impl As4Reception for Gateway {
+    fn receive(&self, content_type: String, peer: Peer, body: Box<dyn Read + Send>) -> Pending<'_, Answer> {
+        Box::pin(async move { self.receive_as4(content_type, peer.address.to_string(), body).await })
+    }
+}
+
+/// Writes to the spool and keeps what it wrote, for the envelope's header.
+struct Kept {
+    writer: Box<dyn BlobWriter>,
+    bytes: Vec<u8>,
+}
+
+impl Write for Kept {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        let written = self.writer.write(bytes)?;
+        self.bytes.extend_from_slice(bytes.get(..written).unwrap_or_default());
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        self.writer.flush()
+    }
+}

@@ -1,0 +1,94 @@
+//! [`Queue::Deliver`](crate::port::Queue::Deliver): hand a message to the mail server.
+
+use super::Gateway;
+use super::effects::{Outcome, blocking, from_store, point};
+use crate::event::{Event, EventName};
+use crate::failure::Failure;
+use crate::inbound::{Incoming, Taken, deliver, render};
+use crate::mail::address::{self, Written};
+use crate::mail::thread;
+use crate::outbound::accept::Link;
+use crate::outbound::retry::Next;
+use crate::outbound::state::Ended;
+use crate::outbound::{Cargo, Outgoing, Submitted};
+use crate::port::{Delivery, Lease, Op, Step};
+
+impl Gateway {
+    /// Runs a deliver job.
+    pub(super) async fn deliver(&self, lease: Lease) -> Result<Outcome, Failure> {
+        let Some(record) = self.store.record(lease.job.record).await.map_err(|error| from_store(&error))? else {
+            return self.abandon(lease).await;
+        };
+        let Incoming::New(state) = Incoming::from_record(&record)? else { return self.abandon(lease).await };
+        let delivery = self.compose(&state).await?;
+        if self.hand_over(&lease, state.arrival.event(self.now(), EventName::Delivered)).await? == Outcome::Overtaken {
+            return Ok(Outcome::Overtaken);
+        }
+        point("deliver", "before-mail");
+        let answer = self.sink.deliver(delivery).await;
+        point("deliver", "after-mail");
+        let now = self.now();
+        let effects = match answer {
+            Ok(answer) => deliver::delivered(state, lease, &answer, now)?,
+            Err(error) => {
+                let next = match self.settings.delivery.next(lease.job.attempt, state.arrival.received_at, now, Self::random()) {
+                    Next::At(due) => Some(due),
+                    Next::GiveUp => None,
+                };
+                tracing::warn!(record = %lease.job.record, %error, "delivery failed");
+                deliver::failed(state, lease, &error, next, now)?
+            }
+        };
+        self.carry_out("deliver", effects).await
+    }
+
+    /// Marks that a mail is being handed over, and says so in the journal when one may have been before.
+    pub(super) async fn hand_over(&self, lease: &Lease, event: Event) -> Result<Outcome, Failure> {
+        let mark = self.store.note(deliver::handover(lease.job.id)).await.map_err(|error| from_store(&error))?;
+        self.carry_out("hand-over", deliver::hand_over(event, lease, mark.is_some()).into()).await
+    }
+
+    async fn compose(&self, state: &Taken) -> Result<Delivery, Failure> {
+        let (_, xml) = self.read_blob(state.message).await?;
+        let limits = self.settings.message;
+        let (domain, mailbox, at) = (self.settings.domain.clone(), state.mailbox.clone(), state.arrival.received_at);
+        let (participant, postmaster) = (state.arrival.from.clone(), self.settings.postmaster.clone());
+        let message_id = state.arrival.envelope_id.clone();
+        let answered = self.answered_mail(state).await?;
+        let composed = blocking(move || {
+            let content = crate::sdk::message::read(&xml, &limits).ok();
+            let function = content.as_ref().and_then(|content| content.sender.function.clone());
+            let written = function.as_ref().and_then(|function| address::canonical(&participant, function, &domain).ok());
+            let from = written.as_ref().map_or(&postmaster, Written::address);
+            let message = render::mail(&xml, &limits, &domain, &mailbox, from, answered.as_deref(), at)?;
+            let delivery = Delivery { from: thread::return_path(&message_id, &domain), to: mailbox, message };
+            Ok::<_, Failure>((delivery, written.zip(function)))
+        });
+        let (delivery, written) = composed.await??;
+        // An answer to a short address finds its function by this note, so the note comes first.
+        if let Some((Written::Short { key, .. }, function)) = written {
+            let note = Op::Note(super::reception::short_form(&key), function.to_string());
+            self.carry_out("deliver.short", Step::new().op(note).into()).await?;
+        }
+        Ok(delivery)
+    }
+}
+
+impl Gateway {
+    /// The Message-ID, without brackets, of the mail of ours that a message answers.
+    async fn answered_mail(&self, state: &Taken) -> Result<Option<String>, Failure> {
+        let Some(answered) = &state.in_reply_to else { return Ok(None) };
+        let note = self.store.note(Link::sent(answered)).await.map_err(|error| from_store(&error))?;
+        let Some(link) = note.as_deref().and_then(Link::from_note) else { return Ok(None) };
+        let Some(record) = self.store.record(link.record).await.map_err(|error| from_store(&error))? else { return Ok(None) };
+        let id = match Outgoing::from_record(&record)? {
+            Outgoing::Scheduled(state) => state.letter.mail_message_id,
+            Outgoing::Waiting(state) => state.letter.mail_message_id,
+            Outgoing::Submitted(Submitted { cargo: Cargo::Letter(letter), .. }) | Outgoing::Ended(Ended { cargo: Cargo::Letter(letter), .. }) => {
+                letter.mail_message_id
+            }
+            Outgoing::Submitted(_) | Outgoing::Ended(_) => None,
+        };
+        Ok(id.map(|id| id.trim_start_matches('<').trim_end_matches('>').to_owned()))
+    }
+}

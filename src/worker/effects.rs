@@ -1,0 +1,105 @@
+//! Carrying out what a step returned.
+
+use std::io::{Read, Write};
+
+use uuid::Uuid;
+
+use super::Gateway;
+use crate::failure::{Blame, Failure, Stage};
+use crate::ident::As4MessageId;
+use crate::port::{Blob, BlobId, Effects, NewBlob, StoreError};
+
+/// What came of a step.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Outcome {
+    /// It was applied.
+    Applied,
+    /// A guard did not hold: someone else did it, or took the job over. Nothing happened.
+    Overtaken,
+}
+
+/// Passes a fail point: tests may stop, delay or kill the program here.
+pub(super) fn point(name: &str, effect: &str) {
+    #[cfg(feature = "failpoints")]
+    fail::eval(&format!("{name}.{effect}"), |_| ());
+    #[cfg(not(feature = "failpoints"))]
+    let _ = (name, effect);
+}
+
+impl Gateway {
+    /// Writes the blobs, applies the step, deletes what is no longer needed, in that order.
+    pub(super) async fn carry_out(&self, name: &str, effects: Effects) -> Result<Outcome, Failure> {
+        point(name, "begin");
+        for NewBlob { blob, body } in effects.blobs {
+            self.write_blob(blob, body.0).await?;
+            point(name, "blob");
+        }
+        match self.store.apply(effects.step).await {
+            Ok(()) => {}
+            Err(StoreError::Conflict(guard)) => {
+                tracing::debug!(step = name, ?guard, "overtaken");
+                return Ok(Outcome::Overtaken);
+            }
+            Err(error) => return Err(from_store(&error)),
+        }
+        point(name, "applied");
+        for id in effects.discard {
+            // What is left is deleted at the next start.
+            if let Err(error) = self.blobs.delete(id) {
+                tracing::warn!(step = name, %error, "a blob that is no longer needed cannot be deleted");
+            }
+        }
+        point(name, "done");
+        Ok(Outcome::Applied)
+    }
+
+    /// Makes a blob durable.
+    pub(super) async fn write_blob(&self, blob: Blob, body: Vec<u8>) -> Result<(), Failure> {
+        let mut writer = self.blobs.create(blob, Some(body.len() as u64)).map_err(|error| from_store(&error))?;
+        let writer = blocking(move || writer.write_all(&body).map(|()| writer)).await?;
+        let writer = writer.map_err(|error| Failure::temporary(Stage::Store, Blame::Us, format!("the spool cannot be written: {error}")))?;
+        writer.commit().await.map(|_| ()).map_err(|error| from_store(&error))
+    }
+
+    /// Reads a whole blob of at most 150 MB.
+    pub(super) async fn read_blob(&self, id: BlobId) -> Result<(Blob, Vec<u8>), Failure> {
+        const LARGEST: u64 = 150_000_000;
+        let (blob, octets, reader) = self.blobs.open(id).map_err(|error| from_store(&error))?;
+        if octets > LARGEST {
+            return Err(Failure::permanent(Stage::Store, Blame::Us, format!("a blob of {octets} octets is too large to read at once")));
+        }
+        let body = blocking(move || {
+            let mut body = Vec::with_capacity(usize::try_from(octets).unwrap_or_default());
+            reader.take(LARGEST).read_to_end(&mut body).map(|_| body)
+        });
+        let body = body.await?.map_err(|error| Failure::permanent(Stage::Store, Blame::Us, format!("the spool cannot be read: {error}")))?;
+        Ok((blob, body))
+    }
+
+    /// A new AS4 message id (RFC 2822 3.6.4).
+    pub(super) fn new_as4_id(&self) -> Result<As4MessageId, Failure> {
+        As4MessageId::new(format!("{}@{}", Uuid::new_v4(), self.settings.domain))
+            .map_err(|error| Failure::permanent(Stage::Send, Blame::Us, error.to_string()))
+    }
+}
+
+/// A new blob's name.
+pub(super) fn new_blob() -> BlobId {
+    BlobId(Uuid::new_v4())
+}
+
+/// Runs what computes or waits for the disk on a thread of its own.
+pub(super) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Failure> {
+    tokio::task::spawn_blocking(work)
+        .await
+        .map_err(|_| Failure::temporary(Stage::Store, Blame::Us, "a step ended in a panic").hint("report it with the log"))
+}
+
+/// What the store's refusal means.
+pub(super) fn from_store(error: &StoreError) -> Failure {
+    match error {
+        StoreError::Full => Failure::temporary(Stage::Store, Blame::Us, error.to_string()).hint("make room in state-dir; work goes on by itself"),
+        StoreError::TooLarge { .. } | StoreError::Missing(_) => Failure::permanent(Stage::Store, Blame::Us, error.to_string()),
+        StoreError::Conflict(_) | StoreError::Broken(_) => Failure::temporary(Stage::Store, Blame::Us, error.to_string()),
+    }
+}

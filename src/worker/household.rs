@@ -1,0 +1,70 @@
+//! The participants that the gateway serves, their keys and their function mailboxes.
+
+use crate::crypto::Identity;
+use crate::ident::{FunctionId, MailAddress, ParticipantId};
+use crate::mail::policy::MailboxPolicy;
+
+/// One function mailbox.
+#[derive(Debug, Clone)]
+pub struct Mailbox {
+    /// The mail address that it sends as.
+    pub address: MailAddress,
+    /// The function address in SDK.
+    pub function: FunctionId,
+    /// The function's name.
+    pub label: Option<String>,
+    /// Other addresses that may send as it.
+    pub senders: Vec<MailAddress>,
+    /// Where its mail is delivered.
+    pub deliver_to: MailAddress,
+    /// How its mails are converted.
+    pub policy: MailboxPolicy,
+    /// Whether success is told always, and not just when it was asked for.
+    pub always_tell: bool,
+}
+
+/// One participant.
+#[derive(Debug, Clone)]
+pub struct Organisation {
+    /// Its id.
+    pub participant: ParticipantId,
+    /// Its name.
+    pub name: String,
+    /// Signs its envelopes.
+    pub signing: Identity,
+    /// Open what was sealed for it: the current key and older ones.
+    pub decryption: Vec<Identity>,
+    /// Its mailboxes.
+    pub mailboxes: Vec<Mailbox>,
+}
+
+impl Organisation {
+    /// The mailbox of a function.
+    #[must_use]
+    pub fn mailbox(&self, function: &FunctionId) -> Option<&Mailbox> {
+        self.mailboxes.iter().find(|mailbox| &mailbox.function == function)
+    }
+}
+
+/// All participants.
+#[derive(Debug, Clone, Default)]
+pub struct Household {
+    /// One or more.
+    pub organisations: Vec<Organisation>,
+}
+
+impl Household {
+    /// The organisation of a participant id.
+    #[must_use]
+    pub fn organisation(&self, participant: &ParticipantId) -> Option<&Organisation> {
+        self.organisations.iter().find(|organisation| &organisation.participant == participant)
+    }
+
+    /// The mailbox that an address may send as.
+    #[must_use]
+    pub fn sender(&self, address: &MailAddress) -> Option<(&Organisation, &Mailbox)> {
+        let of = |organisation| move |mailbox| (organisation, mailbox);
+        let mut all = self.organisations.iter().flat_map(|organisation| organisation.mailboxes.iter().map(of(organisation)));
+        all.find(|(_, mailbox): &(&Organisation, &Mailbox)| &mailbox.address == address || mailbox.senders.contains(address))
+    }
+}

@@ -1,0 +1,100 @@
+//! The worker: claims jobs, calls the pure steps of the flows, and carries out what they return.
+//!
+//! ```text
+//! reception (SMTP) ─┐                        ┌─ Seal   ─ participant's keys
+//! arrival   (AS4)  ─┼─▶ store: jobs ─claim─▶ ┼─ Send   ─ access point's keys
+//!                   │                        ├─ Open   ─ participant's keys
+//!                   │                        ├─ Answer ─ participant's keys
+//!                   └─ steps, Effects ◀──────┴─ Deliver, Await, Notify ─ no keys
+//! ```
+//!
+//! Only here are Store, Blobs, Directory, Transport and MailSink called. Every effect passes a fail point named after
+//! its step, so that tests can end the program between any two of them.
+
+mod answer;
+mod arrival;
+mod attend;
+mod deliver;
+mod effects;
+mod household;
+mod notify;
+mod open;
+mod orphans;
+mod reception;
+mod run;
+mod seal;
+mod send;
+mod smtp;
+
+use std::sync::Arc;
+
+use crate::crypto::Identity;
+use crate::ident::{AccessPointId, Domain, FederationId, MailAddress};
+use crate::outbound::retry::Schedule;
+use crate::port::{Blobs, Clock, Directory, MailSink, Store, Transport, Trust};
+use crate::sdk::message::MessageLimits;
+
+pub use household::{Household, Mailbox, Organisation};
+pub use orphans::Found;
+pub use run::Crew;
+pub use smtp::MailDoor;
+
+/// The access point's side: its name and keys. Steps of the participants never see it.
+#[derive(Debug, Clone)]
+pub struct AccessPoint {
+    /// The CN of the certificate.
+    pub name: AccessPointId,
+    /// Signs and decrypts AS4.
+    pub identity: Identity,
+    /// What is accepted in AS4 headers.
+    pub pmode: crate::as4::pmode::PMode,
+    /// Bounds on what is received.
+    pub limits: crate::as4::receive::ReceiveLimits,
+}
+
+/// What all steps share that is no secret.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// The gateway's own mail domain.
+    pub domain: Domain,
+    /// The federation.
+    pub federation: FederationId,
+    /// Who is told when a human is needed.
+    pub operator: MailAddress,
+    /// The sender of notices.
+    pub postmaster: MailAddress,
+    /// Attempts and patience.
+    pub schedule: Schedule,
+    /// Attempts at delivering to the mail server.
+    pub delivery: Schedule,
+    /// Bounds on messages that come in.
+    pub message: MessageLimits,
+    /// Octets of SDK message XML that may be sent.
+    pub largest_payload: u64,
+    /// Where scratch files are made.
+    pub scratch: std::path::PathBuf,
+}
+
+/// Everything a job may need of the world.
+pub struct Gateway {
+    /// Records, notes, jobs, journal.
+    pub store: Arc<dyn Store>,
+    /// Bodies.
+    pub blobs: Arc<dyn Blobs>,
+    /// DNS, SMP, CertPub.
+    pub directory: Arc<dyn Directory>,
+    /// Certificates.
+    pub trust: Arc<dyn Trust>,
+    /// AS4 out.
+    pub transport: Arc<dyn Transport>,
+    /// Mail out.
+    pub sink: Arc<dyn MailSink>,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// What all steps share.
+    pub settings: Settings,
+    /// The participants' side.
+    pub household: Household,
+    /// The access point's side.
+    pub access_point: AccessPoint,
+}

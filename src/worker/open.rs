@@ -1,0 +1,181 @@
+//! [`Queue::Open`](crate::port::Queue::Open): verify and decrypt an incoming envelope, and settle what it holds.
+
+use uuid::Uuid;
+
+use super::effects::{Outcome, blocking, from_store, new_blob};
+use super::{Gateway, Organisation};
+use crate::content::Content;
+use crate::event::{Event, EventName, Field};
+use crate::failure::{Blame, Failure, Stage};
+use crate::ident::DocumentKind;
+use crate::inbound::check::{self, Known};
+use crate::inbound::open::{self, Verdict};
+use crate::inbound::settle::{self, Names};
+use crate::inbound::{Arrival, Incoming};
+use crate::outbound::Outgoing;
+use crate::outbound::accept::Link;
+use crate::outbound::settle::{self as outgoing, Received};
+use crate::port::{Blob, BlobKind, DirectoryError, Effects, Freshness, Lease, Metadata, NewBlob, Op, Realm, Step};
+use crate::sdk::envelope;
+use crate::sdk::receipt::{self, Receipt};
+use crate::sdk::seal::Verified;
+
+/// What an envelope turned out to hold.
+enum Opened {
+    Message { content: Box<Content>, xml: Vec<u8> },
+    Receipt { receipt: Box<Receipt>, xml: Vec<u8> },
+}
+
+impl Gateway {
+    /// Runs an open job.
+    pub(super) async fn open(&self, lease: Lease) -> Result<Outcome, Failure> {
+        let Some(record) = self.store.record(lease.job.record).await.map_err(|error| from_store(&error))? else {
+            return self.abandon(lease).await;
+        };
+        let Incoming::Retrieved(arrival) = Incoming::from_record(&record)? else { return self.abandon(lease).await };
+        let organisation = self.organisation(&arrival.organisation)?;
+        let (_, envelope) = self.read_blob(arrival.envelope).await?;
+        match self.examine(&arrival, organisation, envelope.clone()).await? {
+            Ok(Opened::Message { content, xml }) => self.keep_message(arrival, organisation, lease, *content, xml).await,
+            Ok(Opened::Receipt { receipt, xml }) => self.settle_receipt(arrival, lease, *receipt, xml).await,
+            Err(Verdict::Later(failure)) => Err(failure),
+            Err(Verdict::Reject(breaches)) if arrival.kind == DocumentKind::Message => {
+                let service = blocking(move || envelope::read(&envelope).ok().and_then(|header| header.service)).await?;
+                let effects = settle::turned_away(arrival, lease, service, breaches, &names(), self.now())?;
+                self.carry_out("open", effects).await
+            }
+            Err(Verdict::Reject(breaches)) => {
+                // A receipt is never receipted.
+                let why: Vec<String> = breaches.into_iter().map(|breach| breach.reason).collect();
+                let effects = open::discarded(arrival, lease, &format!("a receipt that cannot count: {}", why.join("; ")), self.now())?;
+                self.carry_out("open", effects).await
+            }
+            Err(Verdict::Discard(why)) => {
+                let effects = open::discarded(arrival, lease, &why, self.now())?;
+                self.carry_out("open", effects).await
+            }
+        }
+    }
+
+    async fn examine(&self, arrival: &Arrival, organisation: &Organisation, envelope: Vec<u8>) -> Result<Result<Opened, Verdict>, Failure> {
+        let known = arrival.clone();
+        let verified = match blocking(move || open::verify(&envelope, &known)).await? {
+            Ok(verified) => verified,
+            Err(verdict) => return Ok(Err(verdict)),
+        };
+        if let Err(verdict) = self.judge_signer(&verified, arrival).await {
+            return Ok(Err(verdict));
+        }
+        let seen = self.store.note(Link::received(&arrival.envelope_id)).await.map_err(|error| from_store(&error))?.is_some();
+        let keys = organisation.decryption.clone();
+        let (kind, limits) = (arrival.kind, self.settings.message);
+        let functions: Vec<_> = organisation.mailboxes.iter().map(|mailbox| mailbox.function.clone()).collect();
+        let opened = blocking(move || -> Result<Opened, Verdict> {
+            let payload = open::payload(&verified, &keys)?;
+            match kind {
+                DocumentKind::Receipt => {
+                    let receipt = receipt::read(&payload).map_err(|_| Verdict::Discard("the receipt breaks its rules".into()))?;
+                    if receipt.sender != verified.header.from || receipt.receiver != verified.header.to {
+                        return Err(Verdict::Discard("the receipt's parties are not the envelope's".into()));
+                    }
+                    Ok(Opened::Receipt { receipt: Box::new(receipt), xml: payload })
+                }
+                DocumentKind::Message => {
+                    let known = Known { has_function: &|function| functions.contains(function), seen_before: seen, limits: &limits };
+                    let content = check::message(&payload, &verified.header, &known)?;
+                    Ok(Opened::Message { content: Box::new(content), xml: payload })
+                }
+            }
+        });
+        let opened = opened.await?;
+        if let Ok(Opened::Message { content, .. }) = &opened
+            && let Some(answered) = &content.in_reply_to
+            && self.store.note(settle::rejected(answered)).await.map_err(|error| from_store(&error))?.is_some()
+        {
+            return Ok(Err(Verdict::Reject(vec![check::answers_rejected()])));
+        }
+        Ok(opened)
+    }
+
+    /// The signer three ways: chain and validity, revocation, and CertPub (SDK C3.4.5).
+    async fn judge_signer(&self, verified: &Verified, arrival: &Arrival) -> Result<(), Verdict> {
+        let judged = self.trust.judge(Realm::Participant, &verified.signer, &verified.intermediates).await;
+        judged.map_err(|error| open::from_trust(&error))?;
+        for freshness in [Freshness::Cached, Freshness::Fresh] {
+            let metadata = self.published(arrival, freshness).await.map_err(|error| open::from_directory(&error))?;
+            if open::is_published(&verified.signer, &metadata) {
+                return Ok(());
+            }
+        }
+        Err(open::unpublished())
+    }
+
+    /// The sender's certificates: under the receipt document, else under the message document (wire decision, SDK C3.4.5 3).
+    async fn published(&self, arrival: &Arrival, freshness: Freshness) -> Result<Metadata, DirectoryError> {
+        match self.directory.metadata(&arrival.from, DocumentKind::Receipt, freshness).await {
+            Ok(metadata) if !metadata.signing.is_empty() => Ok(metadata),
+            Ok(_) | Err(DirectoryError::UnknownDocument { .. }) => self.directory.metadata(&arrival.from, DocumentKind::Message, freshness).await,
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn keep_message(
+        &self,
+        arrival: Arrival,
+        organisation: &Organisation,
+        lease: Lease,
+        content: Content,
+        xml: Vec<u8>,
+    ) -> Result<Outcome, Failure> {
+        let function = content.recipient.function.as_ref();
+        let mailbox = function.and_then(|function| organisation.mailbox(function)).map(|mailbox| mailbox.deliver_to.clone());
+        let mailbox = mailbox.ok_or_else(|| Failure::permanent(Stage::Check, Blame::Us, "a checked message has no mailbox"))?;
+        let link = Link { conversation: content.conversation_id.clone(), message: content.message_id.clone(), record: arrival.record };
+        let link = (Link::received(&content.message_id), link.to_note());
+        let effects = settle::taken(arrival, lease, &content, xml, &mailbox, link, names(), self.now())?;
+        self.carry_out("open", effects).await
+    }
+
+    async fn settle_receipt(&self, arrival: Arrival, lease: Lease, receipt: Receipt, xml: Vec<u8>) -> Result<Outcome, Failure> {
+        // The outgoing message may move on between reading and writing; then it is read again.
+        for _ in 0..4 {
+            let now = self.now();
+            let own = settle::receipt_taken(arrival.clone(), lease.clone(), &receipt.refers_to, &receipt.outcome.summary(), now)?;
+            let effects = if let Some(sent) = self.sent(&receipt).await? {
+                let (record, blob) = (sent.record_id(), new_blob());
+                let header = serde_json::json!({ "record": record }).to_string();
+                let kept = NewBlob { blob: Blob { id: blob, kind: BlobKind::Receipt, header }, body: xml.clone().into() };
+                let received = Received { receipt: &receipt, envelope_id: &arrival.envelope_id, from: &arrival.from, blob };
+                let settled = outgoing::settle(sent, &received, now)?;
+                Effects { blobs: vec![kept], ..Effects::default() }.and(own).and(settled)
+            } else {
+                let event = Event::new(now, EventName::StrayReceipt)
+                    .of(arrival.record, &arrival.organisation)
+                    .with(Field::MessageId, &receipt.refers_to)
+                    .with(Field::OriginalSender, &arrival.from)
+                    .with(Field::Cause, "a receipt for a message that was not sent from here");
+                own.and(Step::new().op(Op::Audit(event)).into())
+            };
+            let blobs: Vec<_> = effects.blobs.iter().map(|new| new.blob.id).collect();
+            if self.carry_out("open.receipt", effects).await? == Outcome::Applied {
+                return Ok(Outcome::Applied);
+            }
+            for id in blobs {
+                self.blobs.delete(id).map_err(|error| from_store(&error))?;
+            }
+        }
+        Err(Failure::temporary(Stage::Settle, Blame::Us, "the message that a receipt refers to keeps changing"))
+    }
+
+    /// The outgoing message that a receipt refers to.
+    async fn sent(&self, receipt: &Receipt) -> Result<Option<Outgoing>, Failure> {
+        let note = self.store.note(Link::sent(&receipt.refers_to)).await.map_err(|error| from_store(&error))?;
+        let Some(link) = note.as_deref().and_then(Link::from_note) else { return Ok(None) };
+        let record = self.store.record(link.record).await.map_err(|error| from_store(&error))?;
+        record.map(|record| Outgoing::from_record(&record)).transpose()
+    }
+}
+
+fn names() -> Names {
+    Names { receipt_id: Uuid::new_v4().to_string(), receipt: new_blob(), message: new_blob() }
+}

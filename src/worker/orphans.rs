@@ -1,0 +1,78 @@
+//! At start: blobs that no record names are taken in or deleted.
+//!
+//! A crash between writing a blob and applying the step that names it leaves one. A mail is then taken in by the same
+//! step as ever, with the ids in its header: whether its client saw our 250 or not, the mark of the transaction makes a
+//! repetition the same transaction. Everything else is made again by the job that made it, or sent again by its peer.
+
+use super::Gateway;
+use super::effects::{blocking, from_store};
+use crate::failure::Failure;
+use crate::ident::RecordId;
+use crate::inbound::Incoming;
+use crate::outbound::Outgoing;
+use crate::outbound::accept::Transaction;
+use crate::port::{Blob, BlobKind};
+
+/// What was found at start.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Found {
+    /// Mails that were taken in.
+    pub taken_in: usize,
+    /// Blobs that were deleted.
+    pub deleted: usize,
+}
+
+impl Gateway {
+    /// Takes in or deletes what a crash left, before any job runs.
+    ///
+    /// # Errors
+    /// A [`Failure`] when the store or the spool cannot be read.
+    pub async fn take_in_orphans(&self) -> Result<Found, Failure> {
+        let mut found = Found::default();
+        for blob in self.blobs.all().map_err(|error| from_store(&error))? {
+            if self.is_named(&blob).await? {
+                continue;
+            }
+            if blob.kind == BlobKind::Mail && self.take_in(&blob).await? {
+                found.taken_in += 1;
+            } else {
+                self.blobs.delete(blob.id).map_err(|error| from_store(&error))?;
+                found.deleted += 1;
+            }
+        }
+        Ok(found)
+    }
+
+    async fn is_named(&self, blob: &Blob) -> Result<bool, Failure> {
+        let records = match blob.kind {
+            BlobKind::Mail => Transaction::from_blob(blob)?.recipients.into_iter().map(|recipient| recipient.record).collect(),
+            _ => record_of(blob).into_iter().collect::<Vec<_>>(),
+        };
+        for id in records {
+            let Some(record) = self.store.record(id).await.map_err(|error| from_store(&error))? else { continue };
+            // A receipt in the clear is named by its job until it is sealed, and by the outgoing record afterwards.
+            if blob.kind == BlobKind::Receipt {
+                return Ok(true);
+            }
+            let named = Outgoing::from_record(&record).map(|outgoing| outgoing.blobs());
+            let named = named.or_else(|_| Incoming::from_record(&record).map(|incoming| incoming.blobs()))?;
+            if named.contains(&blob.id) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// Takes in a mail that was durable before the crash; `false` when it is refused as it would have been.
+    async fn take_in(&self, blob: &Blob) -> Result<bool, Failure> {
+        let transaction = Transaction::from_blob(blob)?;
+        let (_, body) = self.read_blob(blob.id).await?;
+        let digest = blocking(move || crate::crypto::sha256(&body)).await?;
+        Ok(self.settle_mail(&transaction, digest).await.is_ok_and(|settled| settled.is_kept()))
+    }
+}
+
+fn record_of(blob: &Blob) -> Option<RecordId> {
+    let header: serde_json::Value = serde_json::from_str(&blob.header).ok()?;
+    serde_json::from_value(header.get("record")?.clone()).ok()
+}

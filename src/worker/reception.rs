@@ -1,0 +1,285 @@
+//! Mail in: who may send to whom, and when a mail is ours.
+//!
+//! Everything that can be decided before 250 is decided before 250, so that the mail server tells its user at once.
+//! What depends on DNS or SMP being up is not: a well-formed address is accepted and queued when they are down.
+
+use jiff::Timestamp;
+use uuid::Uuid;
+
+use super::Gateway;
+use super::effects::{Outcome, blocking, from_store, point};
+use crate::crypto::sha256;
+use crate::failure::{Blame, Failure, Stage};
+use crate::ident::{DocumentKind, FunctionId, MailAddress, MessageId, ParticipantId, RecordId, Sha256};
+use crate::mail::address::{self, Reading};
+use crate::mail::convert::{self, ConvertError, Receipt};
+use crate::mail::thread;
+use crate::outbound::accept::{self, Link, Mail, Recipient, Transaction};
+use crate::outbound::state::Notify;
+use crate::port::{BlobId, DirectoryError, Key, Stored};
+
+/// How long a transaction whose client may not have seen our 250 is remembered: longer than mail servers try.
+const UNCONFIRMED: jiff::SignedDuration = jiff::SignedDuration::from_hours(24 * 6);
+
+/// What became of a mail at the end of its data.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Settled {
+    /// It is ours.
+    Accepted,
+    /// It was ours already: the client missed our first answer.
+    Repeated(String),
+    /// It is ours, and was dropped: a program sent it by itself.
+    Dropped,
+    /// It is refused.
+    Refused(Refusal),
+}
+
+impl Settled {
+    /// Whether the mail's blob is still needed.
+    #[must_use]
+    pub fn is_kept(&self) -> bool {
+        matches!(self, Self::Accepted)
+    }
+}
+
+/// Why a mail, a sender or a recipient is refused: an SMTP reply's parts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refusal {
+    /// The reply's code.
+    pub code: u16,
+    /// Subject and detail of the enhanced status.
+    pub status: (u16, u16),
+    /// Swedish, then English.
+    pub text: String,
+}
+
+impl Refusal {
+    fn new(code: u16, status: (u16, u16), swedish: &str, english: &str) -> Self {
+        Self { code, status, text: format!("{swedish} / {english}") }
+    }
+}
+
+impl From<&ConvertError> for Refusal {
+    fn from(error: &ConvertError) -> Self {
+        Self::new(error.code(), error.status(), &error.swedish(), &error.english())
+    }
+}
+
+/// Whose mailbox a sender is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sender {
+    /// The organisation.
+    pub organisation: ParticipantId,
+    /// The mailbox's function.
+    pub function: FunctionId,
+}
+
+/// Where an address leads.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Destination {
+    /// The organisation.
+    pub participant: ParticipantId,
+    /// The function.
+    pub function: FunctionId,
+}
+
+impl Gateway {
+    /// Whether a mail may be sent in this name.
+    ///
+    /// # Errors
+    /// A [`Refusal`] when the address is no mailbox of ours and may not send as one.
+    pub fn check_sender(&self, address: &MailAddress) -> Result<Sender, Refusal> {
+        let (organisation, mailbox) = self.household.sender(address).ok_or_else(|| {
+            Refusal::new(
+                550,
+                (7, 1),
+                "Avsändaren är ingen funktionsbrevlåda som får skicka till SDK",
+                "the sender is not a function mailbox that may send to SDK",
+            )
+        })?;
+        Ok(Sender { organisation: organisation.participant.clone(), function: mailbox.function.clone() })
+    }
+
+    /// Whether a notice with the empty sender is for us: it is taken and dropped.
+    ///
+    /// # Errors
+    /// A [`Refusal`] for another domain than ours.
+    pub fn check_return(&self, address: &MailAddress) -> Result<(), Refusal> {
+        match address::read(address, &self.settings.domain) {
+            Reading::Foreign => Err(foreign()),
+            _ => Ok(()),
+        }
+    }
+
+    /// Where an address leads, whether anybody is there or not.
+    ///
+    /// # Errors
+    /// A [`Refusal`]: another domain than ours, or a malformed address.
+    pub async fn destination(&self, address: &MailAddress) -> Result<Destination, Refusal> {
+        let destination = match address::read(address, &self.settings.domain) {
+            Reading::Function { participant, function } => Destination { participant, function },
+            Reading::Short { participant, key } => {
+                let function = self.store.note(short_form(&key)).await.ok().flatten().and_then(|function| FunctionId::new(function).ok());
+                let function = function.ok_or_else(|| Refusal::new(550, (1, 1), "Funktionsadressen är okänd", "the function address is unknown"))?;
+                Destination { participant, function }
+            }
+            Reading::Alias(_) => {
+                return Err(Refusal::new(550, (1, 1), "Adressen finns inte", "no such address"));
+            }
+            Reading::Foreign => return Err(foreign()),
+            Reading::Malformed(why) => {
+                return Err(Refusal::new(550, (1, 3), "Adressen är felskriven", &format!("malformed address: {why}")));
+            }
+        };
+        Ok(destination)
+    }
+
+    /// Whether a recipient's address leads to a participant that takes messages.
+    ///
+    /// # Errors
+    /// A [`Refusal`]: as [`Self::destination`], or an organisation that is not in the federation.
+    pub async fn check_recipient(&self, address: &MailAddress) -> Result<Destination, Refusal> {
+        let destination = self.destination(address).await?;
+        match self.directory.kinds(&destination.participant).await {
+            Ok(kinds) if kinds.contains(&DocumentKind::Message) => Ok(destination),
+            Ok(_) | Err(DirectoryError::UnknownDocument { .. }) => {
+                Err(Refusal::new(550, (1, 2), "Organisationen tar inte emot SDK-meddelanden", "the organisation takes no SDK messages"))
+            }
+            Err(DirectoryError::UnknownParticipant(_)) => {
+                Err(Refusal::new(550, (1, 2), "Organisationen är inte ansluten till SDK", "the organisation is not in SDK"))
+            }
+            // Never 550 for what may be there: it is queued and tried.
+            Err(error @ (DirectoryError::Unavailable { .. } | DirectoryError::Unusable { .. })) => {
+                tracing::warn!(participant = %destination.participant, %error, "a recipient is accepted unseen");
+                Ok(destination)
+            }
+        }
+    }
+
+    /// The mail is durable in its blob: convert it, and make it ours or refuse it.
+    ///
+    /// # Errors
+    /// A [`Failure`] when the store does not work; the client is to try again.
+    pub async fn settle_mail(&self, transaction: &Transaction, digest: Sha256) -> Result<Settled, Failure> {
+        point("accept", "spooled");
+        let now = self.now();
+        let mark = transaction.unconfirmed(digest);
+        if let Some(first) = self.unconfirmed(&mark, now).await? {
+            self.carry_out("accept.repeated", accept::repeated(transaction, &first, now).into()).await?;
+            return Ok(Settled::Repeated(first));
+        }
+        let (_, bytes) = self.read_blob(BlobId(transaction.id)).await?;
+        let organisation = self.organisation(&transaction.organisation)?;
+        let mailbox = organisation.mailbox(&transaction.function);
+        let (policy, always_tell) = mailbox.map(|mailbox| (mailbox.policy.clone(), mailbox.always_tell)).unwrap_or_default();
+        let octets = bytes.len() as u64;
+        let converted = blocking(move || {
+            convert::outgoing(&bytes, &policy).map(|mail| {
+                let attachments = mail.files.iter().map(|file| sha256(&file.body)).collect();
+                (mail, attachments)
+            })
+        });
+        let (mail, attachments) = match converted.await? {
+            Ok(converted) => converted,
+            Err(error) => return Ok(Settled::Refused(Refusal::from(&error))),
+        };
+        let kept = Mail { message_id: mail.mail_message_id.clone(), octets, attachments };
+        if let Some(why) = mail.automatic {
+            self.carry_out("accept.dropped", accept::drop_automatic(transaction, why, &kept, now).into()).await?;
+            return Ok(Settled::Dropped);
+        }
+        if mailbox.is_some_and(|mailbox| !mail.from.as_ref().is_some_and(|from| from == &mailbox.address || mailbox.senders.contains(from))) {
+            let (swedish, english) =
+                ("Från-adressen får inte skicka som funktionsbrevlådan", "the From address may not send as the function mailbox");
+            return Ok(Settled::Refused(Refusal::new(550, (7, 1), swedish, english)));
+        }
+        let (size, largest) = (mail.wire_octets(), self.settings.largest_payload);
+        if size > largest {
+            let swedish = format!("Meddelandet blir {} MB i SDK, högst {} MB får skickas", megabytes(size), megabytes(largest));
+            let english = format!("the message becomes {} MB in SDK, at most {} MB may be sent", megabytes(size), megabytes(largest));
+            return Ok(Settled::Refused(Refusal::new(552, (3, 4), &swedish, &english)));
+        }
+        if mail.received_count > 50 {
+            return Ok(Settled::Refused(Refusal::new(554, (4, 6), "Mejlet går runt i en slinga", "mail loop: too many Received headers")));
+        }
+        let mut transaction = transaction.clone();
+        for recipient in &mut transaction.recipients {
+            let never = !(recipient.notify.success || recipient.notify.failure || recipient.notify.delay);
+            recipient.notify.success |= !never && (mail.receipt == Receipt::Wanted || always_tell);
+        }
+        let link = self.link(&transaction, &mail.in_reply_to).await?;
+        let step = accept::accept(&transaction, digest, &kept, link.as_ref(), now)?;
+        match self.carry_out("accept", step.into()).await? {
+            Outcome::Applied => Ok(Settled::Accepted),
+            Outcome::Overtaken => match self.unconfirmed(&mark, now).await? {
+                Some(first) => Ok(Settled::Repeated(first)),
+                None => Err(Failure::temporary(Stage::Accept, Blame::Us, "the transaction was overtaken by another")),
+            },
+        }
+    }
+
+    /// The client has shown that it saw our 250: from here on an equal mail is another mail.
+    ///
+    /// # Errors
+    /// A [`Failure`] when the store does not work; the mark then stays until it is too old to count.
+    pub async fn confirm(&self, transaction: &Transaction, digest: Sha256) -> Result<(), Failure> {
+        let step = crate::port::Step::new().op(crate::port::Op::Forget(transaction.unconfirmed(digest)));
+        self.carry_out("accept.confirm", step.into()).await.map(|_| ())
+    }
+
+    async fn unconfirmed(&self, mark: &Key, now: Timestamp) -> Result<Option<String>, Failure> {
+        let Some(note) = self.store.note(mark.clone()).await.map_err(|error| from_store(&error))? else { return Ok(None) };
+        let Some((first, at)) = note.split_once(' ') else { return Ok(None) };
+        let fresh = at.parse::<Timestamp>().is_ok_and(|at| now.duration_since(at) < UNCONFIRMED);
+        if fresh {
+            return Ok(Some(first.to_owned()));
+        }
+        self.carry_out("accept.stale", crate::port::Step::new().op(crate::port::Op::Forget(mark.clone())).into()).await?;
+        Ok(None)
+    }
+
+    /// The conversation of the newest mail in `answered` that is known here.
+    async fn link(&self, transaction: &Transaction, answered: &[String]) -> Result<Option<Link>, Failure> {
+        for id in answered {
+            let mut keys = Vec::new();
+            if let Some(message) = thread::message_id_of(id, &self.settings.domain) {
+                keys.extend([Link::received(&message), Link::sent(&message)]);
+            }
+            keys.extend(transaction.recipients.iter().map(|recipient| Link::mail(id, &recipient.participant, &recipient.function)));
+            for key in keys {
+                let note = self.store.note(key).await.map_err(|error| from_store(&error))?;
+                if let Some(link) = note.as_deref().and_then(Link::from_note) {
+                    return Ok(Some(link));
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    /// Deletes the blob of a mail that is not kept.
+    pub(super) fn forget_mail(&self, stored: &Stored) {
+        if let Err(error) = self.blobs.delete(stored.id) {
+            tracing::warn!(%error, "the blob of a mail that was not kept cannot be deleted");
+        }
+    }
+}
+
+/// Names one accepted recipient.
+pub(super) fn name_recipient(address: &MailAddress, destination: Destination, notify: Notify, orcpt: Option<String>) -> Result<Recipient, Failure> {
+    let message_id = MessageId::new(Uuid::new_v4().to_string()).map_err(|error| Failure::permanent(Stage::Accept, Blame::Us, error.to_string()))?;
+    let Destination { participant, function } = destination;
+    Ok(Recipient { record: RecordId(Uuid::new_v4()), message_id, address: address.clone(), participant, function, notify, orcpt })
+}
+
+fn foreign() -> Refusal {
+    Refusal::new(550, (7, 1), "Gatewayen tar bara emot post till SDK", "this gateway takes mail for SDK only, it does not relay")
+}
+
+/// Where the function of a short address stands.
+pub(super) fn short_form(key: &str) -> Key {
+    Key::new("short", key)
+}
+
+fn megabytes(octets: u64) -> String {
+    format!("{}.{}", octets / 1_000_000, octets / 100_000 % 10)
+}

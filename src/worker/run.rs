@@ -1,0 +1,172 @@
+//! Claiming jobs and running them, so many of each queue at a time.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use tokio::sync::{Semaphore, watch};
+use tokio::task::JoinSet;
+
+use super::Gateway;
+use super::effects::Outcome;
+use crate::event::{Event, EventName, Field};
+use crate::failure::Failure;
+use crate::mail::alarm::Cause;
+use crate::outbound::retry::later;
+use crate::port::{Guard, Lease, Op, Queue, Step, Tell};
+
+/// How long a job is leased. It is renewed at a third while the job runs; after a crash it is taken back when it ends.
+const LEASE: Duration = Duration::from_mins(1);
+
+/// The longest wait between two looks for work.
+const LOOK: Duration = Duration::from_secs(30);
+
+/// All queues' workers, until they are told to stop.
+pub struct Crew {
+    tasks: JoinSet<()>,
+    stop: watch::Sender<bool>,
+}
+
+impl Crew {
+    /// Starts a worker for every queue.
+    #[must_use]
+    pub fn start(gateway: &Arc<Gateway>) -> Self {
+        let (stop, stopped) = watch::channel(false);
+        let mut tasks = JoinSet::new();
+        for queue in Queue::ALL {
+            tasks.spawn(work(Arc::clone(gateway), queue, stopped.clone()));
+        }
+        Self { tasks, stop }
+    }
+
+    /// Claims no more jobs, and returns when the running ones have ended.
+    pub async fn drain(mut self) {
+        self.stop.send_replace(true);
+        while self.tasks.join_next().await.is_some() {}
+    }
+}
+
+/// How many jobs of a queue run at once: the ones that compute are bound by cores, the ones that wait are not.
+fn slots(queue: Queue) -> usize {
+    let cores = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
+    match queue {
+        Queue::Seal | Queue::Open | Queue::Answer => cores.max(2),
+        Queue::Send => 16,
+        Queue::Deliver | Queue::Notify => 8,
+        Queue::Await => 4,
+    }
+}
+
+async fn work(gateway: Arc<Gateway>, queue: Queue, mut stop: watch::Receiver<bool>) {
+    let slots = Arc::new(Semaphore::new(slots(queue)));
+    let mut running = JoinSet::new();
+    while !*stop.borrow() {
+        let free = tokio::select! {
+            free = Arc::clone(&slots).acquire_owned() => free,
+            _ = stop.changed() => break,
+        };
+        let Ok(free) = free else { break };
+        let now = gateway.clock.now();
+        let leases = match gateway.store.claim(queue, now, LEASE, 1 + slots.available_permits()).await {
+            Ok(leases) => leases,
+            Err(error) => {
+                tracing::error!(?queue, %error, "jobs cannot be claimed");
+                tokio::time::sleep(Duration::from_secs(1)).await;
+                continue;
+            }
+        };
+        if leases.is_empty() {
+            drop(free);
+            tokio::select! {
+                () = gateway.store.wait_work(queue, later(now, LOOK)) => {}
+                _ = stop.changed() => {}
+            }
+            continue;
+        }
+        let mut first = Some(free);
+        for lease in leases {
+            let permit = match first.take() {
+                Some(permit) => Ok(permit),
+                None => Arc::clone(&slots).acquire_owned().await,
+            };
+            let gateway = Arc::clone(&gateway);
+            running.spawn(async move {
+                let _permit = permit;
+                gateway.run(lease).await;
+            });
+        }
+        while running.try_join_next().is_some() {}
+    }
+    while running.join_next().await.is_some() {}
+}
+
+impl Gateway {
+    /// Runs one job; whatever goes wrong, the job is there again later.
+    async fn run(&self, lease: Lease) {
+        let (queue, record) = (lease.job.queue, lease.job.record);
+        let renewed = self.keep(&lease);
+        let outcome = tokio::select! {
+            outcome = self.dispatch(lease.clone()) => outcome,
+            () = renewed => {
+                tracing::warn!(?queue, %record, "the lease was lost; the job is someone else's now");
+                return;
+            }
+        };
+        match outcome {
+            Ok(Outcome::Applied) => {}
+            Ok(Outcome::Overtaken) => tracing::debug!(?queue, %record, "overtaken"),
+            Err(failure) => self.postpone(lease, &failure).await,
+        }
+    }
+
+    async fn dispatch(&self, lease: Lease) -> Result<Outcome, Failure> {
+        match lease.job.queue {
+            Queue::Seal => self.seal(lease).await,
+            Queue::Send => self.send(lease).await,
+            Queue::Await => self.attend(lease).await,
+            Queue::Open => self.open(lease).await,
+            Queue::Deliver => self.deliver(lease).await,
+            Queue::Answer => self.answer(lease).await,
+            Queue::Notify => self.notify(lease).await,
+        }
+    }
+
+    /// Renews the lease until it is lost; never returns while it is held.
+    async fn keep(&self, lease: &Lease) {
+        loop {
+            tokio::time::sleep(LEASE / 3).await;
+            match self.store.renew(lease.clone(), later(self.clock.now(), LEASE)).await {
+                Ok(_) => {}
+                Err(crate::port::StoreError::Conflict(_)) => return,
+                Err(error) => tracing::warn!(%error, "a lease cannot be renewed"),
+            }
+        }
+    }
+
+    /// A failure that no step decided on: the job is due again later, and the operator finds it in the journal.
+    async fn postpone(&self, lease: Lease, failure: &Failure) {
+        let now = self.clock.now();
+        tracing::error!(queue = ?lease.job.queue, record = %lease.job.record, stage = ?failure.stage, what = %failure.what, hint = %failure.hint, "a job failed");
+        let wait = Duration::from_secs(5 << lease.job.attempt.min(8));
+        let mut event = Event::new(now, EventName::Faulted).with(Field::Cause, &failure.what).with(Field::Attempt, lease.job.attempt + 1);
+        event.record = Some(lease.job.record);
+        let mut step = Step::new().guard(Guard::Held(lease.clone())).op(Op::Audit(event));
+        if lease.job.attempt == 3 && lease.job.queue != Queue::Notify {
+            step = step.op(Tell::alarm(Cause::Fault, &failure.what, &failure.hint).job(lease.job.record, "alarm", now));
+        }
+        let note = lease.job.note.clone();
+        if let Err(error) = self.store.apply(step.op(Op::Reschedule { lease, due: later(now, wait), note })).await {
+            tracing::error!(%error, "a failed job cannot be postponed; it comes back when its lease ends");
+        }
+    }
+
+    /// Any number, for jitter.
+    pub(super) fn random() -> u64 {
+        uuid::Uuid::new_v4().as_u64_pair().0
+    }
+
+    /// Now.
+    pub(super) fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+}

@@ -1,0 +1,125 @@
+//! [`Queue::Seal`](crate::port::Queue::Seal): address and seal an outgoing message.
+
+use super::effects::{Outcome, blocking, from_store, new_blob};
+use super::{Gateway, Organisation};
+use crate::content::Reference;
+use crate::event::{EventName, Field};
+use crate::failure::{Blame, Failure, Stage};
+use crate::ident::{DocumentKind, MessageId};
+use crate::inbound::Incoming;
+use crate::mail::convert;
+use crate::outbound::accept::Link;
+use crate::outbound::address::{self, Unaddressed};
+use crate::outbound::convert::{Labels, content};
+use crate::outbound::seal::{self, Seal};
+use crate::outbound::send::{self, Attempted};
+use crate::outbound::{Cargo, Outgoing, Scheduled};
+use crate::port::{Effects, Fail, Freshness, Lease, Metadata, Op, Realm, Step};
+use crate::sdk::message;
+
+impl Gateway {
+    /// Runs a seal job.
+    pub(super) async fn seal(&self, lease: Lease) -> Result<Outcome, Failure> {
+        let Some(record) = self.store.record(lease.job.record).await.map_err(|error| from_store(&error))? else {
+            return self.abandon(lease).await;
+        };
+        let Outgoing::Scheduled(state) = Outgoing::from_record(&record)? else { return self.abandon(lease).await };
+        let organisation = self.organisation(&state.letter.organisation)?;
+        let metadata = match self.recipient(&state).await {
+            Ok(metadata) => metadata,
+            Err(Unaddressed { failure, fail }) => {
+                let (now, schedule) = (self.now(), &self.settings.schedule);
+                let effects = send::failed(Attempted::Scheduled(state), lease, &failure, fail, schedule, now, Self::random())?;
+                return self.carry_out("seal", effects).await;
+            }
+        };
+        let returned = self.returned_references(&state).await?;
+        let (_, mail) = self.read_blob(state.letter.mail).await?;
+        let mailbox = organisation.mailbox(&state.letter.function);
+        let labels = Labels { organisation: Some(organisation.name.clone()), function: mailbox.and_then(|mailbox| mailbox.label.clone()) };
+        let policy = mailbox.map(|mailbox| mailbox.policy.clone()).unwrap_or_default();
+        let (signer, federation, now) = (organisation.signing.clone(), self.settings.federation.clone(), self.now());
+        let (as4_id, envelope) = (self.new_as4_id()?, new_blob());
+        let addressed = Cargo::Letter(state.letter.clone())
+            .event(now, EventName::Addressed)
+            .with(Field::PeerAccessPoint, metadata.access_point.common_name().unwrap_or_default())
+            .with(Field::PeerCertificate, metadata.access_point.fingerprint());
+        let failed = (state.clone(), lease.clone());
+        let sealed = blocking(move || {
+            let mail = convert::outgoing(&mail, &policy)
+                .map_err(|error| Failure::permanent(Stage::Convert, Blame::Us, format!("an accepted mail can no longer be converted: {error}")))?;
+            let content = content(&mail, &state.letter, &labels, &returned);
+            let with = Seal { signer: &signer, federation: &federation, as4_id, envelope, now };
+            seal::message(state, lease, &content, &metadata, &with)
+        });
+        let effects = match sealed.await? {
+            Ok(effects) => effects.and(Effects::from(Step::new().op(Op::Audit(addressed)))),
+            Err(failure) => {
+                let (state, lease) = failed;
+                let fail = if failure.blame == Blame::Peer { Fail::Certificate } else { Fail::Internal };
+                send::failed(Attempted::Scheduled(state), lease, &failure, fail, &self.settings.schedule, now, Self::random())?
+            }
+        };
+        self.carry_out("seal", effects).await
+    }
+
+    /// The recipient's metadata, judged; on a bad certificate it is looked up once more past the cache.
+    async fn recipient(&self, state: &Scheduled) -> Result<Metadata, Unaddressed> {
+        let mut freshness = Freshness::Cached;
+        loop {
+            let metadata = self.directory.metadata(&state.letter.participant, DocumentKind::Message, freshness).await;
+            let metadata = metadata.map_err(|error| address::from_directory(&error))?;
+            let judged = self.judge_recipient(&metadata).await;
+            match judged {
+                Err(unaddressed) if !unaddressed.failure.is_temporary() && freshness == Freshness::Cached => freshness = Freshness::Fresh,
+                judged => return judged.map(|()| metadata),
+            }
+        }
+    }
+
+    async fn judge_recipient(&self, metadata: &Metadata) -> Result<(), Unaddressed> {
+        address::endpoint(metadata, self.now())?;
+        if let Some(certificate) = metadata.encryption.first() {
+            let judged = self.trust.judge(Realm::Participant, certificate, &[]).await;
+            judged.map_err(|error| address::from_trust(&error, "the recipient's encryption certificate"))?;
+        }
+        Ok(())
+    }
+
+    /// The references that the other side gave in the message that this one answers.
+    async fn returned_references(&self, state: &Scheduled) -> Result<Vec<Reference>, Failure> {
+        let Some(answered) = &state.letter.in_reply_to else { return Ok(Vec::new()) };
+        let Some(content) = self.received(answered).await? else { return Ok(Vec::new()) };
+        // Only the party that gave a reference gets it back.
+        if content.sender.participant != state.letter.participant {
+            return Ok(Vec::new());
+        }
+        Ok(content.sender.references)
+    }
+
+    /// A message that was received here and is still kept.
+    async fn received(&self, id: &MessageId) -> Result<Option<crate::content::Content>, Failure> {
+        let note = self.store.note(Link::received(id)).await.map_err(|error| from_store(&error))?;
+        let Some(link) = note.as_deref().and_then(Link::from_note) else { return Ok(None) };
+        let Some(record) = self.store.record(link.record).await.map_err(|error| from_store(&error))? else { return Ok(None) };
+        let (Incoming::New(taken) | Incoming::Delivered(crate::inbound::Delivered { taken, .. })) = Incoming::from_record(&record)? else {
+            return Ok(None);
+        };
+        let (_, xml) = self.read_blob(taken.message).await?;
+        let limits = self.settings.message;
+        blocking(move || message::read(&xml, &limits).ok()).await
+    }
+
+    /// An organisation of ours.
+    pub(super) fn organisation(&self, participant: &crate::ident::ParticipantId) -> Result<&Organisation, Failure> {
+        self.household.organisation(participant).ok_or_else(|| {
+            Failure::temporary(Stage::Seal, Blame::Us, format!("{participant} is no longer configured"))
+                .hint("messages of an organisation that was removed from the configuration wait until it is there again")
+        })
+    }
+
+    /// Ends a job whose record has moved on.
+    pub(super) async fn abandon(&self, lease: Lease) -> Result<Outcome, Failure> {
+        self.carry_out("abandon", Step::new().op(Op::Complete(lease)).into()).await.map(|_| Outcome::Overtaken)
+    }
+}

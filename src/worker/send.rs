@@ -1,0 +1,158 @@
+//! [`Queue::Send`](crate::port::Queue::Send): wrap an envelope in AS4 once, push it, judge the answer.
+
+use std::io::{Read, Seek, Write};
+
+use super::effects::{Outcome, blocking, from_store, new_blob, point};
+use super::{AccessPoint, Gateway};
+use crate::as4::answer::{self, Answer};
+use crate::crypto::Certificate;
+use crate::failure::{Blame, Failure, Stage};
+use crate::ident::AccessPointId;
+use crate::outbound::address::{self, Unaddressed};
+use crate::outbound::send::{self, Attempted, Attempts, Prepared, Proof, Verdict};
+use crate::outbound::{Outgoing, Submitted};
+use crate::port::{BlobId, Fail, Freshness, Lease, Metadata, Realm, Request};
+
+impl Gateway {
+    /// Runs a send job.
+    pub(super) async fn send(&self, lease: Lease) -> Result<Outcome, Failure> {
+        let Some(record) = self.store.record(lease.job.record).await.map_err(|error| from_store(&error))? else {
+            return self.abandon(lease).await;
+        };
+        let Outgoing::Submitted(state) = Outgoing::from_record(&record)? else { return self.abandon(lease).await };
+        // A request that is there already may have been sent, whatever came of it.
+        let attempts = if state.dispatch.request.is_some() { Attempts::Repeated } else { Attempts::First };
+        let (state, request) = match state.dispatch.request {
+            Some(request) => (state, request),
+            None => match self.prepare(state.clone(), &lease).await {
+                Ok(prepared) => prepared,
+                Err(Unaddressed { failure, fail }) => return self.fail(state, lease, &failure, fail).await,
+            },
+        };
+        let (blob, octets, body) = self.blobs.open(request).map_err(|error| from_store(&error))?;
+        let prepared = Prepared::from_blob(&blob)?;
+        let certificate = Certificate::from_any(prepared.certificate.as_bytes())
+            .map_err(|error| Failure::permanent(Stage::Send, Blame::Us, format!("a request's header cannot be read: {error}")))?;
+        point("send", "before-push");
+        let pushed = self
+            .transport
+            .push(Request {
+                endpoint: prepared.endpoint.clone(),
+                content_type: prepared.sent.content_type.clone(),
+                length: octets,
+                body: Box::new(body),
+            })
+            .await;
+        point("send", "after-push");
+        let verdict = match pushed {
+            Err(error) => send::unsent(&error),
+            Ok(pushed) => {
+                let (sent, expected) = (prepared.sent.clone(), certificate.clone());
+                let (read, pushed) =
+                    blocking(move || (answer::read(pushed.status, &pushed.content_type, &pushed.body, &sent, &expected), pushed)).await?;
+                match read {
+                    Answer::Receipt(receipt) => {
+                        let proof = Proof {
+                            signal_id: receipt.signal_id,
+                            signature: receipt.signature_digest,
+                            certificate: certificate.fingerprint(),
+                            peer: prepared.peer,
+                            signal: pushed.body,
+                            blob: new_blob(),
+                        };
+                        let effects = send::acknowledged(state, lease, Some(proof), &self.settings.schedule, self.now())?;
+                        return self.carry_out("send", effects).await;
+                    }
+                    Answer::Errors(errors) => send::refused(&errors, attempts),
+                    Answer::Unusable(why) => {
+                        let what = format!("{} answered with status {} and no usable receipt: {why}", prepared.endpoint, pushed.status);
+                        Verdict::Failed(Failure::temporary(Stage::Send, Blame::Peer, what), Fail::AccessPoint)
+                    }
+                }
+            }
+        };
+        match verdict {
+            Verdict::Taken => {
+                let effects = send::acknowledged(state, lease, None, &self.settings.schedule, self.now())?;
+                self.carry_out("send", effects).await
+            }
+            Verdict::Failed(failure, fail) => self.fail(state, lease, &failure, fail).await,
+        }
+    }
+
+    async fn fail(&self, state: Submitted, lease: Lease, failure: &Failure, fail: Fail) -> Result<Outcome, Failure> {
+        tracing::warn!(record = %lease.job.record, what = %failure.what, hint = %failure.hint, "an attempt to send failed");
+        let (schedule, now) = (&self.settings.schedule, self.now());
+        let effects = send::failed(Attempted::Submitted(state), lease, failure, fail, schedule, now, Self::random())?;
+        self.carry_out("send", effects).await
+    }
+
+    /// Makes the AS4 request and keeps it: from here on every attempt sends its bytes.
+    async fn prepare(&self, state: Submitted, lease: &Lease) -> Result<(Submitted, BlobId), Unaddressed> {
+        let metadata = self.access_point_of(&state).await?;
+        let internal = |failure| Unaddressed { failure, fail: Fail::Internal };
+        let peer = metadata.access_point.common_name().and_then(|name| AccessPointId::new(name).ok()).ok_or_else(|| Unaddressed {
+            failure: Failure::permanent(Stage::Address, Blame::Peer, "the access point's certificate has no common name"),
+            fail: Fail::Certificate,
+        })?;
+        self.package(state, lease, metadata, peer).await.map_err(internal)
+    }
+
+    async fn package(&self, state: Submitted, lease: &Lease, metadata: Metadata, peer: AccessPointId) -> Result<(Submitted, BlobId), Failure> {
+        let (_, _, mut envelope) = self.blobs.open(state.dispatch.envelope).map_err(|error| from_store(&error))?;
+        let message = send::user_message(&state, &self.access_point.name, &peer, self.now());
+        let AccessPoint { identity, .. } = self.access_point.clone();
+        let (scratch, certificate) = (self.settings.scratch.clone(), metadata.access_point.clone());
+        let request = new_blob();
+        let boundary = format!("brevbro-{}", uuid::Uuid::new_v4().simple());
+        let packaged = blocking(move || -> Result<_, Failure> {
+            let disk = |error: std::io::Error| Failure::temporary(Stage::Send, Blame::Us, format!("a scratch file cannot be written: {error}"));
+            let gzip = tempfile::tempfile_in(&scratch).map_err(disk)?;
+            let mut body = tempfile::tempfile_in(&scratch).map_err(disk)?;
+            let sent = crate::as4::send::package(&message, &mut envelope, &identity, &certificate, gzip, &mut body, &boundary)
+                .map_err(|error| Failure::permanent(Stage::Send, Blame::Us, format!("the AS4 message cannot be made: {error}")))?;
+            body.rewind().map_err(disk)?;
+            Ok((sent, body))
+        });
+        let (sent, mut body) = packaged.await??;
+        let record = state.cargo.record();
+        let prepared = Prepared { record, endpoint: metadata.endpoint, peer, certificate: metadata.access_point.to_base64(), sent };
+        let mut writer = self.blobs.create(prepared.blob(request)?, None).map_err(|error| from_store(&error))?;
+        let writer = blocking(move || -> std::io::Result<_> {
+            let mut buffer = vec![0; 64 * 1024];
+            loop {
+                let octets = body.read(&mut buffer)?;
+                if octets == 0 {
+                    return Ok(writer);
+                }
+                writer.write_all(buffer.get(..octets).unwrap_or_default())?;
+            }
+        });
+        let writer = writer.await?.map_err(|error| Failure::temporary(Stage::Store, Blame::Us, format!("the spool cannot be written: {error}")))?;
+        writer.commit().await.map_err(|error| from_store(&error))?;
+        let (state, step) = send::prepared(state, lease, request, &prepared, self.now())?;
+        match self.carry_out("send.prepared", step.into()).await? {
+            Outcome::Applied => Ok((state, request)),
+            Outcome::Overtaken => Err(Failure::temporary(Stage::Send, Blame::Us, "the job was taken over while the request was made")),
+        }
+    }
+
+    /// The recipient's access point, judged; on a bad certificate it is looked up once more past the cache.
+    async fn access_point_of(&self, state: &Submitted) -> Result<Metadata, Unaddressed> {
+        let mut freshness = Freshness::Cached;
+        loop {
+            let metadata = self.directory.metadata(state.cargo.participant(), state.cargo.kind(), freshness).await;
+            let metadata = metadata.map_err(|error| address::from_directory(&error))?;
+            let judged = match address::endpoint(&metadata, self.now()) {
+                // SDK C3.2.1 2.10.a-b
+                Ok(()) => self.trust.judge(Realm::AccessPoint, &metadata.access_point, &[]).await,
+                Err(unaddressed) => return Err(unaddressed),
+            };
+            match judged.map_err(|error| address::from_trust(&error, "the recipient's access point certificate")) {
+                Ok(()) => return Ok(metadata),
+                Err(unaddressed) if unaddressed.failure.is_temporary() || freshness == Freshness::Fresh => return Err(unaddressed),
+                Err(_) => freshness = Freshness::Fresh,
+            }
+        }
+    }
+}

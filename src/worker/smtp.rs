@@ -1,0 +1,207 @@
+//! The SMTP server's questions, answered by [`reception`](super::reception).
+
+use std::collections::HashMap;
+use std::io::{self, Write};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use uuid::Uuid;
+
+use super::Gateway;
+use super::effects::{from_store, point};
+use super::reception::{Refusal, Settled, name_recipient};
+use crate::edge::serving::Peer;
+use crate::edge::smtp_server::{Accepted, DataSink, Reception};
+use crate::event::{Event, EventName, Field};
+use crate::failure::Failure;
+use crate::ident::Sha256;
+use crate::mail::session::{Envelope, Notify as Asked, Occasion, Recipient, Reply};
+use crate::outbound::accept::Transaction;
+use crate::outbound::state::Notify;
+use crate::port::{BlobWriter, Op, Pending, Step, StoreError};
+
+/// Transactions that are remembered until their client confirms them; a client that never does is forgotten here and
+/// stays unconfirmed in the store.
+const REMEMBERED: usize = 10_000;
+
+/// Which networks may hand in mail.
+pub(super) type Admits = Box<dyn Fn(std::net::IpAddr) -> bool + Send + Sync>;
+
+/// The gateway behind its SMTP server.
+pub struct MailDoor {
+    gateway: Arc<Gateway>,
+    admits: Admits,
+    unconfirmed: Arc<Mutex<HashMap<String, (Transaction, Sha256)>>>,
+}
+
+impl MailDoor {
+    /// A door that admits these clients.
+    #[must_use]
+    pub fn new(gateway: Arc<Gateway>, admits: Admits) -> Self {
+        Self { gateway, admits, unconfirmed: Arc::default() }
+    }
+}
+
+impl Reception for MailDoor {
+    fn client(&self, peer: &Peer) -> Result<(), Reply> {
+        if (self.admits)(peer.address.ip()) {
+            return Ok(());
+        }
+        Err(Reply::new(554, (7, 1), "Servern far inte skicka hit / this client may not send here: add it to [smtp] clients"))
+    }
+
+    fn sender<'a>(&'a self, _: &'a Peer, envelope: &'a Envelope) -> Pending<'a, Result<(), Reply>> {
+        Box::pin(async move {
+            match &envelope.sender.address {
+                // Notices of other programs: taken, and dropped at the end (mail loops).
+                None => Ok(()),
+                Some(address) => self.gateway.check_sender(address).map(|_| ()).map_err(|refusal| reply(&refusal)),
+            }
+        })
+    }
+
+    fn recipient<'a>(&'a self, _: &'a Peer, envelope: &'a Envelope, recipient: &'a Recipient) -> Pending<'a, Result<(), Reply>> {
+        Box::pin(async move {
+            if envelope.sender.address.is_none() {
+                return self.gateway.check_return(&recipient.address).map_err(|refusal| reply(&refusal));
+            }
+            self.gateway.check_recipient(&recipient.address).await.map(|_| ()).map_err(|refusal| reply(&refusal))
+        })
+    }
+
+    fn data<'a>(&'a self, peer: &'a Peer, envelope: &'a Envelope) -> Pending<'a, Result<Box<dyn DataSink>, Reply>> {
+        Box::pin(async move {
+            let gateway = Arc::clone(&self.gateway);
+            let address = peer.address.ip().to_string();
+            let Some(sender) = &envelope.sender.address else {
+                return Ok(Box::new(Returned { gateway, peer: address, to: envelope.recipients.first().map(|r| r.address.to_string()) })
+                    as Box<dyn DataSink>);
+            };
+            let owner = gateway.check_sender(sender).map_err(|refusal| reply(&refusal))?;
+            let mut recipients = Vec::with_capacity(envelope.recipients.len());
+            for recipient in &envelope.recipients {
+                let destination = gateway.destination(&recipient.address).await.map_err(|refusal| reply(&refusal))?;
+                let original = recipient.original.as_ref().map(|original| format!("{};{}", original.kind, original.address));
+                let named = name_recipient(&recipient.address, destination, notify(recipient.notify.as_ref()), original);
+                recipients.push(named.map_err(|failure| failed(&failure))?);
+            }
+            let transaction = Transaction {
+                id: Uuid::new_v4(),
+                at: gateway.now(),
+                organisation: owner.organisation,
+                function: owner.function,
+                sender: sender.clone(),
+                envid: envelope.sender.envid.clone(),
+                recipients,
+                peer: address,
+            };
+            let blob = transaction.blob().map_err(|failure| failed(&failure))?;
+            let writer = gateway.blobs.create(blob, envelope.sender.size).map_err(|error| no_room(&error))?;
+            Ok(Box::new(Spooling { gateway, transaction, writer, unconfirmed: Arc::clone(&self.unconfirmed) }) as Box<dyn DataSink>)
+        })
+    }
+
+    fn confirmed<'a>(&'a self, transaction: &'a str) -> Pending<'a, ()> {
+        Box::pin(async move {
+            let known = self.unconfirmed.lock().unwrap_or_else(PoisonError::into_inner).remove(transaction);
+            let Some((transaction, digest)) = known else { return };
+            if let Err(failure) = self.gateway.confirm(&transaction, digest).await {
+                tracing::warn!(what = %failure.what, "a transaction stays unconfirmed");
+            }
+        })
+    }
+}
+
+/// A mail on its way into the spool.
+struct Spooling {
+    gateway: Arc<Gateway>,
+    transaction: Transaction,
+    writer: Box<dyn BlobWriter>,
+    unconfirmed: Arc<Mutex<HashMap<String, (Transaction, Sha256)>>>,
+}
+
+impl DataSink for Spooling {
+    fn write(&mut self, octets: &[u8]) -> io::Result<()> {
+        self.writer.write_all(octets)
+    }
+
+    fn finish(self: Box<Self>) -> Pending<'static, Result<Accepted, Reply>> {
+        Box::pin(async move {
+            let Self { gateway, transaction, writer, unconfirmed } = *self;
+            let stored = writer.commit().await.map_err(|error| no_room(&error))?;
+            let settled = gateway.settle_mail(&transaction, stored.digest).await;
+            if !settled.as_ref().is_ok_and(Settled::is_kept) {
+                gateway.forget_mail(&stored);
+            }
+            let name = match settled.map_err(|failure| failed(&failure))? {
+                Settled::Refused(refusal) => return Err(reply(&refusal)),
+                Settled::Accepted | Settled::Dropped => transaction.id.simple().to_string(),
+                Settled::Repeated(first) => first,
+            };
+            point("accept", "before-250");
+            let mut remembered = unconfirmed.lock().unwrap_or_else(PoisonError::into_inner);
+            if remembered.len() >= REMEMBERED {
+                remembered.clear();
+            }
+            remembered.insert(name.clone(), (transaction, stored.digest));
+            drop(remembered);
+            Ok(Accepted { transaction: name })
+        })
+    }
+}
+
+/// A mail with the empty sender: a notice about a mail of ours, journaled and dropped.
+struct Returned {
+    gateway: Arc<Gateway>,
+    peer: String,
+    to: Option<String>,
+}
+
+impl DataSink for Returned {
+    fn write(&mut self, _: &[u8]) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn finish(self: Box<Self>) -> Pending<'static, Result<Accepted, Reply>> {
+        Box::pin(async move {
+            let id = Uuid::new_v4().simple().to_string();
+            let cause = format!("a notice to {} with the empty sender", self.to.unwrap_or_default());
+            let event = Event::new(self.gateway.now(), EventName::MailDropped)
+                .with(Field::Transaction, &id)
+                .with(Field::PeerAddress, &self.peer)
+                .with(Field::Cause, cause);
+            let applied = self.gateway.store.apply(Step::new().op(Op::Audit(event))).await;
+            applied.map_err(|error| failed(&from_store(&error)))?;
+            Ok(Accepted { transaction: id })
+        })
+    }
+}
+
+/// RFC 3461 4.1: without NOTIFY, failures, and delays as we see fit.
+fn notify(asked: Option<&Asked>) -> Notify {
+    match asked {
+        None => Notify { success: false, failure: true, delay: true },
+        Some(Asked::Never) => Notify { success: false, failure: false, delay: false },
+        Some(Asked::On(occasions)) => Notify {
+            success: occasions.contains(&Occasion::Success),
+            failure: occasions.contains(&Occasion::Failure),
+            delay: occasions.contains(&Occasion::Delay),
+        },
+    }
+}
+
+fn reply(refusal: &Refusal) -> Reply {
+    Reply::new(refusal.code, refusal.status, &refusal.text)
+}
+
+fn no_room(error: &StoreError) -> Reply {
+    tracing::error!(%error, "a mail cannot be taken in");
+    match error {
+        StoreError::Full => Reply::new(452, (3, 1), "Disken ar full, forsok senare / insufficient storage, try again later"),
+        _ => Reply::local_error(),
+    }
+}
+
+fn failed(failure: &Failure) -> Reply {
+    tracing::error!(what = %failure.what, hint = %failure.hint, "a mail cannot be taken in");
+    Reply::local_error()
+}
