@@ -10,6 +10,7 @@
 //! | 2 | it did not start: arguments or configuration are wrong |
 
 pub mod check_config;
+pub mod run;
 pub mod testbed;
 
 use std::error::Error;
@@ -32,6 +33,8 @@ pub struct Cli {
 enum Command {
     /// Checks a configuration file and says what it means, or everything that is wrong with it.
     CheckConfig(check_config::CheckConfigArgs),
+    /// Runs the gateway until it is told to stop.
+    Run(run::RunArgs),
     /// A federation in a box: CAs, name server and SMP on this machine, to try brevbro with.
     Testbed(testbed::TestbedArgs),
 }
@@ -44,6 +47,7 @@ impl Cli {
     pub async fn run(self) -> Result<(), CliError> {
         match self.command {
             Command::CheckConfig(args) => check_config::run(args).await,
+            Command::Run(args) => run::run(args).await,
             Command::Testbed(args) => testbed::run(args).await,
         }
     }

@@ -1,0 +1,61 @@
+//! `brevbro run`: the daemon, until it is told to stop.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use tokio::signal::unix::{SignalKind, signal};
+
+use super::CliError;
+use crate::config::{self, checked};
+use crate::daemon::Daemon;
+
+/// The arguments of `brevbro run`.
+#[derive(Debug, Args)]
+pub struct RunArgs {
+    /// The configuration file.
+    #[arg(long, value_name = "FILE", default_value = "/etc/brevbro/gateway.toml")]
+    config: PathBuf,
+}
+
+/// Runs the daemon until SIGTERM or SIGINT, then lets what runs end.
+///
+/// # Errors
+/// [`CliError`]: every error of the configuration at once, or why the daemon does not start.
+pub async fn run(args: RunArgs) -> Result<(), CliError> {
+    let config = config::load(&args.config).map_err(CliError::usage)?;
+    log(config.log);
+    for warning in &config.warnings {
+        tracing::warn!(path = %warning.path, "{}", warning.what);
+    }
+    let (mut term, mut int) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    let daemon = Daemon::start(config).await?;
+    tracing::info!(smtp = %daemon.smtp, as4 = %daemon.as4, "brevbro is running");
+    tokio::select! {
+        _ = term.recv() => {}
+        _ = int.recv() => {}
+    }
+    tracing::info!("stopping: what runs is ended first");
+    daemon.stop().await;
+    Ok(())
+}
+
+/// Sets the log up, once for the process.
+fn log(options: checked::Log) {
+    use checked::{LogFormat, LogLevel};
+    let level = match options.level {
+        LogLevel::Error => "error",
+        LogLevel::Warn => "warn",
+        LogLevel::Info => "info",
+        LogLevel::Debug => "debug",
+        LogLevel::Trace => "trace",
+    };
+    // Libraries below us print protocol data at their debug levels: they are held at warnings.
+    let filter = tracing_subscriber::EnvFilter::new(format!("warn,brevbro={level}"));
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let set = match options.format {
+        LogFormat::Text => builder.with_ansi(false).try_init(),
+        LogFormat::Json => builder.json().try_init(),
+    };
+    // Set before in tests that start several daemons in one process.
+    drop(set);
+}

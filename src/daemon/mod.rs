@@ -1,0 +1,310 @@
+//! The daemon: a checked configuration becomes running edges around one worker; start, drain, stop.
+//!
+//! Order of start: store and spool, orphans taken in, workers, AS4, and last SMTP, so that nothing is taken in before
+//! what was taken in earlier is safe. Order of stop: SMTP and AS4 take nothing new, running jobs end, the store closes.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+
+use tokio::task::JoinSet;
+
+use crate::as4::pmode::PMode;
+use crate::as4::receive::ReceiveLimits;
+use crate::config::{self, checked};
+use crate::crypto::{Authorities, Certificate};
+use crate::edge::as4_client::As4Client;
+use crate::edge::as4_server::{As4Reception, As4Server, As4ServerError, As4ServerOptions, As4Tls};
+use crate::edge::clock::SystemClock;
+use crate::edge::directory::{DirectoryOptions, DnsDirectory, StaticDirectory, StaticEntry};
+use crate::edge::dns::DnsOptions;
+use crate::edge::http::{HttpOptions, PlainHttp};
+use crate::edge::serving::{ConnectionLimits, Stopper, stop};
+use crate::edge::smtp_client::{ClientTls, Login, SmtpClient, SmtpClientOptions};
+use crate::edge::smtp_server::{SmtpServer, SmtpServerError, SmtpServerOptions, SmtpTls};
+use crate::edge::tap::Tap;
+use crate::edge::tls::{self, Roots};
+use crate::edge::trust::{CaTrust, Revocation, TrustOptions};
+use crate::event::{Event, EventName};
+use crate::ident::{DocumentKind, MailAddress};
+use crate::mail::policy::{AllowedTypes, MailboxPolicy};
+use crate::outbound::address::TRANSPORT_PROFILE;
+use crate::outbound::retry::Schedule;
+use crate::port::{Blobs, Clock, Directory, MailSink, Op, Realm, Step, Store, Transport, Trust};
+use crate::sdk::message::MessageLimits;
+use crate::store::{SledOptions, SledStore, Spool, SpoolOptions};
+use crate::worker::{AccessPoint, Crew, Gateway, Household, MailDoor, Mailbox, Organisation, Settings};
+
+/// Why the daemon does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The configuration is refused.
+    #[error("the configuration is refused")]
+    Config(#[from] config::ConfigErrors),
+    /// The store or the spool cannot be opened.
+    #[error("the state in {dir} cannot be opened")]
+    Store {
+        /// Where.
+        dir: String,
+        /// Why.
+        source: crate::port::StoreError,
+    },
+    /// Something cannot be set up.
+    #[error("{what} cannot be set up: {why}")]
+    Setup {
+        /// What.
+        what: &'static str,
+        /// Why.
+        why: String,
+    },
+    /// The SMTP server does not start.
+    #[error("the SMTP server does not start")]
+    Smtp(#[from] SmtpServerError),
+    /// The AS4 endpoint does not start.
+    #[error("the AS4 endpoint does not start")]
+    As4(#[from] As4ServerError),
+}
+
+/// A daemon that runs.
+pub struct Daemon {
+    /// The worker's view of everything.
+    pub gateway: Arc<Gateway>,
+    /// Where mail is taken.
+    pub smtp: SocketAddr,
+    /// Where AS4 is taken.
+    pub as4: SocketAddr,
+    crew: Crew,
+    stopper: Stopper,
+    servers: JoinSet<()>,
+}
+
+impl Daemon {
+    /// Starts everything that the configuration names.
+    ///
+    /// # Errors
+    /// [`StartError`]; nothing runs then.
+    pub async fn start(config: checked::Gateway) -> Result<Self, StartError> {
+        Self::start_tapped(config, None).await
+    }
+
+    /// Reads a configuration file and starts what it names, with a tap on the AS4 connections that the gateway makes.
+    ///
+    /// # Errors
+    /// [`StartError`]; nothing runs then.
+    pub async fn start_file(path: &Path, tap: Arc<dyn Tap>) -> Result<Self, StartError> {
+        Self::start_tapped(config::load(path)?, Some(tap)).await
+    }
+
+    /// As [`Self::start`], with a tap on the AS4 connections that the gateway makes.
+    ///
+    /// # Errors
+    /// [`StartError`]; nothing runs then.
+    async fn start_tapped(config: checked::Gateway, tap: Option<Arc<dyn Tap>>) -> Result<Self, StartError> {
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let dir = config.state_dir.clone();
+        let store_error = |source| StartError::Store { dir: dir.display().to_string(), source };
+        let setup = |what| move |why: String| StartError::Setup { what, why };
+        let spool: Arc<dyn Blobs> = Arc::new(Spool::open(SpoolOptions::new(dir.join("spool"))).map_err(store_error)?);
+        let store: Arc<dyn Store> = Arc::new(SledStore::open(SledOptions::new(dir.join("store"))).map_err(store_error)?);
+        let scratch = dir.join("scratch");
+        std::fs::create_dir_all(&scratch).map_err(|error| setup("the scratch folder")(error.to_string()))?;
+        let trust: Arc<dyn Trust> = Arc::new(CaTrust::new(trust_options(&config.trust), Arc::clone(&clock)));
+        let directory = directory(&config, &trust, &clock).map_err(setup("discovery"))?;
+        let client: Arc<dyn Transport> = Arc::new(As4Client::new(HttpOptions { tap, ..as4_http(&config.access_point) }));
+        let sink: Arc<dyn MailSink> = Arc::new(
+            SmtpClient::new(sink_options(&config.mail_server).map_err(setup("TLS to the mail server"))?)
+                .map_err(|error| setup("delivery to the mail server")(error.to_string()))?,
+        );
+        let (smtp_options, as4_options) = (smtp_options(&config.smtp), as4_options(&config.access_point));
+        let networks = config.smtp.clients.clone();
+        let gateway = Arc::new(Gateway {
+            store: Arc::clone(&store),
+            blobs: spool,
+            directory,
+            trust,
+            transport: client,
+            sink,
+            clock: Arc::clone(&clock),
+            settings: settings(&config, scratch).map_err(setup("the postmaster's address"))?,
+            access_point: access_point(&config.access_point),
+            household: household(config.organisations),
+        });
+        store.apply(Step::new().op(Op::Audit(Event::new(clock.now(), EventName::Started)))).await.map_err(store_error)?;
+        let found = gateway.take_in_orphans().await.map_err(|failure| setup("what an earlier run left")(failure.what))?;
+        if found != crate::worker::Found::default() {
+            tracing::info!(taken_in = found.taken_in, deleted = found.deleted, "what an earlier run left was put in order");
+        }
+        let (as4_server, smtp_server) = (As4Server::bind(as4_options).await?, SmtpServer::bind(smtp_options).await?);
+        let (as4, smtp) = (as4_server.address(), smtp_server.address());
+        let crew = Crew::start(&gateway);
+        let (stopper, stopped) = stop();
+        let mut servers = JoinSet::new();
+        servers.spawn(as4_server.run(Arc::clone(&gateway) as Arc<dyn As4Reception>, stopped.clone()));
+        let door = MailDoor::new(Arc::clone(&gateway), Box::new(move |address| networks.iter().any(|network| network.contains(address))));
+        servers.spawn(smtp_server.run(Arc::new(door), stopped));
+        Ok(Self { gateway, smtp, as4, crew, stopper, servers })
+    }
+
+    /// Takes nothing new, ends what runs, and returns.
+    pub async fn stop(mut self) {
+        self.stopper.stop();
+        while self.servers.join_next().await.is_some() {}
+        self.crew.drain().await;
+    }
+}
+
+fn trust_options(trust: &checked::TrustAnchors) -> TrustOptions {
+    let realms = [(Realm::AccessPoint, &trust.access_point), (Realm::Participant, &trust.participant), (Realm::Smp, &trust.smp)];
+    TrustOptions {
+        authorities: realms.into_iter().map(|(realm, certificates)| (realm, authorities(certificates))).collect(),
+        revocation: match trust.revocation {
+            checked::Revocation::Hard => Revocation::Hard,
+            checked::Revocation::Soft => Revocation::Soft,
+            checked::Revocation::Off => Revocation::Off,
+        },
+        ..TrustOptions::default()
+    }
+}
+
+fn authorities(certificates: &[Certificate]) -> Authorities {
+    Authorities::from_bundle(certificates.to_vec())
+}
+
+fn directory(config: &checked::Gateway, trust: &Arc<dyn Trust>, clock: &Arc<dyn Clock>) -> Result<Arc<dyn Directory>, String> {
+    match &config.discovery {
+        checked::Discovery::Dns { sml_zone, resolvers, cache, cache_absent, timeout } => {
+            let mut options = DirectoryOptions::new(sml_zone.clone());
+            options.dns = DnsOptions { resolvers: resolvers.clone(), timeout: *timeout, ..DnsOptions::default() };
+            options.http.exchange_timeout = *timeout;
+            options.http.tls = Some(Arc::clone(&config.access_point.client_tls.config));
+            options.max_age = *cache;
+            options.negative_max_age = *cache_absent;
+            let directory = DnsDirectory::new(options, Arc::clone(trust), Arc::clone(clock)).map_err(|error| error.to_string())?;
+            Ok(Arc::new(directory))
+        }
+        checked::Discovery::Static(participants) => Ok(Arc::new(StaticDirectory::new(participants.iter().map(|participant| StaticEntry {
+            participant: participant.id.clone(),
+            kinds: DocumentKind::ALL.to_vec(),
+            endpoint: participant.endpoint.as_str().to_owned(),
+            access_point: participant.access_point.clone(),
+            transport_profile: TRANSPORT_PROFILE.into(),
+            signing: participant.signing.clone(),
+            encryption: participant.encryption.clone(),
+        })))),
+    }
+}
+
+fn as4_http(access_point: &checked::AccessPoint) -> HttpOptions {
+    HttpOptions {
+        plain: if access_point.allow_plain_loopback { PlainHttp::Loopback } else { PlainHttp::Never },
+        tls: Some(Arc::clone(&access_point.client_tls.config)),
+        // A hundred megabytes over a slow line, and the time the other side takes to verify them.
+        exchange_timeout: std::time::Duration::from_mins(10),
+        ..HttpOptions::default()
+    }
+}
+
+fn as4_options(access_point: &checked::AccessPoint) -> As4ServerOptions {
+    let tls = access_point.tls.as_ref().map_or(As4Tls::LoopbackOnly, |tls| As4Tls::Tls(Arc::clone(&tls.config)));
+    As4ServerOptions { path: access_point.path.clone(), max_body: access_point.max_envelope, ..As4ServerOptions::new(access_point.listen, tls) }
+}
+
+fn smtp_options(smtp: &checked::Smtp) -> SmtpServerOptions {
+    let tls = match &smtp.tls {
+        None => SmtpTls::Plain,
+        Some(tls) if smtp.require_tls => SmtpTls::Required(Arc::clone(&tls.config)),
+        Some(tls) => SmtpTls::Offered(Arc::clone(&tls.config)),
+    };
+    SmtpServerOptions {
+        tls,
+        connections: ConnectionLimits { total: smtp.max_connections as usize, ..ConnectionLimits::default() },
+        // MIME is larger than what it becomes: base64 with line ends, twice the text, headers. What counts is the
+        // message on the wire, and that is counted at the end of the data.
+        max_message: smtp.max_message + smtp.max_message / 2,
+        max_recipients: smtp.max_recipients as usize,
+        command_timeout: smtp.timeout,
+        ..SmtpServerOptions::new(smtp.listen, smtp.hostname.clone())
+    }
+}
+
+fn sink_options(server: &checked::MailServer) -> Result<SmtpClientOptions, String> {
+    let config = |roots: &[Certificate]| {
+        let roots = if roots.is_empty() { Roots::System } else { Roots::Only(roots) };
+        tls::client_config(roots, None).map_err(|error| error.to_string())
+    };
+    let mut options = SmtpClientOptions::new(&server.host, server.port, server.hello.clone());
+    options.tls = match &server.security {
+        checked::DeliverySecurity::Plain => ClientTls::Plain,
+        checked::DeliverySecurity::Starttls(roots) => ClientTls::StartTls(config(roots)?),
+        checked::DeliverySecurity::Tls(roots) => ClientTls::Implicit(config(roots)?),
+    };
+    options.login = server.credentials.as_ref().map(|(user, password)| Login { user: user.clone(), password: password.expose().to_owned().into() });
+    options.timeouts.command = server.timeout;
+    Ok(options)
+}
+
+fn settings(config: &checked::Gateway, scratch: std::path::PathBuf) -> Result<Settings, String> {
+    let retry = &config.retry;
+    let schedule = Schedule {
+        first: retry.first,
+        factor: retry.factor,
+        longest: retry.longest,
+        give_up: retry.give_up,
+        delay_after: retry.delayed_notice_after,
+        receipt_within: retry.receipt_timeout,
+    };
+    Ok(Settings {
+        domain: config.mail_domain.clone(),
+        federation: config.federation.clone(),
+        operator: config.operator.clone(),
+        postmaster: MailAddress::new(format!("postmaster@{}", config.mail_domain)).map_err(|error| error.to_string())?,
+        delivery: schedule,
+        schedule,
+        message: MessageLimits::RECEIVING,
+        largest_payload: config.smtp.max_message,
+        scratch,
+    })
+}
+
+fn access_point(config: &checked::AccessPoint) -> AccessPoint {
+    AccessPoint {
+        name: config.name.clone(),
+        identity: config.identity.clone(),
+        pmode: PMode::sdk(config.name.clone()),
+        limits: ReceiveLimits { payload: config.max_envelope, package: config.max_envelope, ..ReceiveLimits::default() },
+    }
+}
+
+fn household(organisations: Vec<checked::Organisation>) -> Household {
+    let organisations = organisations.into_iter().map(|organisation| Organisation {
+        participant: organisation.participant,
+        name: organisation.name,
+        signing: organisation.signing,
+        decryption: organisation.decryption,
+        mailboxes: organisation.mailboxes.into_iter().map(mailbox).collect(),
+    });
+    Household { organisations: organisations.collect() }
+}
+
+fn mailbox(mailbox: checked::Mailbox) -> Mailbox {
+    use crate::mail::policy::{PersonPolicy, Secrecy};
+    let policy = MailboxPolicy {
+        person: match mailbox.person {
+            checked::PersonPolicy::None => PersonPolicy::None,
+            checked::PersonPolicy::Name => PersonPolicy::Name,
+            checked::PersonPolicy::NameAndAddress => PersonPolicy::NameAndAddress,
+        },
+        secrecy: if mailbox.confidential { Secrecy::Confidential } else { Secrecy::Open },
+        types: if mailbox.file_types.is_empty() { AllowedTypes::default() } else { AllowedTypes::named(&mailbox.file_types) },
+        ..MailboxPolicy::default()
+    };
+    Mailbox {
+        address: mailbox.address,
+        function: mailbox.function,
+        label: Some(mailbox.label),
+        senders: mailbox.senders,
+        deliver_to: mailbox.deliver_to,
+        policy,
+        always_tell: mailbox.success_notice == checked::SuccessNotice::Always,
+    }
+}
