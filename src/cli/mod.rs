@@ -10,6 +10,7 @@
 //! | 2 | it did not start: arguments or configuration are wrong |
 
 pub mod check_config;
+pub mod demo;
 pub mod run;
 pub mod testbed;
 
@@ -35,6 +36,8 @@ enum Command {
     CheckConfig(check_config::CheckConfigArgs),
     /// Runs the gateway until it is told to stop.
     Run(run::RunArgs),
+    /// Shows the main job by itself: a federation and two gateways on this machine, a mail there and its answer back.
+    Demo(demo::DemoArgs),
     /// A federation in a box: CAs, name server and SMP on this machine, to try brevbro with.
     Testbed(testbed::TestbedArgs),
 }
@@ -48,6 +51,7 @@ impl Cli {
         match self.command {
             Command::CheckConfig(args) => check_config::run(args).await,
             Command::Run(args) => run::run(args).await,
+            Command::Demo(args) => demo::run(args).await,
             Command::Testbed(args) => testbed::run(args).await,
         }
     }
