@@ -214,7 +214,7 @@ impl EbmsError {
     }
 }
 
-/// The media type of what [`write`] and [`super::receipt::write`] give.
+/// The media type of what [`write()`] and [`super::receipt::write()`] give.
 pub const CONTENT_TYPE: &str = "application/soap+xml; charset=UTF-8";
 
 /// Writes a signed error signal: the whole HTTP body of the answer. `ref_to` is the message in error, when its id could

@@ -1,6 +1,6 @@
 //! The demo: a federation, two gateways and two mail servers on this machine; a mail there and its answer back.
 //!
-//! Nothing is played: the federation is [`testbed`](crate::testbed), each gateway is a [`Daemon`] with a configuration
+//! Nothing is played: the federation is [`testbed`](crate::testbed), each gateway is a [`Daemon`](crate::daemon::Daemon) with a configuration
 //! file, keys and state of its own, and what is checked at the end is what the mail servers got.
 
 mod check;

@@ -353,11 +353,11 @@ mod tests {
         for event in Parser::new(markdown) {
             match event {
                 Event::Text(text) => out.push_str(&text),
-                Event::SoftBreak | Event::HardBreak => out.push(' '),
-                Event::Start(Tag::Strong | Tag::Emphasis) => {}
-                Event::Start(Tag::Paragraph | Tag::Heading { .. } | Tag::List(_) | Tag::Item) => out.push(' '),
-                Event::End(TagEnd::Strong | TagEnd::Emphasis) => {}
-                Event::End(_) => out.push(' '),
+                Event::Start(Tag::Strong | Tag::Emphasis) | Event::End(TagEnd::Strong | TagEnd::Emphasis) => {}
+                Event::SoftBreak
+                | Event::HardBreak
+                | Event::Start(Tag::Paragraph | Tag::Heading { .. } | Tag::List(_) | Tag::Item)
+                | Event::End(_) => out.push(' '),
                 other => panic!("{other:?} in {markdown:?}"),
             }
         }
@@ -369,7 +369,7 @@ mod tests {
         for block in blocks {
             match block {
                 Block::Paragraph(pieces) | Block::Heading(_, pieces) => out.push_str(&plain_words(pieces)),
-                Block::List { items, .. } => items.iter().for_each(|item| out.push_str(&format!("{} ", words(item)))),
+                Block::List { items, .. } => items.iter().for_each(|item| out.extend([&words(item), " "])),
             }
             out.push(' ');
         }

@@ -45,10 +45,10 @@ pub fn write(content: &Content) -> Result<Vec<u8>, Vec<Breach>> {
     write_within(content, &MessageLimits::SENDING)
 }
 
-/// As [`write`], with another limit.
+/// As [`write()`], with another limit.
 ///
 /// # Errors
-/// As [`write`].
+/// As [`write()`].
 pub fn write_within(content: &Content, limits: &MessageLimits) -> Result<Vec<u8>, Vec<Breach>> {
     let mut breaches = Vec::new();
     // SDK B1.3.3 4.3.2, 4.3.2.2: 1..1 in the text, optional in the schema; written always, missed in nothing that is read.

@@ -36,6 +36,7 @@ use crate::sdk::message::MessageLimits;
 
 pub use household::{Household, Mailbox, Organisation};
 pub use orphans::Found;
+pub use reception::{Destination, Refusal, Sender, Settled};
 pub use run::Crew;
 pub use smtp::MailDoor;
 
