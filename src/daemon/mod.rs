@@ -142,6 +142,13 @@ impl Daemon {
         servers.spawn(as4_server.run(Arc::clone(&gateway) as Arc<dyn As4Reception>, stopped.clone()));
         let door = MailDoor::new(Arc::clone(&gateway), Box::new(move |address| networks.iter().any(|network| network.contains(address))));
         servers.spawn(smtp_server.run(Arc::new(door), stopped));
+        let asked = Arc::clone(&gateway);
+        // It has no part in stopping: when the daemon ends it ends with it.
+        drop(tokio::spawn(async move {
+            for wrong in asked.check_registration().await {
+                tracing::warn!(participant = %wrong.participant, kind = ?wrong.kind, "our registration in the federation: {}", wrong.what);
+            }
+        }));
         Ok(Self { gateway, smtp, as4, crew, stopper, servers })
     }
 

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 
 use super::state::Letter;
-use crate::content::{Content, Party, Reference};
+use crate::content::{Content, Identifier, Party, Reference};
 use crate::mail::convert::{Ids, Outgoing as Mail};
 
 /// The labels of our side of a message.
@@ -43,7 +43,11 @@ pub fn content(mail: &Mail, letter: &Letter, labels: &Labels, returned: &[Refere
         in_reply_to: letter.in_reply_to.clone(),
         created: milliseconds(letter.accepted_at),
     };
-    mail.content(ids, sender, recipient)
+    let mut content = mail.content(ids, sender, recipient);
+    // SDK B1.3.3 4.3.2: the identifier is unregulated.
+    let extension = concat!("brevbro ", env!("CARGO_PKG_VERSION")).to_owned();
+    content.generating_system = Some(Identifier { root: "un-encoded".into(), extension: extension.into() });
+    content
 }
 
 /// SDK messages carry milliseconds.

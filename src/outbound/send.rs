@@ -146,7 +146,9 @@ pub fn acknowledged(state: Submitted, lease: Lease, proof: Option<Proof>, schedu
         cargo @ Cargo::Reply(_) => {
             effects.discard.push(state.dispatch.envelope);
             effects.discard.extend(state.dispatch.request);
-            let ended = Ended { cargo, end: End::Accepted, at: now, late_told: false, receipt: None };
+            effects.blobs.extend(signal.as_ref().map(|(_, blob)| blob.clone()));
+            let kept = signal.iter().map(|(id, _)| *id).collect();
+            let ended = Ended { cargo, end: End::Accepted, at: now, late_told: false, kept };
             step = step.op(Op::Put(Outgoing::Ended(ended).to_record()?));
         }
     }
@@ -284,11 +286,12 @@ pub fn failed(
         let note = lease.job.note.clone();
         return Ok(step.op(Op::Reschedule { lease, due, note }).op(Op::Audit(event)).into());
     }
-    end(cargo, lease, failure, fail, now)
+    end(&state.into_outgoing(), lease, failure, fail, now)
 }
 
 /// The end without outcome: the sender is told, and the operator when it is not the sender's doing.
-pub(super) fn end(cargo: Cargo, lease: Lease, failure: &Failure, fail: Fail, now: Timestamp) -> Result<Effects, Failure> {
+pub(super) fn end(outgoing: &Outgoing, lease: Lease, failure: &Failure, fail: Fail, now: Timestamp) -> Result<Effects, Failure> {
+    let cargo = outgoing.cargo();
     let record = cargo.record();
     let event = cargo.event(now, EventName::ExchangeFailed).with(Field::Cause, &failure.what);
     let mut step = Step::new().guard(Guard::Held(lease.clone())).op(Op::Complete(lease)).op(Op::Audit(event));
@@ -309,7 +312,7 @@ pub(super) fn end(cargo: Cargo, lease: Lease, failure: &Failure, fail: Fail, now
     if let Some(cause) = alarm {
         step = step.op(Tell::alarm(cause, &failure.what, &failure.hint).job(record, "alarm", now));
     }
-    let ended = Ended { cargo, end: End::ExchangeError, at: now, late_told: false, receipt: None };
+    let ended = outgoing.ended(End::ExchangeError, None, now);
     Ok(step.op(Op::Put(Outgoing::Ended(ended).to_record()?)).into())
 }
 

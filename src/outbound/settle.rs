@@ -41,6 +41,7 @@ pub fn settle(outgoing: Outgoing, received: &Received<'_>, now: Timestamp) -> Re
             .with(Field::Cause, cause);
         Effects { discard: vec![received.blob], ..Step::new().op(Op::Audit(event)).into() }
     };
+    let before = outgoing.clone();
     let (letter, ended) = match outgoing {
         Outgoing::Scheduled(state) => return Ok(stray(&Cargo::Letter(state.letter), "a receipt for a message that was not sent yet")),
         Outgoing::Submitted(Submitted { cargo: Cargo::Letter(letter), .. }) | Outgoing::Waiting(Waiting { letter, .. }) => (letter, None),
@@ -55,7 +56,7 @@ pub fn settle(outgoing: Outgoing, received: &Received<'_>, now: Timestamp) -> Re
         return Ok(stray(&cargo, "a receipt that another participant than the recipient signed"));
     }
     match ended {
-        None => decide(letter, received, guard, now),
+        None => decide(letter, &before, received, guard, now),
         Some(ended) if ended.end == End::ExchangeError && !ended.late_told => late(letter, &ended, received, guard, now),
         Some(ended) => {
             let same = matches!((ended.end, &received.receipt.outcome), (End::Accepted, Outcome::Accepted) | (End::Rejected, Outcome::Rejected(_)));
@@ -64,7 +65,7 @@ pub fn settle(outgoing: Outgoing, received: &Received<'_>, now: Timestamp) -> Re
     }
 }
 
-fn decide(letter: Letter, received: &Received<'_>, guard: Guard, now: Timestamp) -> Result<Effects, Failure> {
+fn decide(letter: Letter, before: &Outgoing, received: &Received<'_>, guard: Guard, now: Timestamp) -> Result<Effects, Failure> {
     let receipt = received.receipt;
     let cargo = Cargo::Letter(letter.clone());
     let name = match receipt.outcome {
@@ -94,7 +95,7 @@ fn decide(letter: Letter, received: &Received<'_>, guard: Guard, now: Timestamp)
             now,
         ));
     }
-    let ended = Ended { cargo, end, at: now, late_told: false, receipt: Some(received.blob) };
+    let ended = before.ended(end, Some(received.blob), now);
     Ok(step.op(Op::Put(Outgoing::Ended(ended).to_record()?)).into())
 }
 
@@ -109,7 +110,8 @@ fn late(letter: Letter, ended: &Ended, received: &Received<'_>, guard: Guard, no
     if let Some(told) = told {
         step = step.op(told.job(letter.record, "late", now));
     }
-    let ended = Ended { late_told: true, receipt: Some(received.blob), ..ended.clone() };
+    let kept = ended.kept.iter().copied().chain([received.blob]).collect();
+    let ended = Ended { late_told: true, kept, ..ended.clone() };
     Ok(step.op(Op::Put(Outgoing::Ended(ended).to_record()?)).into())
 }
 
@@ -130,8 +132,8 @@ pub fn overdue(mut state: Waiting, lease: Lease, schedule: &Schedule, now: Times
     let last = later(state.acknowledged_at, schedule.receipt_within);
     if now >= last {
         let failure = Failure::permanent(Stage::Settle, Blame::Peer, "no message receipt came in time");
-        let cargo = Cargo::Letter(state.letter.clone());
-        return end(cargo, lease, &failure, Fail::NoReceipt { acknowledged: state.acknowledged_at }, now);
+        let fail = Fail::NoReceipt { acknowledged: state.acknowledged_at };
+        return end(&Outgoing::Waiting(state), lease, &failure, fail, now);
     }
     let mut step = Step::new().guard(Guard::Held(lease.clone())).guard(Guard::In(state.letter.record, Outgoing::WAITING));
     if state.delay_told.replace(now).is_none() && state.letter.notify.delay {

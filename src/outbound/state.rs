@@ -242,8 +242,8 @@ pub struct Ended {
     pub at: Timestamp,
     /// Whether a late receipt was told.
     pub late_told: bool,
-    /// The message receipt, in the clear.
-    pub receipt: Option<BlobId>,
+    /// What is kept until retention ends: envelope, request, both receipts, as far as there were any.
+    pub kept: Vec<BlobId>,
 }
 
 /// An outgoing message or receipt as it is stored.
@@ -307,6 +307,27 @@ impl Outgoing {
         }
     }
 
+    /// What it carries.
+    #[must_use]
+    pub fn cargo(&self) -> Cargo {
+        match self {
+            Self::Scheduled(Scheduled { letter, .. }) | Self::Waiting(Waiting { letter, .. }) => Cargo::Letter(letter.clone()),
+            Self::Submitted(Submitted { cargo, .. }) | Self::Ended(Ended { cargo, .. }) => cargo.clone(),
+        }
+    }
+
+    /// Its end, keeping what it names.
+    #[must_use]
+    pub fn ended(&self, end: End, receipt: Option<BlobId>, at: Timestamp) -> Ended {
+        let cargo = self.cargo();
+        let mail = match &cargo {
+            Cargo::Letter(letter) => Some(letter.mail),
+            Cargo::Reply(_) => None,
+        };
+        let kept = self.blobs().into_iter().filter(|blob| Some(*blob) != mail).chain(receipt).collect();
+        Ended { cargo, end, at, late_told: false, kept }
+    }
+
     /// Every blob that the record names.
     #[must_use]
     pub fn blobs(&self) -> Vec<BlobId> {
@@ -320,7 +341,7 @@ impl Outgoing {
             Self::Scheduled(s) => of_letter(&s.letter),
             Self::Submitted(s) => of_cargo(&s.cargo).into_iter().chain(of_dispatch(&s.dispatch)).collect(),
             Self::Waiting(s) => of_letter(&s.letter).into_iter().chain(of_dispatch(&s.dispatch)).chain(s.signal).collect(),
-            Self::Ended(s) => of_cargo(&s.cargo).into_iter().chain(s.receipt).collect(),
+            Self::Ended(s) => of_cargo(&s.cargo).into_iter().chain(s.kept.iter().copied()).collect(),
         }
     }
 
@@ -386,7 +407,7 @@ pub(crate) mod tests {
             Outgoing::Scheduled(Scheduled { letter: letter(), delay_told: None }),
             Outgoing::Submitted(Submitted { cargo: cargo.clone(), dispatch: dispatch.clone() }),
             Outgoing::Waiting(Waiting { letter: letter(), dispatch, acknowledged_at: Timestamp::UNIX_EPOCH, signal: None, delay_told: None }),
-            Outgoing::Ended(Ended { cargo, end: End::Rejected, at: Timestamp::UNIX_EPOCH, late_told: false, receipt: None }),
+            Outgoing::Ended(Ended { cargo, end: End::Rejected, at: Timestamp::UNIX_EPOCH, late_told: false, kept: Vec::new() }),
         ] {
             let record = state.to_record().unwrap();
             assert_eq!(Outgoing::from_record(&record).unwrap(), state);

@@ -150,7 +150,7 @@ impl Gateway {
             }
             // The same message came twice at once; the other one won.
             Outcome::Overtaken => {
-                self.blobs.delete(envelope).map_err(|error| from_store(&error))?;
+                self.discard("receive", &[envelope]);
                 let signal = self.recorded(&message).await?;
                 signal.ok_or_else(|| Declined::Later(Failure::temporary(Stage::Receive, Blame::Us, "a message was overtaken by another")))
             }

@@ -30,6 +30,7 @@ impl Gateway {
     /// Writes the blobs, applies the step, deletes what is no longer needed, in that order.
     pub(super) async fn carry_out(&self, name: &str, effects: Effects) -> Result<Outcome, Failure> {
         point(name, "begin");
+        let written: Vec<BlobId> = effects.blobs.iter().map(|new| new.blob.id).collect();
         for NewBlob { blob, body } in effects.blobs {
             self.write_blob(blob, body.0).await?;
             point(name, "blob");
@@ -38,19 +39,25 @@ impl Gateway {
             Ok(()) => {}
             Err(StoreError::Conflict(guard)) => {
                 tracing::debug!(step = name, ?guard, "overtaken");
+                // Nobody names them, and nobody will.
+                self.discard(name, &written);
                 return Ok(Outcome::Overtaken);
             }
             Err(error) => return Err(from_store(&error)),
         }
         point(name, "applied");
-        for id in effects.discard {
-            // What is left is deleted at the next start.
-            if let Err(error) = self.blobs.delete(id) {
+        self.discard(name, &effects.discard);
+        point(name, "done");
+        Ok(Outcome::Applied)
+    }
+
+    /// Deletes blobs; what is left is deleted at the next start.
+    pub(super) fn discard(&self, name: &str, blobs: &[BlobId]) {
+        for id in blobs {
+            if let Err(error) = self.blobs.delete(*id) {
                 tracing::warn!(step = name, %error, "a blob that is no longer needed cannot be deleted");
             }
         }
-        point(name, "done");
-        Ok(Outcome::Applied)
     }
 
     /// Makes a blob durable.

@@ -21,6 +21,7 @@ mod notify;
 mod open;
 mod orphans;
 mod reception;
+mod registration;
 mod run;
 mod seal;
 mod send;
@@ -37,6 +38,7 @@ use crate::sdk::message::MessageLimits;
 pub use household::{Household, Mailbox, Organisation};
 pub use orphans::Found;
 pub use reception::{Destination, Refusal, Sender, Settled};
+pub use registration::Misregistered;
 pub use run::Crew;
 pub use smtp::MailDoor;
 

@@ -156,12 +156,8 @@ impl Gateway {
                     .with(Field::Cause, "a receipt for a message that was not sent from here");
                 own.and(Step::new().op(Op::Audit(event)).into())
             };
-            let blobs: Vec<_> = effects.blobs.iter().map(|new| new.blob.id).collect();
             if self.carry_out("open.receipt", effects).await? == Outcome::Applied {
                 return Ok(Outcome::Applied);
-            }
-            for id in blobs {
-                self.blobs.delete(id).map_err(|error| from_store(&error))?;
             }
         }
         Err(Failure::temporary(Stage::Settle, Blame::Us, "the message that a receipt refers to keeps changing"))

@@ -258,9 +258,7 @@ impl Gateway {
 
     /// Deletes the blob of a mail that is not kept.
     pub(super) fn forget_mail(&self, stored: &Stored) {
-        if let Err(error) = self.blobs.delete(stored.id) {
-            tracing::warn!(%error, "the blob of a mail that was not kept cannot be deleted");
-        }
+        self.discard("accept", &[stored.id]);
     }
 }
 

@@ -13,7 +13,7 @@ use crate::event::{Event, EventName, Field};
 use crate::failure::Failure;
 use crate::mail::alarm::Cause;
 use crate::outbound::retry::later;
-use crate::port::{Guard, Lease, Op, Queue, Step, Tell};
+use crate::port::{Guard, Lease, Op, Queue, Step, StoreError, Tell};
 
 /// How long a job is leased. It is renewed at a third while the job runs; after a crash it is taken back when it ends.
 const LEASE: Duration = Duration::from_mins(1);
@@ -114,7 +114,7 @@ impl Gateway {
         };
         match outcome {
             Ok(Outcome::Applied) => {}
-            Ok(Outcome::Overtaken) => tracing::debug!(?queue, %record, "overtaken"),
+            Ok(Outcome::Overtaken) => self.look_again(lease).await,
             Err(failure) => self.postpone(lease, &failure).await,
         }
     }
@@ -137,9 +137,21 @@ impl Gateway {
             tokio::time::sleep(LEASE / 3).await;
             match self.store.renew(lease.clone(), later(self.clock.now(), LEASE)).await {
                 Ok(_) => {}
-                Err(crate::port::StoreError::Conflict(_)) => return,
+                Err(StoreError::Conflict(_)) => return,
                 Err(error) => tracing::warn!(%error, "a lease cannot be renewed"),
             }
+        }
+    }
+
+    /// What the step was decided on has changed meanwhile: the job, if it is still there, is decided anew.
+    async fn look_again(&self, lease: Lease) {
+        tracing::debug!(queue = ?lease.job.queue, record = %lease.job.record, "overtaken");
+        let (due, note) = (later(self.now(), Duration::from_millis(200)), lease.job.note.clone());
+        let step = Step::new().guard(Guard::Held(lease.clone())).op(Op::Reschedule { lease, due, note });
+        match self.store.apply(step).await {
+            // It is done, cancelled, or someone else's.
+            Ok(()) | Err(StoreError::Conflict(_)) => {}
+            Err(error) => tracing::error!(%error, "a job cannot be put back; it comes back when its lease ends"),
         }
     }
 

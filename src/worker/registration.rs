@@ -1,0 +1,51 @@
+//! At start: whether the federation knows us as we are (SDK C3.3.2 3.2.c).
+//!
+//! A wrong registration does not keep the gateway from starting: messages that are on their way are still opened, and
+//! what must be mended stands in SMP.
+
+use super::Gateway;
+use crate::ident::{DocumentKind, ParticipantId};
+use crate::port::{Freshness, Metadata};
+
+/// What is wrong with our registration, in words for the operator.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Misregistered {
+    /// Whose.
+    pub participant: ParticipantId,
+    /// For which documents.
+    pub kind: DocumentKind,
+    /// What.
+    pub what: String,
+}
+
+impl Gateway {
+    /// Looks up every organisation of ours for both kinds of document.
+    pub async fn check_registration(&self) -> Vec<Misregistered> {
+        let mut found = Vec::new();
+        for organisation in &self.household.organisations {
+            for kind in DocumentKind::ALL {
+                let wrong = |what: String| Misregistered { participant: organisation.participant.clone(), kind, what };
+                match self.directory.metadata(&organisation.participant, kind, Freshness::Fresh).await {
+                    Err(error) => found.push(wrong(error.to_string())),
+                    Ok(metadata) => found.extend(self.faults(organisation, &metadata).into_iter().map(wrong)),
+                }
+            }
+        }
+        found
+    }
+
+    fn faults(&self, organisation: &super::Organisation, metadata: &Metadata) -> Vec<String> {
+        let mut faults = Vec::new();
+        if metadata.access_point != self.access_point.identity.certificate {
+            faults.push("SMP has another access point certificate than [access-point] key".to_owned());
+        }
+        if !metadata.signing.contains(&organisation.signing.certificate) {
+            faults.push("CertPub does not have the certificate that the organisation signs with: receivers will reject its messages".to_owned());
+        }
+        let opens = |certificate| organisation.decryption.iter().any(|identity| &identity.certificate == certificate);
+        if metadata.kind == DocumentKind::Message && !metadata.encryption.iter().all(opens) {
+            faults.push("CertPub has an encryption certificate whose key is not configured: such messages cannot be opened".to_owned());
+        }
+        faults
+    }
+}
