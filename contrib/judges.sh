@@ -7,8 +7,8 @@ venv=target/venv
 if cmp -s contrib/judges.txt "$venv/judges.txt"; then
     exit 0
 fi
-if ! python3 -c 'import sys; sys.exit(sys.version_info < (3, 10))' 2>/dev/null; then
-    echo "The tests need Python 3.10 or later; here is: $(python3 --version 2>&1 || echo none)." >&2
+if ! python3 -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then
+    echo "The tests need Python 3.11 or later; here is: $(python3 --version 2>&1 || echo none)." >&2
     exit 1
 fi
 echo "Installing the Python packages of the tests into $venv"

@@ -1,4 +1,5 @@
-//! Messages to and from the `as4` package of PyPI, which shares no code with ours, over HTTP on loopback.
+//! Messages to and from the `as4` package of PyPI, which shares no code with ours, over HTTP on loopback; a running
+//! gateway and the package in one federation are in `peers/gateway.rs`.
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, clippy::cast_possible_truncation, reason = "a test fails by panicking")]
 
@@ -9,10 +10,19 @@ mod common;
 #[allow(dead_code, reason = "shared with the tests of the message layer")]
 mod keys;
 
+#[path = "smtp/office.rs"]
+#[allow(dead_code, unreachable_pub, reason = "shared with the tests of SMTP")]
+mod office;
+
+#[path = "peers/gateway.rs"]
+mod gateway;
+
 use std::io::{BufRead, BufReader, Cursor, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::mpsc;
+use std::time::Duration;
 
 use brevbro::as4::receive::{Context, Options, open};
 use brevbro::as4::{Answer, Code, EbmsError, PMode, Sent, UserMessage, answer, error, pmode, receipt, send};
@@ -125,20 +135,31 @@ fn header(headers: &[(String, String)], name: &str) -> String {
 /// The peer's receiver, ended with the test.
 struct Receiver {
     child: Child,
-    lines: std::io::Lines<BufReader<std::process::ChildStdout>>,
+    lines: mpsc::Receiver<String>,
     url: String,
 }
 
 impl Receiver {
     fn start(ends: &Ends, python: &Path) -> Self {
-        let mut child = ends.script(python, "as4_receive.py").arg("--out").arg(ends.dir.path()).spawn().unwrap();
-        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-        let first: Value = serde_json::from_str(&lines.next().unwrap().unwrap()).unwrap();
-        Self { child, lines, url: first["listening"].as_str().unwrap().to_owned() }
+        Self::of(ends.script(python, "as4_receive.py").arg("--out").arg(ends.dir.path()))
     }
 
+    /// Starts the script, and waits until it listens.
+    fn of(script: &mut Command) -> Self {
+        let mut child = script.stdout(Stdio::piped()).spawn().unwrap();
+        let output = BufReader::new(child.stdout.take().unwrap());
+        let (sender, lines) = mpsc::channel();
+        std::thread::spawn(move || output.lines().map_while(Result::ok).try_for_each(|line| sender.send(line)));
+        let mut receiver = Self { child, lines, url: String::new() };
+        let first = receiver.report();
+        first["listening"].as_str().unwrap().clone_into(&mut receiver.url);
+        receiver
+    }
+
+    /// What it says of the next message.
     fn report(&mut self) -> Value {
-        serde_json::from_str(&self.lines.next().unwrap().unwrap()).unwrap()
+        let line = self.lines.recv_timeout(Duration::from_mins(1)).unwrap_or_else(|_| panic!("the peer got no message"));
+        serde_json::from_str(&line).unwrap()
     }
 }
 
@@ -223,6 +244,11 @@ fn peer_sends(ends: &Ends, python: &Path, url: &str) -> (Option<i32>, Value) {
     let mut command = ends.script(python, "as4_send.py");
     command.args(["--endpoint", url, "--peer", OURS, "--sender", "0203:arbetsformedlingen.se", "--recipient", "0203:habo.se"]);
     command.args(["--message-id", "7@peer", "--conversation-id", "70c5ea37-f4a9-4771-b0c7-09becd024bda", "--payload"]).arg(ends.path("payload.xml"));
+    judged(&mut command)
+}
+
+/// Runs the peer's sender; its exit code and report.
+fn judged(command: &mut Command) -> (Option<i32>, Value) {
     let output = command.output().unwrap();
     let report = serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{}", String::from_utf8_lossy(&output.stderr)));
     (output.status.code(), report)

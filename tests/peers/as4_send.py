@@ -4,6 +4,7 @@ Prints one line of JSON. Exit status: 0 the receipt holds, 3 the peer answered w
 """
 
 import json
+import re
 import ssl
 import sys
 import urllib.error
@@ -14,6 +15,18 @@ from uuid import uuid4
 import sdk_profile as sdk
 from as4.core.references import AS4References
 from as4.errors import ReceiptVerificationError
+
+
+def spoilt(body, how):
+    """The request with its signature taken out, or with another value in it. Nothing else changes."""
+    if how == "absent":
+        changed, count = re.subn(rb"<(\w+:)?Signature[ >].*?</(\w+:)?Signature>", b"", body, count=1, flags=re.DOTALL)
+    else:
+        value = re.compile(rb"(SignatureValue>\s*)(.)", re.DOTALL)
+        changed, count = value.subn(lambda found: found[1] + (b"B" if found[2] == b"A" else b"A"), body, count=1)
+    if count != 1 or changed == body:
+        raise SystemExit("the signature was not found")
+    return changed
 
 
 def post(arguments, headers, body):
@@ -49,6 +62,7 @@ def main():
     parser.add_argument("--tls-ca", default=None, help="CA file for https")
     parser.add_argument("--tls-cert", default=None, help="client certificate for https")
     parser.add_argument("--tls-key", default=None)
+    parser.add_argument("--spoil", choices=["absent", "wrong"], default=None, help="what to do to the signature before sending")
     parser.add_argument("--timeout", type=float, default=60.0)
     arguments = parser.parse_args()
 
@@ -65,6 +79,8 @@ def main():
     )
     values = {name: getattr(arguments, name) for name in ("sender", "recipient", "service", "service_type", "action", "participant_type", "media_type")}
     headers, body = exchange.build(arguments.payload.read_bytes(), sdk.SdkArguments(**values))
+    if arguments.spoil:
+        body = spoilt(body, arguments.spoil)
     exchange.mark_sent()
     status, answer = post(arguments, headers, body)
     result = {"messageId": exchange.message_id, "conversationId": references.conversation_id, "status": status, "reason": None, "error": None}
