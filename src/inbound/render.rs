@@ -8,22 +8,42 @@ use crate::ident::{Domain, MailAddress};
 use crate::mail::compose::{self, ComposeContext};
 use crate::sdk::message::{self, MessageLimits};
 
-/// The mail of a kept message; `answered` is the Message-ID, without brackets, of the mail of ours that it answers. The same message gives the same mail.
+/// What a mail says beside its message.
+pub struct Render<'a> {
+    /// The gateway's mail domain.
+    pub gateway: &'a Domain,
+    /// The mailbox.
+    pub mailbox: &'a MailAddress,
+    /// The sending function's address: answers go there.
+    pub from: &'a MailAddress,
+    /// The Message-ID, without brackets, of the mail of ours that the message answers.
+    pub answered: Option<&'a str>,
+    /// When the message came in.
+    pub received_at: Timestamp,
+    /// Our organisation's name, where the sender gave none.
+    pub organisation: Option<&'a str>,
+    /// The mailbox's name, where the sender gave none.
+    pub function: Option<&'a str>,
+}
+
+/// The mail of a kept message. The same message gives the same mail.
 ///
 /// # Errors
 /// A [`Failure`] of ours: what was kept was valid.
-pub fn mail(
-    xml: &[u8],
-    limits: &MessageLimits,
-    gateway: &Domain,
-    mailbox: &MailAddress,
-    from: &MailAddress,
-    answered: Option<&str>,
-    received_at: Timestamp,
-) -> Result<Vec<u8>, Failure> {
-    let content: Content = message::read(xml, limits).map_err(|_| {
+pub fn mail(xml: &[u8], limits: &MessageLimits, with: &Render<'_>) -> Result<Vec<u8>, Failure> {
+    let mut content: Content = message::read(xml, limits).map_err(|_| {
         Failure::permanent(Stage::Render, Blame::Us, "a kept message is no longer valid").hint("was the limit on message size lowered?")
     })?;
-    let context = ComposeContext { gateway_domain: gateway, mailbox, from_address: from, answered_mail: answered, received_at };
+    let name = |name: Option<&str>| name.map(|name| name.to_owned().into());
+    let recipient = &mut content.recipient;
+    recipient.label = recipient.label.take().or_else(|| name(with.organisation));
+    recipient.function_label = recipient.function_label.take().or_else(|| name(with.function));
+    let context = ComposeContext {
+        gateway_domain: with.gateway,
+        mailbox: with.mailbox,
+        from_address: with.from,
+        answered_mail: with.answered,
+        received_at: with.received_at,
+    };
     compose::incoming(&content, &context).map_err(|error| Failure::permanent(Stage::Render, Blame::Us, error.to_string()))
 }

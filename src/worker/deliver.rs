@@ -4,7 +4,10 @@ use super::Gateway;
 use super::effects::{Outcome, blocking, from_store, point};
 use crate::event::{Event, EventName};
 use crate::failure::Failure;
-use crate::inbound::{Incoming, Taken, deliver, render};
+use crate::inbound::{
+    Incoming, Taken, deliver,
+    render::{self, Render},
+};
 use crate::mail::address::{self, Written};
 use crate::mail::thread;
 use crate::outbound::accept::Link;
@@ -55,12 +58,24 @@ impl Gateway {
         let (participant, postmaster) = (state.arrival.from.clone(), self.settings.postmaster.clone());
         let message_id = state.arrival.envelope_id.clone();
         let answered = self.answered_mail(state).await?;
+        let own = self.household.organisation(&state.arrival.organisation);
+        let organisation = own.map(|organisation| organisation.name.clone());
+        let label = own.and_then(|organisation| organisation.mailbox(&state.function)).and_then(|mailbox| mailbox.label.clone());
         let composed = blocking(move || {
             let content = crate::sdk::message::read(&xml, &limits).ok();
             let function = content.as_ref().and_then(|content| content.sender.function.clone());
             let written = function.as_ref().and_then(|function| address::canonical(&participant, function, &domain).ok());
             let from = written.as_ref().map_or(&postmaster, Written::address);
-            let message = render::mail(&xml, &limits, &domain, &mailbox, from, answered.as_deref(), at)?;
+            let with = Render {
+                gateway: &domain,
+                mailbox: &mailbox,
+                from,
+                answered: answered.as_deref(),
+                received_at: at,
+                organisation: organisation.as_deref(),
+                function: label.as_deref(),
+            };
+            let message = render::mail(&xml, &limits, &with)?;
             let delivery = Delivery { from: thread::return_path(&message_id, &domain), to: mailbox, message };
             Ok::<_, Failure>((delivery, written.zip(function)))
         });
