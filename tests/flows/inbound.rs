@@ -1,0 +1,198 @@
+//! Incoming envelopes: what disagrees is refused, what is valid is kept before it is acknowledged.
+
+use brevbro::as4::EbmsError;
+use brevbro::event::{Event, EventName};
+use brevbro::ident::{DocumentKind, FunctionId, ParticipantId};
+use brevbro::inbound::check::{self, Known};
+use brevbro::inbound::open::Verdict;
+use brevbro::inbound::receive::{self, Refused, Unreceived};
+use brevbro::inbound::settle::{self, Names};
+use brevbro::inbound::state::How;
+use brevbro::inbound::{Arrival, Closed, Incoming, deliver};
+use brevbro::outbound::accept::Link;
+use brevbro::port::{BlobKind, Effects, Guard, Op, Queue, SinkError, Tell};
+use brevbro::sdk::message::{self, MessageLimits};
+use brevbro::sdk::receipt::{self, Outcome};
+use brevbro::sdk::rules::{Breach, Detail};
+
+use crate::made::{AF, HABO, arrival, at, blob, content, enqueued, header, lease, message_id, names, participant, taken, tells, user_message};
+
+fn cross_check(change: impl FnOnce(&mut brevbro::as4::UserMessage, &mut brevbro::sdk::envelope::Header)) -> Result<(), Refused> {
+    let (mut message, mut header) = (user_message(), header());
+    change(&mut message, &mut header);
+    let serves = |id: &ParticipantId| *id == participant(AF);
+    receive::cross_check(&message, &header, &"urn:fdc:digg.se:edelivery:federation:test".parse().unwrap(), &serves)
+}
+
+#[test]
+fn a_message_that_agrees_with_its_envelope_is_taken() {
+    assert_eq!(cross_check(|_, _| {}), Ok(()));
+    // Participant ids are compared without regard to case.
+    assert_eq!(cross_check(|_, header| header.from = participant("0203:HABO.SE")), Ok(()));
+}
+
+#[test]
+fn a_participant_that_is_not_served_gets_not_serviced() {
+    let refused = cross_check(|message, _| message.final_recipient = participant("0203:annan.se")).unwrap_err();
+    assert!(refused.error.is_not_serviced());
+}
+
+#[test]
+fn every_disagreement_of_header_and_envelope_is_refused() {
+    type Change = fn(&mut brevbro::as4::UserMessage, &mut brevbro::sdk::envelope::Header);
+    let changes: [(&str, Change); 4] = [
+        ("ToParty", |_, header| header.to = participant("0203:annan.se")),
+        ("FromParty", |_, header| header.from = participant("0203:annan.se")),
+        ("document", |message, _| message.kind = DocumentKind::Receipt),
+        ("federation", |_, header| header.federation = "urn:fdc:digg.se:edelivery:federation:sdk".parse().unwrap()),
+    ];
+    for (what, change) in changes {
+        let refused = cross_check(change).unwrap_err();
+        assert_eq!(&*refused.error.code, "EBMS:0003", "{what}");
+        assert!(refused.cause.contains(what), "{}", refused.cause);
+    }
+}
+
+#[test]
+fn an_arrival_is_marked_with_its_receipt_for_its_duplicate() {
+    let effects = receive::receive(arrival(), b"receipt".to_vec(), at(1)).unwrap();
+    let mark = Arrival::seen(&arrival().peer, &arrival().as4_id);
+    assert!(effects.step.guards.contains(&Guard::Absent(mark.clone())));
+    assert!(effects.step.ops.contains(&Op::Note(mark, arrival().signal.0.simple().to_string())));
+    assert_eq!(effects.blobs.iter().map(|new| (new.blob.id, new.blob.kind)).collect::<Vec<_>>(), [(arrival().signal, BlobKind::Signal)]);
+    assert_eq!(enqueued(&effects), [Queue::Open]);
+}
+
+#[test]
+fn the_same_as4_id_of_another_access_point_is_another_message() {
+    let other = "AP0009-TEST".parse().unwrap();
+    assert_ne!(Arrival::seen(&arrival().peer, &arrival().as4_id), Arrival::seen(&other, &arrival().as4_id));
+}
+
+#[test]
+fn a_refusal_and_a_duplicate_each_leave_a_line() {
+    let error = EbmsError::not_serviced();
+    let message = user_message();
+    let refused = receive::unreceived(&Unreceived { peer_address: "::1", message: Some(&message), cause: Some("why"), error: Some(&error) }, at(1));
+    let duplicate = receive::unreceived(&Unreceived { peer_address: "::1", message: Some(&message), cause: None, error: None }, at(1));
+    assert_eq!(names(&Effects::from(refused)), [EventName::Refused]);
+    assert_eq!(names(&Effects::from(duplicate)), [EventName::DuplicateReceived]);
+}
+
+fn checked(change: impl FnOnce(&mut brevbro::content::Content), seen_before: bool) -> Result<(), Vec<Breach>> {
+    let mut message = content();
+    change(&mut message);
+    let xml = message::write(&message).unwrap();
+    let ours: FunctionId = "inkorg".parse().unwrap();
+    let known = Known { has_function: &|function| *function == ours, seen_before, limits: &MessageLimits::RECEIVING };
+    check::message(&xml, &header(), &known).map(drop).map_err(|verdict| match verdict {
+        Verdict::Reject(breaches) => breaches,
+        other => panic!("{other:?}"),
+    })
+}
+
+#[test]
+fn all_breaches_are_reported_not_the_first() {
+    assert_eq!(checked(|_| {}, false), Ok(()));
+    let breaches = checked(|message| message.recipient.function = Some("okand".parse().unwrap()), true).unwrap_err();
+    let details: Vec<Detail> = breaches.iter().map(|breach| breach.detail).collect();
+    for detail in [Detail::Duplicate, Detail::NotFound, Detail::Security] {
+        assert!(details.contains(&detail), "{details:?}");
+    }
+}
+
+#[test]
+fn a_message_over_the_limit_is_too_long() {
+    let xml = message::write(&content()).unwrap();
+    let known = Known { has_function: &|_| true, seen_before: false, limits: &MessageLimits { payload: xml.len() - 1 } };
+    let Err(Verdict::Reject(breaches)) = check::message(&xml, &header(), &known) else { panic!("rejected") };
+    assert_eq!(breaches.iter().map(|breach| breach.detail).collect::<Vec<_>>(), [Detail::TooLong]);
+}
+
+fn names_for_settling() -> Names {
+    Names { receipt_id: "r1".into(), receipt: blob(31), message: blob(32) }
+}
+
+#[test]
+fn a_valid_message_its_receipt_and_the_mark_of_its_id_become_durable_together() {
+    let message = content();
+    let link = Link { conversation: message.conversation_id.clone(), message: message_id(), record: arrival().record };
+    let key = Link::received(&message_id());
+    let mailbox = "inkorg@arbetsformedlingen.se".parse().unwrap();
+    let lease = lease(arrival().record, Queue::Open, 0);
+    let effects =
+        settle::taken(arrival(), lease, &message, b"<xml/>".to_vec(), &mailbox, (key.clone(), link.to_note()), names_for_settling(), at(2)).unwrap();
+    assert!(effects.step.guards.contains(&Guard::Absent(key)), "a second one of the same id is not taken");
+    assert_eq!(effects.blobs.iter().map(|new| new.blob.kind).collect::<Vec<_>>(), [BlobKind::Message, BlobKind::Receipt]);
+    assert_eq!(enqueued(&effects), [Queue::Deliver, Queue::Answer]);
+    assert_eq!(effects.discard, [arrival().envelope]);
+    let receipt = receipt::read(&effects.blobs[1].body).unwrap();
+    assert_eq!((receipt.outcome, receipt.refers_to), (Outcome::Accepted, message_id()));
+    assert_eq!((receipt.sender, receipt.receiver), (participant(AF), participant(HABO)));
+}
+
+#[test]
+fn a_rejected_message_is_answered_and_its_answers_will_be_turned_away() {
+    let lease = lease(arrival().record, Queue::Open, 0);
+    let effects = settle::turned_away(arrival(), lease, None, vec![Breach::unknown_function()], &names_for_settling(), at(2)).unwrap();
+    assert_eq!(enqueued(&effects), [Queue::Answer]);
+    assert!(effects.step.ops.iter().any(|op| matches!(op, Op::Note(key, _) if *key == settle::rejected(&message_id()))));
+    let receipt = receipt::read(&effects.blobs[0].body).unwrap();
+    assert!(matches!(receipt.outcome, Outcome::Rejected(lines) if lines.len() == 1 && lines[0].detail == Detail::NotFound));
+}
+
+#[test]
+fn a_second_copy_leaves_the_first_ones_fate_alone() {
+    let lease = lease(arrival().record, Queue::Open, 0);
+    let effects = settle::turned_away(arrival(), lease, None, vec![Breach::duplicate()], &names_for_settling(), at(2)).unwrap();
+    assert!(!effects.step.ops.iter().any(|op| matches!(op, Op::Note(..))));
+}
+
+fn failed(attempt: u32, error: &SinkError, again: bool, seconds: i64) -> Effects {
+    let lease = lease(arrival().record, Queue::Deliver, attempt);
+    deliver::failed(taken(), lease, error, again.then(|| at(seconds + 60)), at(seconds)).unwrap()
+}
+
+#[test]
+fn a_mail_server_that_says_later_is_asked_again_and_only_a_long_outage_alarms() {
+    let early = failed(0, &SinkError::Temporary("busy".into()), true, 5);
+    assert_eq!(names(&early), [EventName::DeliveryDeferred]);
+    assert!(tells(&early).is_empty());
+    assert!(matches!(tells(&failed(9, &SinkError::Temporary("busy".into()), true, 3_601))[..], [Tell::Alarm { .. }]));
+}
+
+#[test]
+fn a_mail_server_that_says_never_alarms_at_once() {
+    assert!(matches!(tells(&failed(0, &SinkError::Permanent("550".into()), true, 5))[..], [Tell::Alarm { .. }]));
+}
+
+#[test]
+fn a_missed_answer_is_journaled_as_a_possible_duplicate() {
+    assert_eq!(names(&failed(0, &SinkError::Unknown("cut".into()), true, 5)), [EventName::PossibleDuplicate]);
+    let lease = lease(arrival().record, Queue::Deliver, 0);
+    let event = Event::new(at(5), EventName::Delivered);
+    let first = Effects::from(deliver::hand_over(event.clone(), &lease, false));
+    assert!(names(&first).is_empty() && first.step.ops.iter().any(|op| matches!(op, Op::Note(..))));
+    assert_eq!(names(&Effects::from(deliver::hand_over(event, &lease, true))), [EventName::PossibleDuplicate]);
+}
+
+#[test]
+fn an_undeliverable_message_is_kept() {
+    let effects = failed(99, &SinkError::Permanent("550".into()), false, 200_000);
+    let closed = effects.step.ops.iter().find_map(|op| match op {
+        Op::Put(record) => Incoming::from_record(record).ok(),
+        _ => None,
+    });
+    let Some(Incoming::Closed(Closed { how: How::Undeliverable, kept: Some(kept), .. })) = closed else { panic!("{closed:?}") };
+    assert_eq!(kept, taken().message);
+    assert!(effects.discard.is_empty());
+}
+
+#[test]
+fn every_incoming_state_survives_its_record() {
+    let delivered = brevbro::inbound::Delivered { taken: taken(), at: at(3) };
+    let closed = Closed { arrival: arrival(), how: How::Discarded, at: at(3), kept: None };
+    for state in [Incoming::Retrieved(arrival()), Incoming::New(taken()), Incoming::Delivered(delivered), Incoming::Closed(closed)] {
+        assert_eq!(Incoming::from_record(&state.to_record().unwrap()).unwrap(), state);
+    }
+}

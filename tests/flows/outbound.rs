@@ -1,0 +1,127 @@
+//! Outgoing messages: one outcome, told once, and history is never rewritten.
+
+use brevbro::event::EventName;
+use brevbro::outbound::retry::Schedule;
+use brevbro::outbound::settle::{Received, overdue, settle};
+use brevbro::outbound::state::{End, Ended};
+use brevbro::outbound::{Outgoing, Scheduled, Submitted};
+use brevbro::port::{Fail, Guard, Op, Queue, Tell};
+use brevbro::sdk::receipt::{Outcome, Receipt};
+use brevbro::sdk::rules::{Breach, Detail, ReasonCode};
+
+use crate::made::{AF, HABO, at, blob, lease, letter, message_id, names, not_found, participant, put, receipt, tells, waiting};
+
+fn settled(state: Outgoing, receipt: &Receipt, from: &str) -> brevbro::port::Effects {
+    let (id, from) = (message_id(), participant(from));
+    settle(state, &Received { receipt, envelope_id: &id, from: &from, blob: blob(9) }, at(30)).unwrap()
+}
+
+#[test]
+fn an_accepted_message_ends_there_and_is_told_once() {
+    let effects = settled(Outgoing::Waiting(waiting()), &receipt(Outcome::Accepted), AF);
+    assert!(matches!(put(&effects), Some(Outgoing::Ended(Ended { end: End::Accepted, .. }))));
+    assert!(matches!(tells(&effects)[..], [Tell::Accepted { late: false, .. }]));
+    assert_eq!(effects.step.ops.iter().filter(|op| matches!(op, Op::Cancel(_))).count(), 2, "neither sent nor awaited any longer");
+    assert!(effects.step.guards.contains(&Guard::In(letter().record, Outgoing::WAITING)));
+}
+
+#[test]
+fn what_an_ended_message_names_is_kept() {
+    let Some(Outgoing::Ended(ended)) = put(&settled(Outgoing::Waiting(waiting()), &receipt(Outcome::Accepted), AF)) else { panic!("ended") };
+    assert_eq!(ended.kept, [blob(4), blob(5), blob(6), blob(9)], "envelope, request, their receipt, their message receipt");
+    assert!(Outgoing::Ended(ended).blobs().contains(&letter().mail));
+}
+
+#[test]
+fn a_receipt_that_overtakes_the_access_points_own_settles_too() {
+    let state = waiting();
+    let submitted = Submitted { cargo: brevbro::outbound::Cargo::Letter(state.letter), dispatch: state.dispatch };
+    let effects = settled(Outgoing::Submitted(submitted), &receipt(Outcome::Accepted), AF);
+    assert!(matches!(put(&effects), Some(Outgoing::Ended(Ended { end: End::Accepted, .. }))));
+}
+
+#[test]
+fn a_rejection_that_is_not_ours_to_mend_does_not_alarm() {
+    let effects = settled(Outgoing::Waiting(waiting()), &receipt(not_found()), AF);
+    assert!(matches!(put(&effects), Some(Outgoing::Ended(Ended { end: End::Rejected, .. }))));
+    assert!(matches!(tells(&effects)[..], [Tell::Rejected { late: false, .. }]));
+}
+
+#[test]
+fn a_rejection_of_a_faulty_message_alarms_the_operator() {
+    let faulty = Outcome::Rejected(vec![Breach::structure("/messagePayload", "the schema")]);
+    let effects = settled(Outgoing::Waiting(waiting()), &receipt(faulty), AF);
+    assert!(matches!(tells(&effects)[..], [Tell::Rejected { .. }, Tell::Alarm { .. }]));
+}
+
+#[test]
+fn a_rejection_as_duplicate_leaves_the_first_receipt_to_decide() {
+    let effects = settled(Outgoing::Waiting(waiting()), &receipt(Outcome::Rejected(vec![Breach::duplicate()])), AF);
+    assert!(put(&effects).is_none() && tells(&effects).is_empty());
+    assert_eq!(effects.discard, [blob(9)]);
+}
+
+#[test]
+fn a_receipt_that_another_participant_signed_counts_for_nothing() {
+    let effects = settled(Outgoing::Waiting(waiting()), &receipt(Outcome::Accepted), HABO);
+    assert_eq!(names(&effects), [EventName::StrayReceipt]);
+    assert!(put(&effects).is_none() && tells(&effects).is_empty());
+}
+
+#[test]
+fn a_late_receipt_is_told_once_and_rewrites_nothing() {
+    let ended = Outgoing::Waiting(waiting()).ended(End::ExchangeError, None, at(25));
+    let effects = settled(Outgoing::Ended(ended), &receipt(Outcome::Accepted), AF);
+    assert_eq!(names(&effects), [EventName::LateReceipt]);
+    assert!(matches!(tells(&effects)[..], [Tell::Accepted { late: true, .. }]));
+    let Some(Outgoing::Ended(after)) = put(&effects) else { panic!("ended") };
+    assert_eq!((after.end, after.late_told), (End::ExchangeError, true));
+    let again = settled(Outgoing::Ended(after), &receipt(Outcome::Accepted), AF);
+    assert_eq!(names(&again), [EventName::StrayReceipt]);
+    assert!(tells(&again).is_empty());
+}
+
+#[test]
+fn a_contradiction_after_the_end_is_journaled_and_told_to_nobody() {
+    let ended = Outgoing::Waiting(waiting()).ended(End::Accepted, None, at(25));
+    let effects = settled(Outgoing::Ended(ended), &receipt(not_found()), AF);
+    assert_eq!(names(&effects), [EventName::StrayReceipt]);
+    assert!(put(&effects).is_none() && tells(&effects).is_empty());
+}
+
+#[test]
+fn a_receipt_for_what_was_not_sent_is_stray() {
+    let effects = settled(Outgoing::Scheduled(Scheduled { letter: letter(), delay_told: None }), &receipt(Outcome::Accepted), AF);
+    assert_eq!(names(&effects), [EventName::StrayReceipt]);
+}
+
+#[test]
+fn who_asked_for_nothing_is_told_nothing() {
+    let mut state = waiting();
+    state.letter.notify = brevbro::outbound::state::Notify { success: false, failure: false, delay: false };
+    for outcome in [Outcome::Accepted, not_found()] {
+        assert!(tells(&settled(Outgoing::Waiting(state.clone()), &receipt(outcome), AF)).is_empty());
+    }
+    let schedule = Schedule::default();
+    let effects = overdue(state, lease(letter().record, Queue::Await, 0), &schedule, at(3_700)).unwrap();
+    assert!(tells(&effects).is_empty());
+}
+
+#[test]
+fn a_missing_receipt_is_told_as_late_and_at_last_as_unknown() {
+    let schedule = Schedule::default();
+    let first = overdue(waiting(), lease(letter().record, Queue::Await, 0), &schedule, at(3_700)).unwrap();
+    assert!(matches!(tells(&first)[..], [Tell::Delayed { .. }]));
+    let Some(Outgoing::Waiting(state)) = put(&first) else { panic!("still waiting") };
+    let again = overdue(state.clone(), lease(letter().record, Queue::Await, 1), &schedule, at(7_200)).unwrap();
+    assert!(tells(&again).is_empty(), "a delay is told once");
+    let last = overdue(state, lease(letter().record, Queue::Await, 2), &schedule, at(10 + 24 * 3_600)).unwrap();
+    assert!(matches!(tells(&last)[..], [Tell::Failed { why: Fail::NoReceipt { .. } }, Tell::Alarm { .. }]));
+    assert!(matches!(put(&last), Some(Outgoing::Ended(Ended { end: End::ExchangeError, .. }))));
+}
+
+#[test]
+fn the_journals_summary_of_a_receipt_quotes_nothing() {
+    let lines = vec![Breach::new(ReasonCode::Bv, Detail::Invariant, "/x", "hemlig text")];
+    assert_eq!(Outcome::Rejected(lines).summary(), "REJECTED BV invariant");
+}
