@@ -7,7 +7,7 @@ use super::state::{Arrival, Closed, How, Incoming, Taken};
 use crate::content::Content;
 use crate::event::{EventName, Field};
 use crate::failure::{Blame, Failure, Stage};
-use crate::ident::{ConversationId, FunctionId, MailAddress, MessageId};
+use crate::ident::{ConversationId, FunctionId, MailAddress, MessageId, RecordId};
 use crate::port::{Blob, BlobId, BlobKind, Effects, Guard, Job, JobId, Key, Lease, NewBlob, Op, Queue, Step};
 use crate::sdk::receipt::{self, Outcome, Receipt};
 use crate::sdk::rules::Breach;
@@ -19,7 +19,14 @@ pub struct Answer {
     pub receipt: BlobId,
     /// The receipt's code, for the journal.
     pub code: String,
-    /// The `HandlingServiceID` of the message.
+}
+
+/// The header of a receipt's blob: what does not fit a job, since peers write it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReceiptHeader {
+    /// The incoming message's record.
+    pub record: RecordId,
+    /// The `HandlingServiceID` of the message, which its receipt repeats.
     pub service: Option<FunctionId>,
 }
 
@@ -149,9 +156,10 @@ fn answer(arrival: &Arrival, outcome: Outcome, service: Option<FunctionId>, name
     };
     let code = receipt.outcome.summary();
     let xml = receipt::write(&receipt).map_err(|_| ours("the receipt breaks its own rules"))?;
-    let header = serde_json::json!({ "record": arrival.record }).to_string();
+    let header = ReceiptHeader { record: arrival.record, service };
+    let header = serde_json::to_string(&header).map_err(|error| ours(&error.to_string()))?;
     let blob = NewBlob { blob: Blob { id: names.receipt, kind: BlobKind::Receipt, header }, body: xml.into() };
-    let note = serde_json::to_string(&Answer { receipt: names.receipt, code, service }).map_err(|error| ours(&error.to_string()))?;
+    let note = serde_json::to_string(&Answer { receipt: names.receipt, code }).map_err(|error| ours(&error.to_string()))?;
     let job = Job::new(JobId::of(arrival.record, "answer"), Queue::Answer, arrival.record, now).with(note);
     Ok((blob, Op::Enqueue(job)))
 }

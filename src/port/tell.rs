@@ -109,8 +109,8 @@ impl Tell {
     /// The operator must look at it.
     #[must_use]
     pub fn alarm(cause: Cause, what: &str, hint: &str) -> Self {
-        let short = |text: &str| text.chars().take(200).collect();
-        Self::Alarm { cause, what: short(what), hint: short(hint) }
+        // Escaped, both fit a job's note together with what stands around them.
+        Self::Alarm { cause, what: short(what, 240), hint: short(hint, 160) }
     }
 
     /// The job that tells it, once for each `name` on a record.
@@ -122,15 +122,29 @@ impl Tell {
     }
 }
 
+/// The beginning of a text, at most so many octets and without control characters.
+fn short(text: &str, octets: usize) -> String {
+    let mut out = String::new();
+    for c in text.chars().map(|c| if c.is_control() { ' ' } else { c }) {
+        if out.len() + c.len_utf8() > octets {
+            break;
+        }
+        out.push(c);
+    }
+    out
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn what_is_told_survives_its_job() {
-        let tell = Tell::alarm(Cause::Fault, &"å".repeat(500), "hint");
-        let Op::Enqueue(job) = tell.clone().job(RecordId(uuid::Uuid::nil()), "alarm", Timestamp::UNIX_EPOCH) else { panic!("a job") };
-        assert!(job.note.len() <= 1_000);
-        assert_eq!(serde_json::from_str::<Told>(&job.note).unwrap(), Told { since: Timestamp::UNIX_EPOCH, tell });
+        for text in ["å", "\"", "\u{1}", "𝄞", "\\"] {
+            let tell = Tell::alarm(Cause::ReceiptUndelivered, &text.repeat(500), &text.repeat(500));
+            let Op::Enqueue(job) = tell.clone().job(RecordId(uuid::Uuid::nil()), "alarm", Timestamp::UNIX_EPOCH) else { panic!("a job") };
+            assert!(job.note.len() <= 1_000, "{}", job.note.len());
+            assert_eq!(serde_json::from_str::<Told>(&job.note).unwrap(), Told { since: Timestamp::UNIX_EPOCH, tell });
+        }
     }
 }

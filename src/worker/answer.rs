@@ -7,7 +7,7 @@ use super::effects::{Outcome, blocking, from_store, new_blob};
 use crate::failure::{Blame, Failure, Stage};
 use crate::ident::{MessageId, RecordId};
 use crate::inbound::Incoming;
-use crate::inbound::settle::Answer;
+use crate::inbound::settle::{Answer, ReceiptHeader};
 use crate::outbound::Reply;
 use crate::outbound::seal::{self, Seal};
 use crate::port::Lease;
@@ -22,7 +22,9 @@ impl Gateway {
         let incoming = Incoming::from_record(&record)?;
         let arrival = incoming.arrival();
         let answer: Answer = serde_json::from_str(&lease.job.note).map_err(|error| ours(format!("a receipt's job cannot be read: {error}")))?;
-        let (_, xml) = self.read_blob(answer.receipt).await?;
+        let (blob, xml) = self.read_blob(answer.receipt).await?;
+        let header: ReceiptHeader =
+            serde_json::from_str(&blob.header).map_err(|error| ours(format!("a receipt's header cannot be read: {error}")))?;
         let now = self.now();
         let reply = Reply {
             record: RecordId(Uuid::new_v4()),
@@ -38,7 +40,7 @@ impl Gateway {
         let (federation, as4_id, envelope) = (self.settings.federation.clone(), self.new_as4_id()?, new_blob());
         let mut effects = blocking(move || {
             let with = Seal { signer: &signer, federation: &federation, as4_id, envelope, now };
-            seal::receipt(reply, lease, &xml, answer.service, &with)
+            seal::receipt(reply, lease, &xml, header.service, &with)
         })
         .await??;
         effects.discard.push(answer.receipt);
