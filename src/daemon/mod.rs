@@ -181,11 +181,17 @@ fn directory(config: &checked::Gateway, trust: &Arc<dyn Trust>, clock: &Arc<dyn 
     match &config.discovery {
         checked::Discovery::Dns { sml_zone, resolvers, cache, cache_absent, timeout } => {
             let mut options = DirectoryOptions::new(sml_zone.clone());
-            options.dns = DnsOptions { resolvers: resolvers.clone(), timeout: *timeout, ..DnsOptions::default() };
+            options.dns = DnsOptions {
+                resolvers: resolvers.clone(), // Room for a second question, when the first or its answer is lost.
+                timeout: *timeout / 3,
+                ..DnsOptions::default()
+            };
             options.http.exchange_timeout = *timeout;
             options.http.tls = Some(Arc::clone(&config.access_point.client_tls.config));
             options.max_age = *cache;
             options.negative_max_age = *cache_absent;
+            options.timeout = *timeout;
+            options.smp_signer.clone_from(&config.trust.smp_signer);
             let directory = DnsDirectory::new(options, Arc::clone(trust), Arc::clone(clock)).map_err(|error| error.to_string())?;
             Ok(Arc::new(directory))
         }
@@ -277,6 +283,7 @@ fn access_point(config: &checked::AccessPoint) -> AccessPoint {
     AccessPoint {
         name: config.name.clone(),
         identity: config.identity.clone(),
+        public_url: config.public_url.as_str().to_owned(),
         pmode: PMode::sdk(config.name.clone()),
         limits: ReceiveLimits { payload: config.max_envelope, package: config.max_envelope, ..ReceiveLimits::default() },
     }

@@ -49,6 +49,8 @@ pub struct AccessPoint {
     pub name: AccessPointId,
     /// Signs and decrypts AS4.
     pub identity: Identity,
+    /// The URL that SMP must have for it.
+    pub public_url: String,
     /// What is accepted in AS4 headers.
     pub pmode: crate::as4::pmode::PMode,
     /// Bounds on what is received.

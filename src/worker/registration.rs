@@ -39,6 +39,9 @@ impl Gateway {
         if metadata.access_point != self.access_point.identity.certificate {
             faults.push("SMP has another access point certificate than [access-point] key".to_owned());
         }
+        if metadata.endpoint != self.access_point.public_url {
+            faults.push(format!("SMP has the endpoint {} and not [access-point] public-url", metadata.endpoint));
+        }
         if !metadata.signing.contains(&organisation.signing.certificate) {
             faults.push("CertPub does not have the certificate that the organisation signs with: receivers will reject its messages".to_owned());
         }
