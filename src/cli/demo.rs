@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::CliError;
-use crate::demo::{self, KeySizes};
+use crate::demo::{self, DemoError, KeySizes};
 
 /// The arguments of `brevbro demo`.
 #[derive(Debug, Args)]
@@ -27,6 +27,12 @@ pub struct DemoArgs {
 /// [`CliError`].
 pub async fn run(args: DemoArgs) -> Result<(), CliError> {
     let keys = if args.small_keys { KeySizes::Small } else { KeySizes::Full };
-    demo::run(&args.out, args.stay, keys, &mut std::io::stdout()).await?;
-    Ok(())
+    demo::run(&args.out, args.stay, keys, &mut std::io::stdout()).await.map_err(|error| {
+        let hint = match &error {
+            DemoError::Foreign(_) => "name a folder with --out that is not there yet, or empty it yourself".to_owned(),
+            DemoError::InUse(_) => "stop the other one, or name another folder with --out".to_owned(),
+            _ => format!("what was made so far is in {}", args.out.display()),
+        };
+        CliError::from(error).hint(hint)
+    })
 }

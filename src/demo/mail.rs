@@ -37,11 +37,14 @@ pub const SENTENCES: [&str; 4] =
 /// The subject that must be readable at the other end.
 pub const SUBJECT: &str = "Underlag för etableringsplan";
 
+/// The reference that the sender gives and gets back.
+pub const REFERENCE: &str = "SN 2026/1047";
+
 /// The mail, from one function mailbox to one canonical address.
 #[must_use]
 pub fn outlook(from: &str, to: &str, message_id: &str, at: Timestamp) -> Vec<u8> {
     let date = rfc2822(at);
-    let subject = encoded(&format!("[dnr SN 2026/1047] {SUBJECT}"));
+    let subject = encoded(&format!("[dnr {REFERENCE}] {SUBJECT}"));
     let mut mail = format!(
         "From: {} <{from}>\r\nTo: <{to}>\r\nSubject: {subject}\r\nThread-Topic: {}\r\nThread-Index: AdxYk3kQm1vZ2l0ZXR1c2VyMDAwMQ==\r\n\
          Date: {date}\r\nMessage-ID: {message_id}\r\nAccept-Language: sv-SE, en-US\r\nContent-Language: sv-SE\r\nX-MS-Has-Attach: yes\r\n\

@@ -1,8 +1,10 @@
-//! The demo's internal mail server: takes what a gateway delivers and keeps it, in memory and in a Maildir.
+//! A small internal mail server, for the demo and for trying by hand: takes what a gateway delivers and keeps it, in
+//! memory and in Maildirs.
 
 use std::collections::HashMap;
 use std::io;
 use std::net::SocketAddr;
+use std::os::unix::fs::{MetadataExt, chown};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -18,17 +20,40 @@ use crate::port::Pending;
 
 /// One mail that was taken.
 #[derive(Debug, Clone)]
-pub(super) struct Letter {
+pub struct Letter {
     /// `RCPT TO`, the first.
     pub to: String,
     /// The mail.
     pub bytes: Vec<u8>,
 }
 
+/// Where an address's mail goes.
+#[derive(Debug, Clone)]
+pub enum Maildirs {
+    /// By address in lower case; other mail stays in memory.
+    Of(HashMap<String, PathBuf>),
+    /// A folder for each address below this one.
+    Below(PathBuf),
+}
+
+impl Maildirs {
+    fn of(&self, address: &str) -> Option<PathBuf> {
+        let address = address.to_lowercase();
+        match self {
+            Self::Of(known) => known.get(&address).cloned(),
+            // An address comes from the network: no character of it means anything to the file system.
+            Self::Below(dir) => Some(dir.join(address.replace(|c: char| !c.is_alphanumeric() && !"@.-_=+".contains(c), "_").trim_start_matches('.'))),
+        }
+    }
+}
+
+/// A free port of this machine.
+pub const ANY_PORT: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 0);
+
 type Letters = Arc<Mutex<Vec<Letter>>>;
 
 /// A mail server for one organisation.
-pub(super) struct MailServer {
+pub struct MailServer {
     /// Where it listens.
     pub address: SocketAddr,
     letters: Letters,
@@ -37,12 +62,12 @@ pub(super) struct MailServer {
 }
 
 impl MailServer {
-    /// Starts on a free port of this machine; `maildirs` are where an address's mail goes.
+    /// Starts; it runs until it is dropped.
     ///
     /// # Errors
     /// [`SmtpServerError`].
-    pub(super) async fn start(hostname: Domain, maildirs: HashMap<String, PathBuf>) -> Result<Self, SmtpServerError> {
-        let server = SmtpServer::bind(SmtpServerOptions::new(SocketAddr::from(([127, 0, 0, 1], 0)), hostname)).await?;
+    pub async fn start(listen: SocketAddr, hostname: Domain, maildirs: Maildirs) -> Result<Self, SmtpServerError> {
+        let server = SmtpServer::bind(SmtpServerOptions::new(listen, hostname)).await?;
         let (stopper, stopped) = stop();
         let letters = Letters::default();
         let desk = Desk { letters: Arc::clone(&letters), maildirs: Arc::new(maildirs) };
@@ -52,7 +77,7 @@ impl MailServer {
     }
 
     /// The first mail that `is` says yes to, when it comes within the time.
-    pub(super) async fn wait_for(&self, within: Duration, is: impl Fn(&Letter) -> bool) -> Option<Letter> {
+    pub async fn wait_for(&self, within: Duration, is: impl Fn(&Letter) -> bool) -> Option<Letter> {
         let until = tokio::time::Instant::now() + within;
         loop {
             let found = self.letters.lock().unwrap_or_else(PoisonError::into_inner).iter().find(|letter| is(letter)).cloned();
@@ -66,7 +91,7 @@ impl MailServer {
 
 struct Desk {
     letters: Letters,
-    maildirs: Arc<HashMap<String, PathBuf>>,
+    maildirs: Arc<Maildirs>,
 }
 
 impl Reception for Desk {
@@ -85,7 +110,7 @@ impl Reception for Desk {
     fn data<'a>(&'a self, _: &'a Peer, envelope: &'a Envelope) -> Pending<'a, Result<Box<dyn DataSink>, Reply>> {
         Box::pin(async move {
             let to = envelope.recipients.first().map(|recipient| recipient.address.to_string()).unwrap_or_default();
-            let (letters, maildir) = (Arc::clone(&self.letters), self.maildirs.get(&to.to_lowercase()).cloned());
+            let (letters, maildir) = (Arc::clone(&self.letters), self.maildirs.of(&to));
             Ok(Box::new(Tray { to, bytes: Vec::new(), letters, maildir }) as Box<dyn DataSink>)
         })
     }
@@ -127,5 +152,22 @@ fn put(maildir: &std::path::Path, name: &str, bytes: &[u8]) -> io::Result<()> {
     }
     let (begun, done) = (maildir.join("tmp").join(name), maildir.join("new").join(name));
     std::fs::write(&begun, bytes)?;
+    // The Maildir may have been given to whom an IMAP server runs as; without root it is ours and stays so.
+    let owner = std::fs::metadata(maildir)?;
+    chown(&begun, Some(owner.uid()), Some(owner.gid()))?;
     std::fs::rename(begun, done)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_cannot_leave_the_folder() {
+        let maildirs = Maildirs::Below("/mail".into());
+        let cases = [("A@habo.se", "a@habo.se"), ("../../etc/x@habo.se", "_.._etc_x@habo.se"), ("\"a b/c\"@d.se", "_a_b_c_@d.se")];
+        for (address, folder) in cases {
+            assert_eq!(maildirs.of(address), Some(PathBuf::from("/mail").join(folder)));
+        }
+    }
 }

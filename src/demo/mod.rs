@@ -1,12 +1,18 @@
 //! The demo: a federation, two gateways and two mail servers on this machine; a mail there and its answer back.
 //!
-//! Nothing is played: the federation is [`testbed`](crate::testbed), each gateway is a [`Daemon`](crate::daemon::Daemon) with a configuration
-//! file, keys and state of its own, and what is checked at the end is what the mail servers got.
+//! Nothing is played: the federation is [`testbed`](crate::testbed), each gateway is a [`Daemon`](crate::daemon::Daemon)
+//! with a configuration file, keys and state of its own, and what is checked at the end is what the mail servers got.
 
+mod cast;
 mod check;
 mod dovecot;
+mod error;
+mod evidence;
+mod folder;
+mod gateway;
 pub mod mail;
-mod mailserver;
+pub mod mailserver;
+mod show;
 mod stage;
 mod submit;
 mod timeline;
@@ -14,74 +20,104 @@ mod wire;
 
 use std::io::Write;
 use std::path::Path;
-use std::time::Duration;
 
-use jiff::Timestamp;
+use jiff::{Timestamp, Zoned};
 
 use crate::event::EventName;
+use crate::port::BlobKind;
+use cast::{AF, HABO};
 use check::Checks;
-use stage::Stage;
-pub use stage::{DemoError, KeySizes};
+pub use error::DemoError;
+pub use stage::KeySizes;
+use stage::{Player, Stage};
 use timeline::Timeline;
 
-/// How long one leg may take: sealing and opening with keys of full size on a small machine.
-const LEG: Duration = Duration::from_secs(40);
+const FIRST: &str = "<AM0PR07MB1.demo.1@habo.se>";
+const ANSWER: &str = "<svar.demo.1@arbetsformedlingen.se>";
 
 /// Runs the demo into a folder; prints what happens to `out`. With `stay` it goes on until SIGINT or SIGTERM.
 ///
 /// # Errors
 /// [`DemoError`]: something could not be started, or a check failed.
 pub async fn run(dir: &Path, stay: bool, keys: KeySizes, out: &mut (dyn Write + Send)) -> Result<(), DemoError> {
-    say(out, "brevbro demo: en federation, två gatewayer och två e-postservrar på den här datorn\n");
+    say(out, "brevbro demo: en federation, två gatewayer och två mejlservrar på den här datorn");
+    say(out, "              a federation, two gateways and two mail servers on this machine");
+    say(out, &format!("              {}\n", Zoned::now().strftime("%Y-%m-%d %H:%M:%S %Z")));
     let stage = Stage::set(dir, keys, out).await?;
+    let told = tell(&stage, out).await;
+    let stayed = match &told {
+        Ok(()) if stay => stage.stay(out).await,
+        _ => Ok(()),
+    };
+    stage.clear().await;
+    told.and(stayed)
+}
+
+/// The mail, its answer, and what must be right at the end.
+async fn tell(stage: &Stage, out: &mut (dyn Write + Send)) -> Result<(), DemoError> {
     let mut timeline = Timeline::new(Timestamp::now());
-    timeline.follow(stage::HABO.name, stage.habo.daemon.gateway.store.clone());
-    timeline.follow(stage::AF.name, stage.af.daemon.gateway.store.clone());
+    timeline.follow(HABO.name, stage.habo.daemon.gateway.store.clone());
+    timeline.follow(AF.name, stage.af.daemon.gateway.store.clone());
     let mut checks = Checks::default();
 
-    let to = stage::AF.address_in(&stage::HABO);
-    let sent = mail::outlook(stage::HABO.mailbox, &to, "<AM0PR07MB1.demo.1@habo.se>", Timestamp::now());
-    stage.keep("sent.eml", &sent)?;
-    say(out, &format!("\n{} skriver till {} ({to})", stage::HABO.mailbox, stage::AF.name));
-    let reply = submit::submit(stage.habo.daemon.smtp, stage::HABO.mailbox, &to, &sent).await?;
-    say(out, &format!("           {:<22} svarar {reply}", stage::HABO.name));
-    let (delivered, dsn) = stage.leg(&stage.habo, &stage.af, &mut timeline, out).await?;
-    stage.keep("delivered.eml", &delivered)?;
-    stage.keep("dsn.eml", &dsn)?;
+    let to = AF.address_in(&HABO);
+    let sent = mail::outlook(HABO.mailbox, &to, FIRST, Timestamp::now());
+    stage.folder.keep("sent.eml", &sent)?;
+    say(out, &format!("\n1. {} skriver till {}: \"{}\", {} bilagor", HABO.name, AF.name, mail::SUBJECT, mail::attachments().len()));
+    let (delivered, dsn) = leg(stage, (&stage.habo, &stage.af), &to, &sent, &mut timeline, out).await?;
+    stage.folder.keep("delivered.eml", &delivered)?;
+    stage.folder.keep("dsn.eml", &dsn)?;
     checks.mail(&delivered);
-    checks.notice("besked till Håbo", &dsn, "<AM0PR07MB1.demo.1@habo.se>");
-    stage.keep_evidence(&mut checks).await?;
+    checks.notice("besked till Håbo", &dsn, FIRST);
+    evidence::keep(stage, &mut checks).await?;
 
     let to = check::header(&delivered, "From").unwrap_or_default();
     let to = to.rsplit_once('<').map_or(to.as_str(), |(_, rest)| rest).trim_end_matches('>').to_owned();
     let answered = check::header(&delivered, "Message-ID").unwrap_or_default();
     let references = [check::header(&delivered, "References").unwrap_or_default(), answered.clone()].join(" ");
-    let answer = mail::reply(stage::AF.mailbox, &to, "<svar.demo.1@arbetsformedlingen.se>", &answered, references.trim(), Timestamp::now());
-    stage.keep("answer-sent.eml", &answer)?;
-    say(out, &format!("\n{} svarar {to}", stage::AF.mailbox));
-    submit::submit(stage.af.daemon.smtp, stage::AF.mailbox, &to, &answer).await?;
-    let (delivered, dsn) = stage.leg(&stage.af, &stage.habo, &mut timeline, out).await?;
-    stage.keep("answer-delivered.eml", &delivered)?;
-    stage.keep("answer-dsn.eml", &dsn)?;
-    checks.answer(&delivered, "<AM0PR07MB1.demo.1@habo.se>");
-    checks.notice("besked till Arbetsförmedlingen", &dsn, "<svar.demo.1@arbetsformedlingen.se>");
-    for name in [stage::HABO.name, stage::AF.name] {
+    let answer = mail::reply(AF.mailbox, &to, ANSWER, &answered, references.trim(), Timestamp::now());
+    stage.folder.keep("answer-sent.eml", &answer)?;
+    say(out, &format!("\n2. {} svarar {}", AF.name, HABO.name));
+    let (delivered, dsn) = leg(stage, (&stage.af, &stage.habo), &to, &answer, &mut timeline, out).await?;
+    stage.folder.keep("answer-delivered.eml", &delivered)?;
+    stage.folder.keep("answer-dsn.eml", &dsn)?;
+    let first = evidence::blob(&stage.af, BlobKind::Message)?.unwrap_or_default();
+    let second = evidence::keep_blob(stage, &mut checks, "answer-message.xml", &stage.habo, BlobKind::Message)?;
+    checks.answer(&delivered, FIRST);
+    checks.thread(&first, &second);
+    checks.notice("besked till Arbetsförmedlingen", &dsn, ANSWER);
+    for name in [HABO.name, AF.name] {
         let events = [EventName::Acknowledged, EventName::Accepted, EventName::ReceiptSent, EventName::Delivered, EventName::NoticeSent];
-        checks.that(
-            &format!("{name}: AS4-kvittens, meddelandekvittens och leverans, en gång var"),
-            events.into_iter().all(|event| timeline.events(name, event).count() == 1),
-        );
+        let once = events.into_iter().all(|event| timeline.events(name, event).count() == 1);
+        checks.that(&format!("{name}: AS4-kvittens, meddelandekvittens och leverans, en gång var"), once);
     }
-    stage.keep("timeline.json", serde_json::to_string_pretty(&timeline.to_json()).unwrap_or_default().as_bytes())?;
+    stage.folder.keep("timeline.json", serde_json::to_string_pretty(&timeline.to_json()).unwrap_or_default().as_bytes())?;
 
     say(out, "");
-    let failed = checks.print(out);
-    say(out, &format!("\nAllt ligger i {}", dir.display()));
-    if failed == 0 && stay {
-        stage.stay(out).await?;
+    checks.print(out);
+    say(out, "");
+    stage.folder.print(out);
+    checks.verdict()
+}
+
+/// One mail from one organisation to the other: the mail that was delivered, and the notice to its sender.
+async fn leg(
+    stage: &Stage,
+    (from, to): (&Player, &Player),
+    address: &str,
+    mail: &[u8],
+    timeline: &mut Timeline,
+    out: &mut (dyn Write + Send),
+) -> Result<(Vec<u8>, Vec<u8>), DemoError> {
+    say(out, &format!("   {} -> {address}\n", from.cast.mailbox));
+    timeline.begin(Timestamp::now(), out);
+    let reply = submit::submit(from.daemon.smtp, from.cast.mailbox, address, mail).await?;
+    let both = stage.leg(from, to, timeline, out).await?;
+    say(out, "");
+    for (name, id) in std::iter::once(("SMTP", reply)).chain(timeline.ids(from.cast.name)) {
+        say(out, &format!("   {}{id}", show::pad(name, 14)));
     }
-    stage.clear().await;
-    if failed == 0 { Ok(()) } else { Err(DemoError::Failed(failed)) }
+    Ok(both)
 }
 
 fn say(out: &mut (dyn Write + Send), text: &str) {

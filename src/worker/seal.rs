@@ -53,7 +53,8 @@ impl Gateway {
             seal::message(state, lease, &content, &metadata, &with)
         });
         let effects = match sealed.await? {
-            Ok(effects) => effects.and(Effects::from(Step::new().op(Op::Audit(addressed)))),
+            // The journal tells them in the order in which they happened.
+            Ok(effects) => Effects::from(Step::new().op(Op::Audit(addressed))).and(effects),
             Err(failure) => {
                 let (state, lease) = failed;
                 let fail = if failure.blame == Blame::Peer { Fail::Certificate } else { Fail::Internal };
