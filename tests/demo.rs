@@ -6,6 +6,8 @@
 
 mod common;
 
+#[path = "demo/by_hand.rs"]
+mod by_hand;
 #[path = "demo/stay.rs"]
 mod stay;
 
@@ -111,7 +113,8 @@ fn the_demo_ends_well_and_tells_every_step() {
     for words in ["mejlet mottaget", "mottagarens accesspunkt har kvitterat", "levererat som mejl", "besked skickat till avsändaren"] {
         assert_eq!(left.printed.matches(words).count(), 2, "{words}");
     }
-    let listed: Vec<&str> = left.printed.split("Filerna ligger i").nth(1).unwrap().lines().skip(1).map(|line| line.split("  ").nth(1).unwrap()).collect();
+    let listed: Vec<&str> =
+        left.printed.split("Filerna ligger i").nth(1).unwrap().lines().skip(1).map(|line| line.split("  ").nth(1).unwrap()).collect();
     for name in listed.iter().flat_map(|names| names.split(", ")) {
         let path = left.path(name);
         assert!(path.is_dir() || fs::metadata(&path).unwrap().len() > 0, "{name}");
@@ -142,7 +145,10 @@ fn the_timeline_has_every_step_of_both_directions_in_order() {
         assert_eq!(seen, expected);
         let receiver = of(to);
         assert_eq!(receiver[..2], ["received", "taken"]);
-        assert_eq!(receiver.iter().filter(|name| **name != "delivered").copied().collect::<Vec<_>>(), ["received", "taken", "sealed", "submitted", "receipt-sent"]);
+        assert_eq!(
+            receiver.iter().filter(|name| **name != "delivered").copied().collect::<Vec<_>>(),
+            ["received", "taken", "sealed", "submitted", "receipt-sent"]
+        );
         assert_eq!(receiver.iter().filter(|name| **name == "delivered").count(), 1);
         let ms: Vec<i64> = steps.iter().map(|line| line["ms"].as_i64().unwrap()).collect();
         assert!(ms.is_sorted(), "{ms:?}");

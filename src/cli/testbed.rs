@@ -1,13 +1,15 @@
 //! `brevbro testbed`: a federation in a box, to try brevbro with before connecting to the real one.
 
 use std::io::{self, Write};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
 
 use super::CliError;
 use crate::crypto::Certificate;
-use crate::ident::{AccessPointId, ParticipantId};
+use crate::demo::mailserver::{MailServer, Maildirs};
+use crate::ident::{AccessPointId, Domain, ParticipantId};
 use crate::testbed::{Authority, Issued, Options, Registration, Subject, Testbed};
 
 /// The arguments of `brevbro testbed`.
@@ -27,12 +29,25 @@ struct Place {
     /// Makes a new testbed with 2048-bit keys, which is quicker; the real federation has 3072 and 4096.
     #[arg(long)]
     small_keys: bool,
+    /// Makes a new testbed with its name server at this port of 127.0.0.1, its SMP and its revocation lists at the two
+    /// after it; without it they get free ones.
+    #[arg(long)]
+    port: Option<u16>,
 }
 
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Runs the name server, the SMP and the revocation lists until it is interrupted.
     Run(Place),
+    /// Runs a small mail server that keeps what it is sent, for a gateway to deliver to.
+    MailServer {
+        /// Where it listens.
+        #[arg(long, default_value = "127.0.0.1:2525")]
+        listen: SocketAddr,
+        /// The folder of its mailboxes: a Maildir for each address.
+        #[arg(long)]
+        dir: PathBuf,
+    },
     /// Issues a key and certificate; also while the testbed runs.
     Issue {
         /// Whom to.
@@ -155,6 +170,7 @@ impl Password {
 pub async fn run(args: TestbedArgs) -> Result<(), CliError> {
     match args.command {
         Command::Run(place) => serve(place).await,
+        Command::MailServer { listen, dir } => keep_mail(listen, &dir).await,
         // Large keys take seconds, and all of this is files: no work for the async threads.
         other => tokio::task::spawn_blocking(move || change(other)).await?,
     }
@@ -182,6 +198,17 @@ async fn serve(place: Place) -> Result<(), CliError> {
     Ok(())
 }
 
+async fn keep_mail(listen: SocketAddr, dir: &Path) -> Result<(), CliError> {
+    std::fs::create_dir_all(dir)?;
+    let server = MailServer::start(listen, Domain::new("mail.test")?, Maildirs::Below(dir.into())).await?;
+    let mut out = io::stdout();
+    writeln!(out, "mail server  {}", server.address)?;
+    writeln!(out, "mailboxes    {}", dir.display())?;
+    writeln!(out, "ready")?;
+    out.flush()?;
+    Ok(interrupted().await?)
+}
+
 /// Ends with Ctrl-C or the signal that service managers send.
 async fn interrupted() -> io::Result<()> {
     let mut terminated = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
@@ -193,7 +220,7 @@ async fn interrupted() -> io::Result<()> {
 
 fn change(command: Command) -> Result<(), CliError> {
     match command {
-        Command::Run(_) => Ok(()),
+        Command::Run(_) | Command::MailServer { .. } => Ok(()),
         Command::Issue { subject } => issue(subject),
         Command::Register { place, participant, endpoint, ap_cert, cert } => {
             let testbed = place.open()?;
@@ -248,7 +275,8 @@ fn show(issued: &Issued) -> Result<(), CliError> {
 
 impl Place {
     fn open(self) -> Result<Testbed, CliError> {
-        let options = if self.small_keys { Options::small() } else { Options::default() };
+        let sizes = if self.small_keys { Options::small() } else { Options::default() };
+        let options = Options { port: self.port, ..sizes };
         Ok(Testbed::open(&self.dir, &options)?)
     }
 }

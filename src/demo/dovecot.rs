@@ -1,6 +1,6 @@
 //! Dovecot over the demo's Maildirs, where it is installed, so that a mail client can read them.
 
-use std::net::{SocketAddr, TcpListener};
+use std::net::{Ipv4Addr, SocketAddr};
 use std::os::unix::fs::{MetadataExt, chown};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -12,6 +12,7 @@ use tokio::process::{Child, Command};
 use tokio::time::{Instant, sleep, timeout};
 
 use super::folder::DOVECOT;
+use crate::testbed::free_port;
 
 /// A Dovecot that runs. [`Self::stop`] ends it with all its processes.
 pub(super) struct Dovecot {
@@ -28,7 +29,8 @@ pub(super) const PASSWORD: &str = "demo";
 /// How long it may take to start, and to stop.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// Starts Dovecot over `mail/<user>`; `None` when it is not installed or is of a version that takes another configuration.
+/// Starts Dovecot over `mail/<user>`; `None` when it is not installed, takes another
+/// configuration in its version, or could not get at the folder.
 ///
 /// # Errors
 /// When its files cannot be written.
@@ -36,11 +38,16 @@ pub(super) async fn start(dir: &Path) -> std::io::Result<Option<Dovecot>> {
     let Some(program) = ["/usr/sbin/dovecot", "/usr/local/sbin/dovecot"].iter().map(PathBuf::from).find(|path| path.is_file()) else {
         return Ok(None);
     };
-    let address = TcpListener::bind("127.0.0.1:0")?.local_addr()?;
+    let Ok(port) = free_port() else { return Ok(None) };
+    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+    let owner = Owner::of(&dir.join("mail"))?;
+    if !owner.reaches(dir)? {
+        return Ok(None);
+    }
     let run = dir.join(DOVECOT);
     std::fs::create_dir_all(&run)?;
     let config = run.join("dovecot.conf");
-    std::fs::write(&config, configuration(dir, &run, address, &Owner::of(&dir.join("mail"))?))?;
+    std::fs::write(&config, configuration(dir, &run, address, &owner))?;
     let mut command = Command::new(&program);
     command.arg("-F").arg("-c").arg(&config).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).kill_on_drop(true);
     let mut dovecot = Dovecot { address, program, config, child: command.spawn()? };
@@ -103,6 +110,17 @@ impl Owner {
             }
         }
         Ok(Self { uid: 8, gid: 8, is_root: true })
+    }
+
+    /// Whether every folder on the way down lets the owner through: below a home folder it may not.
+    fn reaches(&self, dir: &Path) -> std::io::Result<bool> {
+        for folder in dir.ancestors() {
+            let metadata = std::fs::metadata(folder)?;
+            if metadata.uid() != self.uid && metadata.mode() & 0o001 == 0 {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 }
 

@@ -1,7 +1,6 @@
 //! One organisation's gateway: keys, configuration file, mail server, registration.
 
 use std::collections::HashMap;
-use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -12,7 +11,7 @@ use super::stage::{KeySizes, Player};
 use super::wire::Tape;
 use crate::daemon::Daemon;
 use crate::ident::{AccessPointId, Domain};
-use crate::testbed::{Authority, Options, Testbed};
+use crate::testbed::{Authority, Options, Testbed, free_port};
 
 /// The files of one organisation's keys.
 pub(super) struct Keys {
@@ -45,10 +44,16 @@ pub(super) async fn make_keys(dir: PathBuf, keys: KeySizes) -> Result<(Testbed, 
 }
 
 fn issue(testbed: &Testbed, cast: &Cast) -> Result<Keys, DemoError> {
-    let access_point = testbed.issue_access_point(&AccessPointId::new(cast.access_point).map_err(|_| DemoError::Late("a name"))?)?;
-    let participant = testbed.issue_participant(&cast.participant())?;
-    // The first name is the folder's: each gateway has its own key.
-    let tls = testbed.issue_tls(&[cast.domain, "localhost", "127.0.0.1"])?;
+    let name = AccessPointId::new(cast.access_point).map_err(|_| DemoError::Late("a name"))?;
+    let (access_point, participant, tls) = std::thread::scope(|scope| {
+        let access_point = scope.spawn(|| testbed.issue_access_point(&name));
+        let participant = scope.spawn(|| testbed.issue_participant(&cast.participant()));
+        // The first name is the folder's: each gateway has its own key.
+        let tls = testbed.issue_tls(&[cast.domain, "localhost", "127.0.0.1"]);
+        (access_point.join(), participant.join(), tls)
+    });
+    let lost = |_| DemoError::Late("a key");
+    let (access_point, participant, tls) = (access_point.map_err(lost)??, participant.map_err(lost)??, tls?);
     Ok(Keys {
         access_point: access_point.pkcs12,
         access_point_password: access_point.password_file,
@@ -68,7 +73,7 @@ pub(super) async fn player(dir: &Path, cast: &'static Cast, keys: Keys, testbed:
     let path = folder.join("gateway.toml");
     let file = |source| DemoError::File { path: path.clone(), source };
     std::fs::create_dir_all(&folder).map_err(file)?;
-    let (smtp, as4) = (free_port().map_err(file)?, free_port().map_err(file)?);
+    let (smtp, as4) = (free_port()?, free_port()?);
     let text = configuration(cast, &keys, testbed, &folder, &mail, (smtp, as4)).map_err(file)?;
     std::fs::write(&path, text).map_err(file)?;
     let tape = Arc::new(Tape::default());
@@ -154,8 +159,4 @@ label = "{label}"
         function = cast.function,
         label = cast.label,
     ))
-}
-
-fn free_port() -> std::io::Result<u16> {
-    Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
 }

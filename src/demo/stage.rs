@@ -124,7 +124,11 @@ impl Stage {
                 }
                 None => {
                     let maildir = self.folder.path().join("mail").join(cast.mailbox);
-                    let _ = writeln!(text, "    in          Maildir {} (ingen Dovecot / no Dovecot)", maildir.display());
+                    let _ = writeln!(
+                        text,
+                        "    in          Maildir {} (Dovecot saknas eller når inte mappen / no Dovecot, or it cannot reach the folder)",
+                        maildir.display()
+                    );
                 }
             }
             let _ = writeln!(text, "    ut          SMTP {}  utan TLS, utan inloggning", daemon.smtp);

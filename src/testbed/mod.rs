@@ -105,11 +105,13 @@ pub struct Options {
     pub other_bits: u32,
     /// The zone of the name server; none means `sml.sdk.test`.
     pub sml_zone: Option<Domain>,
+    /// The name server's port; the SMP and the revocation lists have the two after it. None means three free ones.
+    pub port: Option<u16>,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { access_point_bits: 3072, participant_bits: 4096, other_bits: 3072, sml_zone: None }
+        Self { access_point_bits: 3072, participant_bits: 4096, other_bits: 3072, ..Self::small() }
     }
 }
 
@@ -117,7 +119,7 @@ impl Options {
     /// 2048 bits everywhere: for tests, where keys are made by the dozen.
     #[must_use]
     pub fn small() -> Self {
-        Self { access_point_bits: 2048, participant_bits: 2048, other_bits: 2048, sml_zone: None }
+        Self { access_point_bits: 2048, participant_bits: 2048, other_bits: 2048, sml_zone: None, port: None }
     }
 }
 
@@ -140,11 +142,17 @@ impl Settings {
             // RFC 6761 6.2 keeps `test` for this.
             None => Domain::new("sml.sdk.test").map_err(|error| TestbedError::Broken(error.to_string()))?,
         };
+        let beyond = || TestbedError::Broken("there are not two ports above the name server's".into());
+        let ports = match options.port {
+            Some(port) => [Some(port), port.checked_add(1), port.checked_add(2)],
+            None => [Some(free_port()?), Some(free_port()?), Some(free_port()?)],
+        };
+        let [dns_port, smp_port, crl_port] = ports.map(|port| port.ok_or_else(beyond));
         Ok(Self {
             sml_zone,
-            dns_port: free_port()?,
-            smp_port: free_port()?,
-            crl_port: free_port()?,
+            dns_port: dns_port?,
+            smp_port: smp_port?,
+            crl_port: crl_port?,
             access_point_bits: options.access_point_bits,
             participant_bits: options.participant_bits,
             other_bits: options.other_bits,
@@ -414,7 +422,7 @@ fn loopback(port: u16) -> SocketAddr {
 
 /// A port that is free for UDP and TCP. It lies below the range that systems give to outgoing connections, so that it is
 /// still free when the testbed is started another day.
-fn free_port() -> Result<u16, TestbedError> {
+pub(crate) fn free_port() -> Result<u16, TestbedError> {
     for _ in 0..200 {
         let [high, low, ..] = *uuid::Uuid::new_v4().as_bytes();
         let port = 20_000 + u16::from_be_bytes([high, low]) % 12_000;

@@ -69,7 +69,7 @@ impl Drop for Stay {
     }
 }
 
-fn wait_for(what: &str, is: impl FnMut() -> bool) {
+pub(crate) fn wait_for(what: &str, is: impl FnMut() -> bool) {
     let mut is = is;
     let until = Instant::now() + Duration::from_secs(60);
     while !is() {
@@ -79,7 +79,7 @@ fn wait_for(what: &str, is: impl FnMut() -> bool) {
 }
 
 /// All processes below one.
-fn descendants(pid: u32) -> BTreeSet<u32> {
+pub(crate) fn descendants(pid: u32) -> BTreeSet<u32> {
     let parents: Vec<(u32, u32)> = fs::read_dir("/proc")
         .unwrap()
         .filter_map(|entry| {
