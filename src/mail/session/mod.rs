@@ -378,7 +378,8 @@ impl Session {
             self.refuse_data(too_large(octets, limit));
         }
         if octets > limit.saturating_mul(2) {
-            self.end(Reply::new(421, (3, 4), "Mail without end"));
+            // For good: after a 421 the client would send all of it again, for days.
+            self.end(Reply::new(552, (3, 4), format!("The mail is over twice the limit of {limit} octets, closing the connection")));
             return true;
         }
         if stop == Some(Stop::BareLineEnd) {
