@@ -12,6 +12,8 @@ use super::open::Verdict;
 pub struct Known<'a> {
     /// Whether one of our mailboxes of this organisation has the function.
     pub has_function: &'a dyn Fn(&FunctionId) -> bool,
+    /// Whether the mailbox of a function takes files of a media type.
+    pub takes: &'a dyn Fn(&FunctionId, &str) -> bool,
     /// Whether a message of this id was taken before.
     pub seen_before: bool,
     /// Bounds on its size.
@@ -27,14 +29,11 @@ pub fn message(payload: &[u8], header: &Header, known: &Known<'_>) -> Result<Con
     let content = message::read(payload, known.limits).map_err(Verdict::Reject)?;
     let mut breaches = rules::check_against_envelope(&content, header);
     if known.seen_before {
-        breaches.push(breach(Detail::Duplicate, "/messagePayload/message/messageHeader/messageId", "messageId has been received before"));
+        breaches.push(Breach::duplicate());
     }
-    if !content.recipient.function.as_ref().is_some_and(|function| (known.has_function)(function)) {
-        breaches.push(breach(
-            Detail::NotFound,
-            "/messagePayload/message/messageHeader/recipient/attention/subOrganization/organizationId/extension",
-            "the function address does not exist",
-        ));
+    match content.recipient.function.as_ref().filter(|function| (known.has_function)(function)) {
+        Some(function) => breaches.extend(refused_files(&content, |media_type| (known.takes)(function, media_type))),
+        None => breaches.push(Breach::unknown_function()),
     }
     if breaches.is_empty() { Ok(content) } else { Err(Verdict::Reject(breaches)) }
 }
@@ -42,9 +41,15 @@ pub fn message(payload: &[u8], header: &Header, known: &Known<'_>) -> Result<Con
 /// The breach of a message that answers one which was rejected here (SDK B1.3.3 5.3 row 11).
 #[must_use]
 pub fn answers_rejected() -> Breach {
-    breach(Detail::NotSupported, "/messagePayload/message/messageHeader/refToMessageId", "the message that this one refers to was rejected")
+    let line = "/messagePayload/message/messageHeader/refToMessageId";
+    Breach::new(ReasonCode::Bv, Detail::NotSupported, line, "The message that this one refers to was rejected.")
 }
 
-fn breach(detail: Detail, line: &str, reason: &str) -> Breach {
-    Breach { code: ReasonCode::Bv, detail, line: line.into(), reason: reason.into() }
+/// SDK B1.3.3 5.3 row 8: files of types that are not taken here.
+fn refused_files(content: &Content, takes: impl Fn(&str) -> bool) -> Vec<Breach> {
+    let files = |(document, index): (&crate::content::Document, usize)| {
+        let refused = (1..).zip(&document.files).filter(|(_, file)| !takes(&file.media_type));
+        refused.map(|(file, _)| Breach::file_type(index, file)).collect::<Vec<_>>()
+    };
+    content.documents.iter().zip(1..).flat_map(files).collect()
 }

@@ -69,7 +69,7 @@ impl Gateway {
         let seen = self.store.note(Link::received(&arrival.envelope_id)).await.map_err(|error| from_store(&error))?.is_some();
         let keys = organisation.decryption.clone();
         let (kind, limits) = (arrival.kind, self.settings.message);
-        let functions: Vec<_> = organisation.mailboxes.iter().map(|mailbox| mailbox.function.clone()).collect();
+        let mailboxes: Vec<_> = organisation.mailboxes.iter().map(|mailbox| (mailbox.function.clone(), mailbox.policy.types.clone())).collect();
         let opened = blocking(move || -> Result<Opened, Verdict> {
             let payload = open::payload(&verified, &keys)?;
             match kind {
@@ -81,7 +81,13 @@ impl Gateway {
                     Ok(Opened::Receipt { receipt: Box::new(receipt), xml: payload })
                 }
                 DocumentKind::Message => {
-                    let known = Known { has_function: &|function| functions.contains(function), seen_before: seen, limits: &limits };
+                    let types = |function: &_| mailboxes.iter().find(|(own, _)| own == function).map(|(_, types)| types);
+                    let known = Known {
+                        has_function: &|function| types(function).is_some(),
+                        takes: &|function, media_type| types(function).is_some_and(|types| types.allows(media_type)),
+                        seen_before: seen,
+                        limits: &limits,
+                    };
                     let content = check::message(&payload, &verified.header, &known)?;
                     Ok(Opened::Message { content: Box::new(content), xml: payload })
                 }

@@ -84,7 +84,7 @@ fn checked(change: impl FnOnce(&mut brevbro::content::Content), seen_before: boo
     change(&mut message);
     let xml = message::write(&message).unwrap();
     let ours: FunctionId = "inkorg".parse().unwrap();
-    let known = Known { has_function: &|function| *function == ours, seen_before, limits: &MessageLimits::RECEIVING };
+    let known = Known { has_function: &|function| *function == ours, takes: &|_, _| true, seen_before, limits: &MessageLimits::RECEIVING };
     check::message(&xml, &header(), &known).map(drop).map_err(|verdict| match verdict {
         Verdict::Reject(breaches) => breaches,
         other => panic!("{other:?}"),
@@ -104,7 +104,7 @@ fn all_breaches_are_reported_not_the_first() {
 #[test]
 fn a_message_over_the_limit_is_too_long() {
     let xml = message::write(&content()).unwrap();
-    let known = Known { has_function: &|_| true, seen_before: false, limits: &MessageLimits { payload: xml.len() - 1 } };
+    let known = Known { has_function: &|_| true, takes: &|_, _| true, seen_before: false, limits: &MessageLimits { payload: xml.len() - 1 } };
     let Err(Verdict::Reject(breaches)) = check::message(&xml, &header(), &known) else { panic!("rejected") };
     assert_eq!(breaches.iter().map(|breach| breach.detail).collect::<Vec<_>>(), [Detail::TooLong]);
 }
