@@ -1,0 +1,62 @@
+//! The organisation's mail server refuses, comes back, or breaks off.
+
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
+
+use brevbro::event::{EventName, Field};
+use brevbro::port::BlobKind;
+
+use crate::harness::{Gateway, Manner, Peer, Setup, run};
+
+#[test]
+fn a_mail_that_is_put_off_is_delivered_once_later() {
+    run(async {
+        let gateway = Gateway::start(Setup::new("sink-later")).await;
+        let peer = Peer::start("sink-later-peer").await;
+        gateway.sink.will(&gateway.mailbox, &[Manner::Later, Manner::Later]);
+        peer.send(&gateway, &peer.draft(&gateway)).await.acknowledged();
+        gateway.delivery().await;
+        gateway.event(EventName::Delivered).await;
+        assert_eq!(gateway.events(EventName::DeliveryDeferred).await.len(), 2);
+        assert_eq!(gateway.delivered().len(), 1);
+        // The mail server's troubles are no reason to let the sender wait for its receipt.
+        assert_eq!(peer.receipt(0).await.outcome.summary(), "ACCEPTED");
+        gateway.stop().await;
+    });
+}
+
+#[test]
+fn a_mail_that_is_refused_is_kept_and_the_operator_is_told() {
+    run(async {
+        let gateway = Gateway::start(Setup::new("sink-never")).await;
+        let peer = Peer::start("sink-never-peer").await;
+        gateway.sink.will(&gateway.mailbox, &[Manner::Never; 100]);
+        peer.send(&gateway, &peer.draft(&gateway)).await.acknowledged();
+        let alarm = gateway.alarm().await;
+        assert!(alarm.text.contains("sink-never"), "{}", alarm.text);
+        assert_eq!(gateway.delivered().len(), 0);
+        let kept = gateway.daemon.gateway.blobs.all().unwrap();
+        assert_eq!(kept.iter().filter(|blob| blob.kind == BlobKind::Message).count(), 1, "the message is kept");
+        // It is tried again all the same, and the operator is not told a second time.
+        gateway.nth_event(EventName::DeliveryDeferred, 2).await;
+        assert_eq!(gateway.events(EventName::Alarmed).await.len(), 1);
+        gateway.stop().await;
+    });
+}
+
+#[test]
+fn when_the_answer_to_the_mail_is_missed_it_comes_again_with_the_same_message_id() {
+    run(async {
+        let gateway = Gateway::start(Setup::new("sink-break")).await;
+        let peer = Peer::start("sink-break-peer").await;
+        gateway.sink.will(&gateway.mailbox, &[Manner::Break]);
+        peer.send(&gateway, &peer.draft(&gateway)).await.acknowledged();
+        gateway.event(EventName::Delivered).await;
+        assert_eq!(gateway.events(EventName::PossibleDuplicate).await.len(), 1);
+        let letters = gateway.delivered();
+        assert_eq!(letters.len(), 2);
+        assert_eq!(letters[0].line("Message-ID:").unwrap(), letters[1].line("Message-ID:").unwrap());
+        let taken = gateway.event(EventName::Taken).await;
+        assert!(letters[0].line("Message-ID:").unwrap().contains(&taken.fields[&Field::MessageId]));
+        gateway.stop().await;
+    });
+}

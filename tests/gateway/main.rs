@@ -1,0 +1,14 @@
+//! Whole gateways over real sockets: bad input, outcomes and failures of everything around them.
+//!
+//! The federation is a testbed, each gateway is a daemon with a configuration file and state of its own; mail servers and
+//! the other access point are the test's own and can be told to misbehave.
+
+#[path = "../common/mod.rs"]
+mod common;
+mod harness;
+
+mod as4;
+mod mailserver;
+mod outcomes;
+mod secrets;
+mod smtp;
