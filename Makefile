@@ -4,8 +4,10 @@ CARGO ?= cargo
 # One build serves the demo and the tests: tests name fail points, the demo just has them.
 BUILD = --locked --features failpoints
 CONFIG ?= config/gateway.toml
+# How long each parser is fuzzed.
+FUZZ_SECONDS ?= 60
 
-.PHONY: help demo test bench run lint audit packages judges
+.PHONY: help demo test bench run lint audit fuzz packages judges
 
 help:
 	@echo "make demo    two gateways and a federation on this machine, a mail there and its answer back (demo-out/)"
@@ -14,6 +16,7 @@ help:
 	@echo "make run     the gateway with CONFIG=$(CONFIG)"
 	@echo "make lint    format, clippy, documentation"
 	@echo "make audit   licences and advisories of the dependencies, offline"
+	@echo "make fuzz    every parser with libFuzzer, FUZZ_SECONDS=$(FUZZ_SECONDS) each"
 
 demo: packages
 	$(CARGO) build $(BUILD)
@@ -38,6 +41,17 @@ lint: packages
 audit:
 	@$(CARGO) deny --version >/dev/null 2>&1 || { echo "Nothing was audited: install cargo-deny first (cargo install --locked cargo-deny)."; exit 1; }
 	$(CARGO) deny --offline check
+
+# Begins with the seeds of tests/mutations, and with the versions of the product's dependencies. The sanitizer is an
+# unstable flag of the compiler that builds the rest.
+fuzz: packages
+	@$(CARGO) fuzz --version >/dev/null 2>&1 || { echo "Nothing was fuzzed: install cargo-fuzz first (cargo install --locked cargo-fuzz)."; exit 1; }
+	BREVBRO_SEEDS=fuzz/corpus $(CARGO) test $(BUILD) --quiet --test mutations
+	cp Cargo.lock fuzz/Cargo.lock
+	RUSTC_BOOTSTRAP=1 $(CARGO) fuzz build
+	for target in $$($(CARGO) fuzz list); do \
+		RUSTC_BOOTSTRAP=1 $(CARGO) fuzz run $$target -- -max_total_time=$(FUZZ_SECONDS) -timeout=30 -max_len=65536 -rss_limit_mb=4096 || exit 1; \
+	done
 
 packages:
 	@contrib/packages.sh build

@@ -1,0 +1,525 @@
+//! What must hold of every parser, whatever comes in: one function for each, which `mutations` replays with mutated
+//! fixtures and the targets in `fuzz/` with whatever libFuzzer finds. A broken promise is a panic.
+
+use std::io::Cursor;
+use std::sync::OnceLock;
+
+use brevbro::as4::receive::{Context, Options, ReceiveLimits, Requirement, open};
+use brevbro::as4::{Answer, PMode, Received, Refusal, Sent, UserMessage, answer, pmode, send};
+use brevbro::content::{Content, Party, Redacted};
+use brevbro::crypto::{Identity, Profile, Template, sign_enveloped};
+use brevbro::ident::{
+    AccessPointId, As4MessageId, ConversationId, DocumentKind, Domain, FederationId, FunctionId, MailAddress, MessageId, ParticipantId,
+};
+use brevbro::mail::compose::{ComposeContext, incoming};
+use brevbro::mail::convert::{Ids, outgoing};
+use brevbro::mail::policy::MailboxPolicy;
+use brevbro::mail::session::{Action, Options as SmtpOptions, Question, Reply, Security, Session};
+use brevbro::sdk::envelope::{self, Header};
+use brevbro::sdk::message::{self, MessageLimits};
+use brevbro::sdk::{receipt, rules, seal};
+use brevbro::smp::{self, Asked, ServiceGroup, ServiceMetadata};
+use brevbro::xml::{Canonicalization, Comments, Document, Limits};
+use jiff::Timestamp;
+
+/// The function of one parser; whether it took the input for what it should be.
+pub type Body = fn(&[u8]) -> bool;
+
+/// All of them, by the names of the fuzz targets.
+pub const ALL: [(&str, Body); 12] = [
+    ("as4_package", as4_package),
+    ("as4_ebms", as4_ebms),
+    ("as4_security", as4_security),
+    ("as4_answer", as4_answer),
+    ("as4_written", as4_written),
+    ("xhe", xhe),
+    ("sdk_message", sdk_message),
+    ("sdk_receipt", sdk_receipt),
+    ("smp", smp),
+    ("c14n", c14n),
+    ("smtp_session", smtp_session),
+    ("mail", mail),
+];
+
+pub const OURS: &str = "AP0001-SDK-TEST";
+pub const THEIRS: &str = "AP0002-SDK-TEST";
+pub const HABO: &str = "0203:habo.se";
+pub const AF: &str = "0203:arbetsformedlingen.se";
+pub const ID: &str = "70c5ea37-f4a9-4771-b0c7-09becd024bda";
+pub const BOUNDARY: &str = "=_f3a1c2e4b5d6978812345678";
+
+const SOAP_HEAD: &str = r#"<S:Envelope xmlns:S="http://www.w3.org/2003/05/soap-envelope" xmlns:eb="http://docs.oasis-open.org/ebxml-msg/ebms/v3.0/ns/core/200704/" xmlns:wsse="http://docs.oasis-open.org/wss/2004/01/oasis-200401-wss-wssecurity-secext-1.0.xsd" xmlns:wsu="http://docs.oasis-open.org/wss/2004/01/oasis-200401-wss-wssecurity-utility-1.0.xsd" xmlns:ds="http://www.w3.org/2000/09/xmldsig#"><S:Header>"#;
+const SOAP_TAIL: &str = r#"</S:Header><S:Body wsu:Id="body"/></S:Envelope>"#;
+
+/// A key of this process. Those of [`samples`] have signed nothing but the samples.
+pub struct Keys {
+    pub ours: Identity,
+    pub theirs: Identity,
+    /// Signs whatever comes, where what stands behind a signature is to be reached.
+    pub any: Identity,
+}
+
+pub fn keys() -> &'static Keys {
+    static KEYS: OnceLock<Keys> = OnceLock::new();
+    KEYS.get_or_init(|| {
+        let key = |name: &str| {
+            let (from, until) = (at("2020-01-01T00:00:00Z"), at("2120-01-01T00:00:00Z"));
+            Template { subject: vec![("CN", name.to_owned())], from, until, profile: Profile::Service, crl_url: None }.issue(2048, None).unwrap()
+        };
+        Keys { ours: key(OURS), theirs: key(THEIRS), any: key("any") }
+    })
+}
+
+pub fn at(text: &str) -> Timestamp {
+    text.parse().unwrap()
+}
+
+fn participant(id: &str) -> ParticipantId {
+    ParticipantId::new(id).unwrap()
+}
+
+/// The message that [`samples`] has signed.
+pub fn user_message() -> UserMessage {
+    UserMessage {
+        message_id: As4MessageId::new("1@ap.habo.se").unwrap(),
+        timestamp: at("2026-11-21T10:00:00Z"),
+        ref_to: None,
+        from: AccessPointId::new(OURS).unwrap(),
+        to: AccessPointId::new(THEIRS).unwrap(),
+        conversation_id: ID.into(),
+        kind: DocumentKind::Message,
+        original_sender: participant(HABO),
+        final_recipient: participant(AF),
+    }
+}
+
+pub const PAYLOAD: &[u8] = "<XHE>Räksmörgås åt Håbo kommun</XHE>\n".as_bytes();
+
+/// What was signed with the keys that sign nothing else.
+pub struct Samples {
+    pub package: Vec<u8>,
+    pub sent: Sent,
+    pub receipt: Vec<u8>,
+    pub envelope: Vec<u8>,
+}
+
+pub fn samples() -> &'static Samples {
+    static SAMPLES: OnceLock<Samples> = OnceLock::new();
+    SAMPLES.get_or_init(|| {
+        let Keys { ours, theirs, .. } = keys();
+        let (package, sent) = packaged(&user_message(), PAYLOAD, ours);
+        let received = received(&sent.content_type, &package, &Options::default(), theirs).unwrap().0;
+        let receipt = brevbro::as4::receipt::write(&received, &As4MessageId::new("r@peer").unwrap(), at("2026-11-21T10:00:01Z"), theirs).unwrap();
+        let xml = message::write(&content()).unwrap();
+        let envelope = seal::seal(&header(DocumentKind::Message), &xml, Some(&theirs.certificate), ours).unwrap();
+        Samples { package, sent, receipt, envelope }
+    })
+}
+
+fn packaged(message: &UserMessage, mut payload: &[u8], signer: &Identity) -> (Vec<u8>, Sent) {
+    let mut body = Vec::new();
+    let recipient = &keys().theirs.certificate;
+    let sent = send::package(message, &mut payload, signer, recipient, Cursor::new(Vec::new()), &mut body, BOUNDARY).unwrap();
+    (body, sent)
+}
+
+/// What is opened of a body, and its payloads.
+fn received(content_type: &str, mut body: &[u8], options: &Options, key: &Identity) -> Result<(Received, Vec<u8>), Refusal> {
+    let context = Context { keys: std::slice::from_ref(key), known: &|_| None, options, at: at("2026-11-21T10:00:00Z") };
+    let mut payload = Vec::new();
+    let received = open(content_type, &mut body, &context, Cursor::new(Vec::new()), &mut payload)?;
+    Ok((received, payload))
+}
+
+/// Bounds that are reached soon, so that what happens at them is seen.
+fn bounds() -> ReceiveLimits {
+    ReceiveLimits { package: 1 << 20, payload: 4 << 20, ..ReceiveLimits::default() }
+}
+
+fn strict() -> Options {
+    Options { limits: bounds(), ..Options::default() }
+}
+
+/// Neither signature nor encryption is asked for, so that what comes after them is reached.
+fn lenient() -> Options {
+    Options { signature: Requirement::Optional, encryption: Requirement::Optional, ..strict() }
+}
+
+/// Opens a body in both ways. What is opened strictly is the one message that was signed for us, unchanged.
+fn opens(content_type: &str, body: &[u8]) -> bool {
+    let theirs = &keys().theirs;
+    let pmode = PMode::sdk(AccessPointId::new(THEIRS).unwrap());
+    let taken = received(content_type, body, &lenient(), theirs);
+    match &taken {
+        Ok((received, payload)) => {
+            assert_eq!(received.parts.iter().map(|part| part.octets).sum::<u64>(), payload.len() as u64);
+            assert!(payload.len() as u64 <= bounds().payload);
+            if received.signature.is_none() {
+                pmode::check(received, &pmode).unwrap_err();
+                pmode::check_ping(received, &pmode).unwrap_err();
+            }
+        }
+        Err(refusal) => assert!(!refusal.to_string().is_empty()),
+    }
+    if let Ok((received, payload)) = received(content_type, body, &strict(), theirs) {
+        let checked = pmode::check(&received, &pmode);
+        if received.signer() == Some(&keys().ours.certificate) {
+            assert_eq!((checked.unwrap(), payload.as_slice()), (user_message(), PAYLOAD), "a forged message");
+        }
+    }
+    taken.is_ok()
+}
+
+/// The Content-Type of a body without HTTP header: its boundary is read off the first delimiter.
+fn content_type(body: &[u8]) -> String {
+    let first = body.split(|octet| *octet == b'\n').map(|line| String::from_utf8_lossy(line).trim().to_owned()).find(|line| !line.is_empty());
+    match first.as_deref().and_then(|line| line.trim_start_matches('\u{feff}').strip_prefix("--")) {
+        Some(boundary) => format!("multipart/related; boundary=\"{boundary}\"; type=\"application/soap+xml\""),
+        None => "application/soap+xml; charset=utf-8".into(),
+    }
+}
+
+/// A whole HTTP body.
+pub fn as4_package(input: &[u8]) -> bool {
+    opens(&content_type(input), input)
+}
+
+fn wrapped(before: &str, input: &[u8], after: &str) -> Vec<u8> {
+    let soap = [SOAP_HEAD.as_bytes(), before.as_bytes(), input, after.as_bytes(), SOAP_TAIL.as_bytes()].concat();
+    let root = format!("--{BOUNDARY}\r\nContent-Type: application/soap+xml; charset=UTF-8\r\n\r\n");
+    let part = format!("\r\n--{BOUNDARY}\r\nContent-Type: text/xml\r\nContent-ID: <message>\r\n\r\n<XHE/>\r\n--{BOUNDARY}--\r\n");
+    [root.as_bytes(), &soap, part.as_bytes()].concat()
+}
+
+/// What stands in `eb:Messaging`, with one payload beside it.
+pub fn as4_ebms(input: &[u8]) -> bool {
+    let body = wrapped(r#"<eb:Messaging wsu:Id="messaging">"#, input, "</eb:Messaging>");
+    opens(&content_type(&body), &body)
+}
+
+/// A user message for [`as4_ebms`] and [`as4_security`], taken out of what we write; its payload is not compressed.
+pub fn messaging() -> String {
+    let package = String::from_utf8_lossy(&samples().package);
+    let (from, to) = (package.find("<eb:UserMessage").unwrap(), package.find("</eb:UserMessage>").unwrap());
+    let compression = "<eb:Property name=\"CompressionType\">application/gzip</eb:Property>";
+    format!("{}</eb:UserMessage>", &package[from..to]).replace(compression, "")
+}
+
+/// What stands in `wsse:Security`, beside a user message as it should be.
+pub fn as4_security(input: &[u8]) -> bool {
+    static BEFORE: OnceLock<String> = OnceLock::new();
+    let before = BEFORE.get_or_init(|| format!(r#"<eb:Messaging wsu:Id="messaging">{}</eb:Messaging><wsse:Security>"#, messaging()));
+    let body = wrapped(before, input, "</wsse:Security>");
+    opens(&content_type(&body), &body)
+}
+
+/// What a peer answers. A receipt that holds is the one that was signed.
+pub fn as4_answer(input: &[u8]) -> bool {
+    let expected = &keys().theirs.certificate;
+    match answer::read(200, &content_type(input), input, &samples().sent, expected) {
+        Answer::Receipt(receipt) => {
+            assert_eq!((receipt.signal_id.as_str(), &receipt.signer), ("r@peer", expected), "a forged receipt");
+            true
+        }
+        Answer::Errors(errors) => {
+            assert!(!errors.is_empty());
+            true
+        }
+        Answer::Unusable(why) => {
+            assert!(!why.is_empty());
+            false
+        }
+    }
+}
+
+/// Lines: message id, conversation id, sender, recipient; then the payload. What we write, we read.
+pub fn as4_written(input: &[u8]) -> bool {
+    let mut lines = input.splitn(5, |octet| *octet == b'\n');
+    let mut text = || lines.next().and_then(|line| std::str::from_utf8(line).ok());
+    let (Some(id), Some(conversation), Some(sender), Some(recipient)) = (text(), text(), text(), text()) else { return false };
+    let (Ok(message_id), Ok(original_sender), Ok(final_recipient)) =
+        (As4MessageId::new(id), ParticipantId::new(sender), ParticipantId::new(recipient))
+    else {
+        return false;
+    };
+    // Ours are UUIDs.
+    let Ok(conversation) = ConversationId::new(conversation) else { return false };
+    let payload = lines.next().unwrap_or_default();
+    let from = AccessPointId::new("any").unwrap();
+    let conversation_id = conversation.as_str().to_owned();
+    let message = UserMessage { message_id, conversation_id, original_sender, final_recipient, from, ..user_message() };
+    let (body, sent) = packaged(&message, payload, &keys().any);
+    let (received, read) = received(&sent.content_type, &body, &Options::default(), &keys().theirs).unwrap();
+    assert_eq!(pmode::check(&received, &PMode::sdk(AccessPointId::new(THEIRS).unwrap())).unwrap(), message);
+    assert!(read == payload);
+    true
+}
+
+/// The header that [`samples`] has signed, or that of a receipt.
+pub fn header(kind: DocumentKind) -> Header {
+    Header {
+        id: MessageId::new(ID).unwrap(),
+        created: at("2026-11-21T10:00:00Z"),
+        kind,
+        federation: FederationId::new("urn:fdc:digg.se:edelivery:federation:test").unwrap(),
+        from: participant(HABO),
+        to: participant(AF),
+        service: FunctionId::new("etablering").ok(),
+        encrypted: kind == DocumentKind::Message,
+    }
+}
+
+/// An envelope, signed or not: as it is, and signed by someone.
+pub fn xhe(input: &[u8]) -> bool {
+    let keys = keys();
+    let read = envelope::read(input);
+    if let Ok(verified) = seal::verify(input) {
+        assert_eq!(verified.header, read.clone().unwrap());
+        if verified.signer == keys.ours.certificate {
+            assert_eq!(verified.header, header(DocumentKind::Message), "a forged envelope");
+        }
+    }
+    // It has a signature already, is no document, or has a namespace that C14N 1.0 has no form for.
+    if let Ok(signed) = sign_enveloped(input, &keys.any) {
+        match (seal::verify(&signed), &read) {
+            (Ok(verified), Ok(header)) => {
+                assert_eq!(&verified.header, header);
+                if let Ok(payload) = verified.payload(std::slice::from_ref(&keys.theirs)) {
+                    Document::parse(&payload, &Limits::of(1 << 24)).unwrap();
+                }
+            }
+            (verified, Err(_)) => assert!(verified.is_err(), "the seal takes what the profile refuses"),
+            (Err(error), Ok(_)) => panic!("what was signed here does not verify: {error}"),
+        }
+    }
+    if let Ok(header) = &read
+        && header.encrypted == (header.kind == DocumentKind::Message)
+    {
+        let recipient = header.encrypted.then_some(&keys.theirs.certificate);
+        let sealed = seal::seal(header, b"<payload xmlns='urn:x'>\xc3\xa5</payload>", recipient, &keys.any).unwrap();
+        assert_eq!(&envelope::read(&sealed).unwrap(), header);
+    }
+    read.is_ok()
+}
+
+/// An SDK message. What is read and may be sent reads back from what we write; a mail of it is a sound mail.
+pub fn sdk_message(input: &[u8]) -> bool {
+    let limits = MessageLimits { payload: 1 << 20 };
+    let content = match message::read(input, &limits) {
+        Ok(content) => content,
+        Err(breaches) => {
+            assert!(!breaches.is_empty());
+            return false;
+        }
+    };
+    let _ = rules::check_against_envelope(&content, &header(DocumentKind::Message));
+    let content = Content { foreign: Vec::new(), ..content };
+    // What may be missing on reading is never missing in what is written.
+    if content.label.is_some() && content.sender.function.is_some() {
+        let xml = message::write_within(&content, &MessageLimits::SENDING).unwrap_or_else(|breaches| panic!("{breaches:?}"));
+        assert_eq!(message::read(&xml, &MessageLimits::SENDING).unwrap(), content);
+    }
+    composes(&content);
+    true
+}
+
+/// The fields of a mail of ours. Content in one of them never makes another.
+const FIELDS: [&str; 14] = [
+    "date",
+    "from",
+    "reply-to",
+    "to",
+    "subject",
+    "message-id",
+    "in-reply-to",
+    "references",
+    "thread-topic",
+    "sensitivity",
+    "x-auto-response-suppress",
+    "mime-version",
+    "content-type",
+    "content-transfer-encoding",
+];
+
+/// The mail of a message has lines as RFC 5322 2.1.1 wants them, and is read by us.
+fn composes(content: &Content) {
+    let (domain, mailbox) = (Domain::new("sdk.habo.se").unwrap(), MailAddress::new("socialkontoret@habo.se").unwrap());
+    let from = MailAddress::new("etablering@arbetsformedlingen.se.sdk.habo.se").unwrap();
+    let setting = ComposeContext {
+        gateway_domain: &domain,
+        mailbox: &mailbox,
+        from_address: &from,
+        answered_mail: None,
+        received_at: at("2026-11-21T10:00:00Z"),
+    };
+    let mail = incoming(content, &setting).unwrap();
+    assert!(mail.is_ascii() && mail.ends_with(b"\r\n"));
+    for line in mail.split_inclusive(|octet| *octet == b'\n') {
+        let text = line.strip_suffix(b"\r\n").unwrap_or_else(|| panic!("a bare LF after {:?}", String::from_utf8_lossy(line)));
+        assert!(text.len() <= 998 && !text.contains(&b'\r') && !text.contains(&0), "{:?}", String::from_utf8_lossy(text));
+    }
+    let header = mail.windows(4).position(|octets| octets == b"\r\n\r\n").unwrap();
+    let names: Vec<String> = String::from_utf8_lossy(&mail[..header])
+        .lines()
+        .filter(|line| !line.starts_with([' ', '\t']))
+        .map(|line| line.split_once(':').unwrap_or_else(|| panic!("{line:?} is no field")).0.to_ascii_lowercase())
+        .collect();
+    let unknown: Vec<_> = names.iter().filter(|name| !name.starts_with("x-sdk-") && !FIELDS.contains(&name.as_str())).collect();
+    assert!(unknown.is_empty(), "{unknown:?}");
+    let mut single = names.clone();
+    single.sort();
+    single.dedup();
+    assert_eq!(single.len(), names.len(), "a field stands twice: {names:?}");
+}
+
+/// A message receipt. What is read may be written, and reads back.
+pub fn sdk_receipt(input: &[u8]) -> bool {
+    let Ok(read) = receipt::read(input) else { return false };
+    let xml = receipt::write(&read).unwrap();
+    assert_eq!(receipt::read(&xml).unwrap(), read);
+    true
+}
+
+/// What an SMP answers, signed by someone, and the addresses that it is asked at.
+pub fn smp(input: &[u8]) -> bool {
+    let (keys, mut taken) = (keys(), false);
+    if let Ok(group) = ServiceGroup::read(input) {
+        let again = ServiceGroup::read(group.write("http://127.0.0.1/smp").as_bytes()).unwrap();
+        assert_eq!(again, group);
+        taken = true;
+    }
+    if let Ok(signed) = sign_enveloped(input, &keys.any)
+        && let Ok((metadata, by)) = ServiceMetadata::open(&signed)
+    {
+        assert_eq!(by.certificate, keys.any.certificate);
+        let again = metadata.sign(&keys.any).unwrap();
+        assert_eq!(ServiceMetadata::open(&again).unwrap().0, metadata);
+        taken = true;
+    }
+    let Ok(text) = std::str::from_utf8(input) else { return taken };
+    if let Some(asked) = smp::asked(text) {
+        let url = match &asked {
+            Asked::Group(participant) => smp::service_group_url("/smp", participant),
+            Asked::Metadata(participant, document) => smp::service_metadata_url("/smp", participant, document),
+        };
+        assert_eq!(smp::asked(&url), Some(asked));
+        taken = true;
+    }
+    let record = smp::Naptr { order: 1, preference: 1, flags: "U".into(), service: "Meta:SMP".into(), regexp: text.to_owned() };
+    if let Some(url) = smp::base_url(&[record]) {
+        assert!(url.is_ascii() && !url.contains('\\'), "{url}");
+        taken = true;
+    }
+    taken
+}
+
+/// Canonical XML is its own canonical form, in each way.
+pub fn c14n(input: &[u8]) -> bool {
+    let limits = Limits::of(1 << 20);
+    let Ok(document) = Document::parse(input, &limits) else { return false };
+    // What an element's source is cut out of is what was read: a signature may be over it.
+    let octets = input.strip_prefix(b"\xef\xbb\xbf").unwrap_or(input);
+    assert!(document.elements().all(|element| octets.get(element.source()).is_some_and(|source| source.starts_with(b"<") && source.ends_with(b">"))));
+    for form in [Canonicalization::Inclusive, Canonicalization::Inclusive11, Canonicalization::exclusive()] {
+        for comments in [Comments::Without, Comments::With] {
+            let Ok(first) = form.document(&document, comments, None) else { continue };
+            let again = Document::parse(first.as_bytes(), &Limits::of(1 << 24)).unwrap_or_else(|error| panic!("{form:?}: {error}: {first}"));
+            assert_eq!(form.document(&again, comments, None).unwrap(), first, "{form:?}");
+        }
+    }
+    true
+}
+
+/// A dialogue with a server that takes every mail but those for `okand`. Chunks make no difference.
+pub fn smtp_session(input: &[u8]) -> bool {
+    let whole = dialogue(std::iter::once(input));
+    assert_eq!(dialogue(input.chunks(1)), whole);
+    assert_eq!(dialogue(input.chunks(7)), whole);
+    let (replies, taken) = whole;
+    assert!(replies.iter().all(|reply| (200..600).contains(&reply.code())));
+    assert!(taken.iter().all(|mail| mail.len() <= 2000));
+    !taken.is_empty()
+}
+
+fn dialogue<'i>(pieces: impl Iterator<Item = &'i [u8]>) -> (Vec<Reply>, Vec<Vec<u8>>) {
+    let hostname = Domain::new("gw.habo.se").unwrap();
+    let options = SmtpOptions { hostname, security: Security::Offered, max_message: 2000, max_recipients: 3, max_errors: 5 };
+    let mut session = Session::new(options);
+    let (mut replies, mut taken, mut mail) = (Vec::new(), Vec::new(), Vec::new());
+    // The greeting comes before anything is said.
+    for piece in std::iter::once(&[][..]).chain(pieces) {
+        session.input(piece);
+        while let Some(action) = session.next() {
+            match action {
+                Action::Reply(reply) => replies.push(reply),
+                Action::Data(piece) => mail.extend(piece),
+                Action::Discard => mail.clear(),
+                // When octets came is what a confirmation is about, and between STARTTLS and the handshake nothing counts.
+                Action::Confirmed => {}
+                Action::StartTls | Action::Close => return (replies, taken),
+                Action::Ask(question) => {
+                    let answer = match question {
+                        Question::Recipient(recipient) if recipient.address.local() == "okand" => Err(Reply::new(550, (1, 1), "Unknown")),
+                        Question::Message => {
+                            assert!(session.envelope().is_some_and(|envelope| !envelope.recipients.is_empty()));
+                            taken.push(std::mem::take(&mut mail));
+                            Ok("m1".to_owned())
+                        }
+                        _ => Ok(String::new()),
+                    };
+                    session.answer(answer);
+                }
+            }
+        }
+    }
+    (replies, taken)
+}
+
+fn party(id: &str, name: &str, function: &str) -> Party {
+    Party {
+        participant: participant(id),
+        label: Some(Redacted(name.into())),
+        function: FunctionId::new(function).ok(),
+        function_label: Some(Redacted(format!("{name}, {function}"))),
+        persons: Vec::new(),
+        references: Vec::new(),
+    }
+}
+
+fn ids() -> Ids {
+    Ids {
+        message_id: MessageId::new(ID).unwrap(),
+        conversation_id: ConversationId::new(ID).unwrap(),
+        in_reply_to: None,
+        created: at("2026-11-21T10:00:00Z"),
+    }
+}
+
+/// The message in [`samples`]' envelope.
+pub fn content() -> Content {
+    let mail = "From: Anna Ek <anna@habo.se>\r\nSubject: =?utf-8?q?Underlag_f=C3=B6r_plan_[dnr_2026/1]?=\r\nMIME-Version: 1.0\r\n\
+        Content-Type: multipart/mixed; boundary=x\r\n\r\n--x\r\nContent-Type: text/plain; charset=utf-8\r\n\r\n# Åtgärd\r\n\r\n* ett\r\n* två\r\n\
+        --x\r\nContent-Type: application/pdf; name=a.pdf\r\nContent-Disposition: attachment; filename=a.pdf\r\n\r\n%PDF-1.7\r\n--x--\r\n";
+    let mail = outgoing(mail.as_bytes(), &MailboxPolicy::default()).unwrap();
+    mail.content(ids(), party(HABO, "Håbo kommun", "socialkontoret"), party(AF, "Arbetsförmedlingen", "etablering"))
+}
+
+/// A mail. What is taken becomes a valid message of no more than the counted size, and a mail again.
+pub fn mail(input: &[u8]) -> bool {
+    let mail = match outgoing(input, &MailboxPolicy::default()) {
+        Ok(mail) => mail,
+        Err(refusal) => {
+            assert!((400..600).contains(&refusal.code()));
+            return false;
+        }
+    };
+    if mail.automatic.is_some() {
+        return true;
+    }
+    let content = mail.content(ids(), party(HABO, "Håbo kommun", "socialkontoret"), party(AF, "Arbetsförmedlingen", "etablering"));
+    let xml = message::write(&content).unwrap_or_else(|breaches| panic!("{breaches:?}"));
+    assert!(xml.len() as u64 <= mail.wire_octets(), "{} octets, counted {}", xml.len(), mail.wire_octets());
+    assert_eq!(message::read(&xml, &MessageLimits::SENDING).unwrap(), content);
+    composes(&content);
+    true
+}

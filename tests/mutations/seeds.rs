@@ -1,0 +1,175 @@
+//! What mutations begin with: for each parser what we write ourselves, and what others wrote, where it is at hand.
+
+use std::path::{Path, PathBuf};
+
+use brevbro::as4::EbmsError;
+use brevbro::ident::{As4MessageId, DocumentKind, MessageId};
+use brevbro::sdk::receipt::{self, Outcome, Receipt};
+use brevbro::sdk::rules::Breach;
+use brevbro::sdk::{message, seal};
+use brevbro::smp::{Endpoint, Process, Published, ServiceGroup, ServiceMetadata};
+use brevbro::{as4, smp};
+
+use crate::bodies::{self, HABO, ID, Samples, at, keys, samples};
+use crate::common::shared;
+
+/// Larger ones would take the time of many smaller.
+const LARGEST: usize = 48 * 1024;
+
+/// The seeds of a parser.
+pub(crate) fn of(name: &str) -> Vec<Vec<u8>> {
+    let Samples { package, envelope, receipt, .. } = samples();
+    let mut seeds = match name {
+        "as4_package" => {
+            let mut seeds = vec![package.clone(), soap_of(package)];
+            seeds.extend(files("as4-vectors", &["as4", "txt", "as4in"]));
+            seeds
+        }
+        "as4_ebms" => vec![bodies::messaging().into_bytes(), inside(receipt, "eb:Messaging").into_bytes()],
+        "as4_security" => {
+            let mut seeds: Vec<_> = [package, receipt].map(|octets| inside(octets, "wsse:Security").into_bytes()).into();
+            seeds.extend(files("as4-vectors", &["as4", "txt", "as4in"]).iter().map(|octets| inside(octets, "wsse:Security").into_bytes()));
+            let window = "<wsu:Created>2026-11-21T09:59:00Z</wsu:Created><wsu:Expires>2026-11-21T10:05:00.5Z</wsu:Expires>";
+            seeds.push(format!("<wsu:Timestamp wsu:Id=\"t\">{window}</wsu:Timestamp>").into_bytes());
+            seeds
+        }
+        "as4_answer" => {
+            let (id, ref_to) = (As4MessageId::new("e@peer").unwrap(), As4MessageId::new("1@ap.habo.se").unwrap());
+            let error = as4::error::write(&[EbmsError::not_serviced()], Some(&ref_to), &id, at("2026-11-21T10:00:00Z"), &keys().theirs).unwrap();
+            vec![receipt.clone(), error]
+        }
+        "as4_written" => vec![format!("1@ap.habo.se\n{ID}\n{HABO}\n0007:2021006883\n<XHE>å</XHE>").into_bytes()],
+        "xhe" => {
+            let mut seeds = vec![envelope.clone(), unsigned(envelope), sealed_receipt(), unsigned(&sealed_receipt())];
+            seeds.extend(files("sdk-docs/xhe/examples", &["xml"]).into_iter().flat_map(|octets| [unsigned(&octets), octets]));
+            seeds
+        }
+        "sdk_message" => {
+            let mut seeds = vec![message::write(&bodies::content()).unwrap()];
+            seeds.extend(files("sdk-docs/message/testdata", &["xml"]));
+            seeds.push(sdk_example());
+            seeds
+        }
+        "sdk_receipt" => {
+            let rejected = vec![Breach::unknown_function(), Breach::structure("/messagePayload/message", "åäö & <x>")];
+            let mut seeds: Vec<_> = [Outcome::Accepted, Outcome::Rejected(rejected)].map(written).into();
+            seeds.extend(files("sdk-docs/receipt/examples", &["xml"]));
+            seeds
+        }
+        "smp" => smp_answers(),
+        "c14n" => {
+            let hard = "<?pi x?><!-- c --><a:x xmlns:a=\"urn:1\" xmlns=\"urn:2\" xml:lang=\"sv\" a:z=\"1\" b=\"a&#13;&#10;\tc\"><y xmlns=\"\" \
+                xml:space=\"preserve\">å\r\n<![CDATA[<&>]]>&#13;</y><!----><b:y xmlns:b=\"urn:1\" b:q='\"' a:p='&lt;'/></a:x>\n<?pi?>";
+            let mut seeds = vec![hard.into(), envelope.clone(), receipt.clone()];
+            seeds.extend(files("sdk-docs/receipt/examples", &["xml"]));
+            seeds
+        }
+        "smtp_session" => dialogues(),
+        "mail" => read(&Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/mail"), &["eml"]),
+        other => panic!("{other} has no seeds"),
+    };
+    seeds.retain(|seed| !seed.is_empty() && seed.len() <= LARGEST);
+    seeds
+}
+
+fn files(folder: &str, extensions: &[&str]) -> Vec<Vec<u8>> {
+    shared(folder).map(|folder| read(&folder, extensions)).unwrap_or_default()
+}
+
+/// The files of a folder in the order of their names.
+fn read(folder: &Path, extensions: &[&str]) -> Vec<Vec<u8>> {
+    let mut paths: Vec<PathBuf> = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    paths.retain(|path| extensions.iter().any(|extension| path.extension().is_some_and(|own| own == *extension)));
+    paths.sort();
+    paths.iter().map(|path| std::fs::read(path).unwrap()).collect()
+}
+
+fn sdk_example() -> Vec<u8> {
+    files("sdk-docs/message/examples", &["xml"]).into_iter().find(|octets| octets.len() < LARGEST).unwrap_or_default()
+}
+
+/// What stands in the first element of a name, whatever its prefix; nothing where there is none.
+fn inside(octets: &[u8], name: &str) -> String {
+    let text = String::from_utf8_lossy(octets);
+    let local = name.split_once(':').unwrap().1;
+    let found = [name.to_owned(), local.to_owned()].into_iter().find_map(|name| {
+        let open = text.find(&format!("<{name}"))?;
+        let from = open + text[open..].find('>')? + 1;
+        let to = from + text[from..].find(&format!("</{name}>"))?;
+        Some(text[from..to].to_owned())
+    });
+    found.unwrap_or_default()
+}
+
+/// The SOAP part alone.
+fn soap_of(package: &[u8]) -> Vec<u8> {
+    let text = String::from_utf8_lossy(package);
+    let end = text.find("Envelope>").unwrap() + "Envelope>".len();
+    text[text.find("\r\n\r\n").unwrap() + 4..end].as_bytes().to_vec()
+}
+
+/// An envelope without its signature.
+fn unsigned(envelope: &[u8]) -> Vec<u8> {
+    let text = String::from_utf8_lossy(envelope);
+    let cut = text.find("<ds:Signature").zip(text.find("</ds:Signature>"));
+    cut.map_or(Vec::new(), |(from, to)| format!("{}{}", &text[..from], &text[to + "</ds:Signature>".len()..]).into_bytes())
+}
+
+fn written(outcome: Outcome) -> Vec<u8> {
+    let header = bodies::header(DocumentKind::Receipt);
+    let receipt = Receipt {
+        id: "8b4de4d2-ae3c-4a6f-9e0f-0d6a3e5f9a11".into(),
+        issued: at("2026-11-21T10:00:00Z"),
+        sender: header.from,
+        receiver: header.to,
+        refers_to: MessageId::new(ID).unwrap(),
+        outcome,
+    };
+    receipt::write(&receipt).unwrap()
+}
+
+fn sealed_receipt() -> Vec<u8> {
+    seal::seal(&bodies::header(DocumentKind::Receipt), &written(Outcome::Accepted), None, &keys().any).unwrap()
+}
+
+fn smp_answers() -> Vec<Vec<u8>> {
+    let participant = bodies::header(DocumentKind::Message).to;
+    let own = keys().any.certificate.clone();
+    let endpoint = Endpoint {
+        url: "https://ap.example.se/as4".into(),
+        transport_profile: "digg-transport-as4-v1_0".into(),
+        certificate: keys().theirs.certificate.clone(),
+        activation: Some(at("2026-01-01T00:00:00Z")),
+        expiration: None,
+    };
+    let metadata = ServiceMetadata {
+        participant: participant.clone(),
+        document_id: DocumentKind::Message.document_id().to_owned(),
+        processes: vec![Process::of_sdk(vec![endpoint])],
+        published: vec![Published { usage: smp::CertificateUse::Signing, certificate: own }],
+    };
+    let document_ids = DocumentKind::ALL.iter().map(|kind| kind.document_id().to_owned()).collect();
+    let group = ServiceGroup { participant: participant.clone(), document_ids };
+    vec![
+        unsigned(&metadata.sign(&keys().any).unwrap()),
+        group.write("http://smp.example.se").into_bytes(),
+        smp::service_metadata_url("", &participant, DocumentKind::Receipt.document_id()).into_bytes(),
+        smp::service_group_url("/smp", &participant).into_bytes(),
+        b"!^.*$!https://smp.example.se/a!i".to_vec(),
+    ]
+}
+
+fn dialogues() -> Vec<Vec<u8>> {
+    let hello = "EHLO mail.habo.se\r\n";
+    let start = "MAIL FROM:<anna@habo.se> SIZE=200 BODY=8BITMIME RET=HDRS ENVID=a+2Bb\r\nRCPT TO:<f@af.se.sdk.habo.se> NOTIFY=SUCCESS,DELAY ORCPT=rfc822;f@x.se\r\n";
+    let mail = "DATA\r\nSubject: x\r\n\r\n..\r\n.a\r\ntext\r\n.\r\n";
+    [
+        format!("{hello}{start}{mail}QUIT\r\n"),
+        format!("{hello}{start}RCPT TO:<okand@af.se>\r\n{mail}MAIL FROM:<> SMTPUTF8\r\nRCPT TO:<\"å \\\" b\"@af.se>\r\n{mail}"),
+        format!("HELO x\r\nNOOP\r\nVRFY a\r\nRSET\r\nMAIL FROM:<@a.se,@b.se:c@d.se>\r\nRCPT TO:<x@[127.0.0.1]>\r\nRSET\r\n{start}"),
+        format!("{hello}STARTTLS\r\n{hello}"),
+        format!("{hello}{start}{start}DATA\r\n{}\r\n.\r\nQUIT\r\n", "x".repeat(2500)),
+    ]
+    .map(String::into_bytes)
+    .into()
+}
