@@ -47,7 +47,8 @@ pub(super) async fn start(dir: &Path) -> std::io::Result<Option<Dovecot>> {
     let run = dir.join(DOVECOT);
     std::fs::create_dir_all(&run)?;
     let config = run.join("dovecot.conf");
-    std::fs::write(&config, configuration(dir, &run, address, &owner))?;
+    let Some(text) = configuration(dir, &run, address, &owner) else { return Ok(None) };
+    std::fs::write(&config, text)?;
     let mut command = Command::new(&program);
     command.arg("-F").arg("-c").arg(&config).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).kill_on_drop(true);
     let mut dovecot = Dovecot { address, program, config, child: command.spawn()? };
@@ -124,23 +125,32 @@ impl Owner {
     }
 }
 
-fn configuration(dir: &Path, run: &Path, address: SocketAddr, owner: &Owner) -> String {
+/// `None` when whoever runs the demo has no name on this machine, which Dovecot asks for.
+fn configuration(dir: &Path, run: &Path, address: SocketAddr, owner: &Owner) -> Option<String> {
     let (mail, run, port) = (dir.join("mail"), run.display(), address.port());
     let (mail, Owner { uid, gid, is_root }) = (mail.display(), owner);
     // Without root there is nobody else to become, and no chroot.
     let alone = if *is_root {
         String::new()
     } else {
+        let (user, group) = (name_of(*uid, "/etc/passwd")?, name_of(*gid, "/etc/group")?);
         format!(
-            "default_internal_user = \"#{uid}\"\ndefault_internal_group = \"#{gid}\"\ndefault_login_user = \"#{uid}\"\n\
+            "default_internal_user = {user}\ndefault_internal_group = {group}\ndefault_login_user = {user}\n\
              service anvil {{\n  chroot =\n}}\nservice imap-login {{\n  chroot =\n}}\nservice stats {{\n  chroot =\n}}\n"
         )
     };
-    format!(
+    Some(format!(
         "protocols = imap\nlisten = 127.0.0.1\nbase_dir = {run}/run\nstate_dir = {run}/state\nlog_path = {run}/log\nssl = no\n\
          disable_plaintext_auth = no\nmail_location = maildir:{mail}/%u\nfirst_valid_uid = 1\n\
          passdb {{\n  driver = static\n  args = password={PASSWORD}\n}}\n\
          userdb {{\n  driver = static\n  args = uid={uid} gid={gid} home={mail}/%u\n}}\n\
          service imap-login {{\n  inet_listener imap {{\n    port = {port}\n  }}\n  inet_listener imaps {{\n    port = 0\n  }}\n}}\n{alone}"
-    )
+    ))
+}
+
+/// The name of a user or group id, in a file of lines `name:password:id:...`.
+fn name_of(id: u32, file: &str) -> Option<String> {
+    let text = std::fs::read_to_string(file).ok()?;
+    let mut lines = text.lines().map(|line| line.split(':').collect::<Vec<_>>());
+    lines.find(|fields| fields.get(2).is_some_and(|of| of.parse() == Ok(id)))?.first().map(|&name| name.to_owned())
 }

@@ -117,19 +117,13 @@ impl Stage {
         for (player, other) in [(&self.habo, &self.af), (&self.af, &self.habo)] {
             let Player { cast, daemon, .. } = player;
             let _ = writeln!(text, "\n  {} <{}>", cast.name, cast.mailbox);
-            match &dovecot {
-                Some(dovecot) => {
-                    let (address, password) = (dovecot.address, dovecot::PASSWORD);
-                    let _ = writeln!(text, "    in          IMAP {address}  användare {}  lösenord {password}  utan TLS", cast.mailbox);
-                }
-                None => {
-                    let maildir = self.folder.path().join("mail").join(cast.mailbox);
-                    let _ = writeln!(
-                        text,
-                        "    in          Maildir {} (Dovecot saknas eller når inte mappen / no Dovecot, or it cannot reach the folder)",
-                        maildir.display()
-                    );
-                }
+            if let Some(dovecot) = &dovecot {
+                let (address, password) = (dovecot.address, dovecot::PASSWORD);
+                let _ = writeln!(text, "    in          IMAP {address}  användare {}  lösenord {password}  utan TLS", cast.mailbox);
+            } else {
+                let maildir = self.folder.path().join("mail").join(cast.mailbox);
+                let _ = writeln!(text, "    in          Maildir {}", maildir.display());
+                let _ = writeln!(text, "                (Dovecot saknas eller når inte mappen / no Dovecot, or it cannot reach the folder)");
             }
             let _ = writeln!(text, "    ut          SMTP {}  utan TLS, utan inloggning", daemon.smtp);
             let _ = writeln!(text, "    skriv till  {}", other.cast.address_in(cast));

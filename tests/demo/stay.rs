@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::io::{BufRead, BufReader};
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::thread::sleep;
@@ -23,10 +23,14 @@ struct Stay {
 
 impl Stay {
     fn start() -> Self {
+        Self::start_as(|_| Command::new(BREVBRO))
+    }
+
+    fn start_as(brevbro: impl FnOnce(&Path) -> Command) -> Self {
         // Dovecot runs as another user than root and must get at its files.
         let dir = tempfile::tempdir().unwrap();
         fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o755)).unwrap();
-        let mut command = Command::new(BREVBRO);
+        let mut command = brevbro(dir.path());
         command.args(["demo", "--small-keys", "--stay", "--out"]).arg(dir.path().join("out")).stdout(Stdio::piped());
         let mut child = command.spawn().unwrap();
         let mut out = BufReader::new(child.stdout.take().unwrap());
@@ -71,7 +75,7 @@ impl Drop for Stay {
 
 pub(crate) fn wait_for(what: &str, is: impl FnMut() -> bool) {
     let mut is = is;
-    let until = Instant::now() + Duration::from_secs(60);
+    let until = Instant::now() + Duration::from_mins(2);
     while !is() {
         assert!(Instant::now() < until, "waited in vain for {what}");
         sleep(Duration::from_millis(50));
@@ -132,6 +136,29 @@ fn a_mail_client_reads_both_mailboxes_and_nothing_is_left_when_it_stops() {
     let send = "import smtplib, sys\nsmtplib.SMTP(sys.argv[1]).sendmail(sys.argv[2], sys.argv[3], f'From: {sys.argv[2]}\\r\\nSubject: En till\\r\\n\\r\\nHej\\r\\n')";
     run(Command::new(&python).args(["-c", send, &smtp, users[0], &to])).unwrap();
     wait_for("the mail", || inbox(users[1]).iter().any(|[subject, ..]| subject == "En till"));
+    stay.stop();
+}
+
+#[test]
+fn without_root_dovecot_runs_as_whoever_runs_the_demo() {
+    const NOBODY: u32 = 65_534;
+    let Some(python) = python() else { return };
+    // Whoever is not root already has seen it in the test above.
+    if !has("dovecot") || !has("setpriv") || fs::metadata("/proc/self").unwrap().uid() != 0 {
+        return;
+    }
+    let stay = Stay::start_as(|dir| {
+        // The build's folder may be closed to others.
+        let program = dir.join("brevbro");
+        fs::copy(BREVBRO, &program).unwrap();
+        chown(dir, Some(NOBODY), Some(NOBODY)).unwrap();
+        let mut command = Command::new("setpriv");
+        command.args(["--reuid=65534", "--regid=65534", "--clear-groups"]).arg(program);
+        command
+    });
+    let (servers, users) = (stay.after("IMAP "), stay.after("användare "));
+    let mails = run(Command::new(&python).arg(judge_py()).args(["imap", servers[0], users[0], "demo"])).unwrap();
+    assert_eq!(serde_json::from_slice::<Vec<[String; 3]>>(&mails).unwrap().len(), 2);
     stay.stop();
 }
 
