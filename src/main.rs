@@ -9,6 +9,8 @@ fn main() -> ExitCode {
     // Tests name in FAILPOINTS the effects at which the program stops or dies.
     #[cfg(feature = "failpoints")]
     let _scenario = fail::FailScenario::setup();
+    #[cfg(feature = "failpoints")]
+    abort_at();
     // clap prints its own errors and ends with 2, and with 0 for --help and --version.
     let cli = Cli::parse();
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
@@ -25,4 +27,21 @@ fn main() -> ExitCode {
 fn fail(error: &CliError) -> ExitCode {
     eprintln!("{error}");
     error.exit().into()
+}
+
+/// `BREVBRO_ABORT_AT=receive.applied:2` ends the program the second time that it passes this point, as a crash does:
+/// nothing is closed, flushed or said.
+#[cfg(feature = "failpoints")]
+fn abort_at() {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    let Ok(wanted) = std::env::var("BREVBRO_ABORT_AT") else { return };
+    let (point, pass) = wanted.rsplit_once(':').unwrap_or((&wanted, "1"));
+    let left = AtomicUsize::new(pass.parse().unwrap_or(1));
+    let die = move || {
+        if left.fetch_sub(1, Ordering::SeqCst) == 1 {
+            std::process::abort();
+        }
+    };
+    // A point's name is any text: there is nothing that it can refuse.
+    drop(fail::cfg_callback(point, die));
 }
