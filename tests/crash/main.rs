@@ -1,0 +1,126 @@
+//! Killed at any moment: no mail is lost, none arrives twice but in the windows that SMTP itself leaves (RFC 1047).
+//!
+//! Gateways, testbed, the client that hands mails in and the mail servers that get them are processes of their own. The
+//! client and the mail servers (`client.py`, `sink.py`) keep logs of their own, and what is judged is those logs; the
+//! gateways' journals only have to admit what the logs show.
+//!
+//! `BREVBRO_CRASH_KILLS` and `BREVBRO_CRASH_MAILS` make a run longer, `BREVBRO_CRASH_SEED` rolls another one's dice again, and
+//! `BREVBRO_CRASH_POINT` picks the named points with this text in their name (docs/reliability.md).
+
+#![allow(unreachable_pub)]
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, clippy::print_stdout, reason = "a test fails by panicking")]
+#![allow(clippy::unnecessary_debug_formatting, reason = "a path in quotes is a string of TOML")]
+
+mod evidence;
+#[cfg(feature = "failpoints")]
+mod points;
+mod stage;
+
+#[path = "../common/mod.rs"]
+mod common;
+
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+
+use evidence::{Inbox, accepted, judge};
+use stage::{MAILBOXES, Side, Stage, wait_for};
+
+/// How long everything may take to become quiet after the last kill.
+const QUIET: Duration = Duration::from_mins(3);
+
+fn setting(name: &str, default: u64) -> u64 {
+    std::env::var(name).map_or(default, |value| value.parse().unwrap_or_else(|_| panic!("{name} is a number")))
+}
+
+/// SplitMix64: small, and the same everywhere.
+struct Dice(u64);
+
+impl Dice {
+    fn roll(&mut self, sides: u64) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        (z ^ (z >> 31)) % sides
+    }
+}
+
+#[test]
+fn gateways_killed_at_any_moment_lose_nothing() {
+    if !common::has("python3") {
+        return;
+    }
+    let (kills, mails) = (setting("BREVBRO_CRASH_KILLS", 60), setting("BREVBRO_CRASH_MAILS", 200));
+    let clock = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_millis() as u64;
+    let seed = setting("BREVBRO_CRASH_SEED", clock);
+    println!("{kills} kills, {mails} mails, BREVBRO_CRASH_SEED={seed}");
+    let mut dice = Dice(seed);
+    let began = Instant::now();
+    let mut stage = Stage::set("crash-random");
+    for side in Side::BOTH {
+        stage.gateway(side).start(None);
+    }
+    assert!(stage.a.is_up() && stage.b.is_up());
+    let mut client = stage.client(Side::A, 6, seed);
+    let mut sent = 0;
+    for round in 1..=kills {
+        // The mails are spread over the kills, so that none falls into silence.
+        while sent * kills < mails * round {
+            client.send(&order(sent, &mut dice));
+            sent += 1;
+        }
+        std::thread::sleep(Duration::from_millis(dice.roll(900)));
+        let side = Side::BOTH[dice.roll(2) as usize];
+        stage.gateway(side).kill();
+        stage.gateway(side).start(None);
+    }
+    client.close();
+    let killed = began.elapsed();
+    wait_for("the client's end", QUIET, || client.ended().then_some(()));
+    let promised: Vec<_> = accepted(&stage).into_iter().map(|(letter, ..)| letter).collect();
+    let until = Instant::now() + QUIET;
+    while !Inbox::read(&stage).is_complete(promised.iter().cloned()) && Instant::now() < until {
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    quiet(&stage);
+    stage.stop();
+    let verdict = judge(&stage);
+    println!(
+        "{} mails with {} recipients, {} handed in again; {} lost, {} doubled, {} repeated of {} possible duplicates; killed for {:.0} s, quiet after {:.0} s",
+        verdict.accepted,
+        verdict.letters,
+        verdict.handed_in_again,
+        verdict.lost.len(),
+        verdict.doubled.len(),
+        verdict.repeated,
+        verdict.possible_duplicates,
+        killed.as_secs_f32(),
+        began.elapsed().as_secs_f32(),
+    );
+    verdict.assert(kills as usize);
+    assert_eq!(verdict.accepted as u64, mails);
+}
+
+/// A mail: one in three with files, one in ten to two recipients.
+fn order(number: u64, dice: &mut Dice) -> serde_json::Value {
+    let (from, to) = (dice.roll(MAILBOXES as u64) as usize, dice.roll(MAILBOXES as u64) as usize);
+    let mut to = vec![Side::A.towards(to), Side::A.towards((to + 1) % MAILBOXES)];
+    if dice.roll(10) > 0 {
+        to.pop();
+    }
+    let files = if dice.roll(3) == 0 { 1 + dice.roll(2) } else { 0 };
+    json!({ "token": format!("crash-{number:04}"), "from": Side::A.mailbox(from), "to": to, "files": files })
+}
+
+/// Waits until no mail has come for a while.
+fn quiet(stage: &Stage) {
+    let (mut len, mut since) = (Inbox::read(stage).len(), Instant::now());
+    while since.elapsed() < Duration::from_secs(4) {
+        std::thread::sleep(Duration::from_millis(100));
+        let now = Inbox::read(stage).len();
+        if now != len {
+            (len, since) = (now, Instant::now());
+        }
+    }
+}
