@@ -52,6 +52,8 @@ pub enum EventName {
     Refused,
     /// An XHE was verified and decrypted.
     Opened,
+    /// A step waits for somebody else, such as the SMP or a revocation list, and will be repeated.
+    Postponed,
     /// An SDK message was found valid and is stored.
     Taken,
     /// An SDK message was rejected; our receipt says why.

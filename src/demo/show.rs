@@ -74,6 +74,7 @@ fn swedish(name: EventName) -> &'static str {
         EventName::DuplicateReceived => "samma AS4-meddelande igen",
         EventName::Refused => "AS4-meddelandet avvisat",
         EventName::Opened => "meddelandekvittensen öppnad",
+        EventName::Postponed => "väntar på någon annan, försöks igen",
         EventName::Taken => "meddelandet öppnat, giltigt och lagrat",
         EventName::TurnedAway => "meddelandet avvisat",
         EventName::Discarded => "kuvertet raderat",

@@ -10,7 +10,7 @@ use tokio::task::JoinSet;
 use super::Gateway;
 use super::effects::Outcome;
 use crate::event::{Event, EventName, Field};
-use crate::failure::Failure;
+use crate::failure::{Blame, Failure};
 use crate::mail::alarm::Cause;
 use crate::outbound::retry::later;
 use crate::port::{Guard, Lease, Op, Queue, Step, StoreError, Tell};
@@ -156,14 +156,19 @@ impl Gateway {
     }
 
     /// A failure that no step decided on: the job is due again later, and the operator finds it in the journal.
+    ///
+    /// When it lies with others and will pass, the operator is troubled only if it lasts.
     async fn postpone(&self, lease: Lease, failure: &Failure) {
         let now = self.clock.now();
+        let elsewhere = failure.is_temporary() && failure.blame != Blame::Us;
+        // Waits of 5, 10, 20 … seconds: after half a minute, or after twenty.
+        let (name, patience) = if elsewhere { (EventName::Postponed, 8) } else { (EventName::Faulted, 3) };
         tracing::error!(queue = ?lease.job.queue, record = %lease.job.record, stage = ?failure.stage, what = %failure.what, hint = %failure.hint, "a job failed");
         let wait = Duration::from_secs(5 << lease.job.attempt.min(8));
-        let mut event = Event::new(now, EventName::Faulted).with(Field::Cause, &failure.what).with(Field::Attempt, lease.job.attempt + 1);
+        let mut event = Event::new(now, name).with(Field::Cause, &failure.what).with(Field::Attempt, lease.job.attempt + 1);
         event.record = Some(lease.job.record);
         let mut step = Step::new().guard(Guard::Held(lease.clone())).op(Op::Audit(event));
-        if lease.job.attempt == 3 && lease.job.queue != Queue::Notify {
+        if lease.job.attempt == patience && lease.job.queue != Queue::Notify {
             step = step.op(Tell::alarm(Cause::Fault, &failure.what, &failure.hint).job(lease.job.record, "alarm", now));
         }
         let note = lease.job.note.clone();
