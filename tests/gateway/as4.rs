@@ -6,7 +6,7 @@ use std::io::Read;
 
 use brevbro::as4::{TEST_ACTION, TEST_SERVICE};
 use brevbro::content::File;
-use brevbro::crypto::sign_enveloped;
+use brevbro::crypto::{encrypt_element, sign_enveloped};
 use brevbro::event::{EventName, Field};
 use brevbro::ident::MessageId;
 use brevbro::sdk::receipt::Outcome;
@@ -60,6 +60,17 @@ async fn refused(gateway: &Gateway, peer: &Peer, package: &Package, code: &str) 
     nothing_was_delivered(gateway).await;
 }
 
+/// The draft's envelope with another content and another header, signed as it should be.
+fn signed_around(draft: &Draft, content: &str, (from, to): (&str, &str)) -> Vec<u8> {
+    let sealed = String::from_utf8(draft.envelope()).unwrap();
+    let (head, rest) = sealed.split_once("PayloadContent>").unwrap();
+    let prefix = head.rsplit('<').next().unwrap();
+    let tail = rest.rsplit_once(&format!("</{prefix}PayloadContent>")).unwrap().1;
+    let tail = tail.split_once("<ds:Signature").or_else(|| tail.split_once("<Signature")).unwrap().0;
+    let unsigned = format!("{head}PayloadContent>{content}</{prefix}PayloadContent>{tail}</x:XHE>").replace(from, to);
+    sign_enveloped(unsigned.as_bytes(), &draft.signer).unwrap()
+}
+
 #[test]
 fn a_sound_message_is_acknowledged_accepted_and_delivered() {
     run(async {
@@ -111,16 +122,9 @@ fn a_message_that_is_not_encrypted_is_rejected() {
     run(async {
         let (gateway, peer) = pair("as4-clear").await;
         let draft = peer.draft(&gateway);
-        let sealed = String::from_utf8(draft.envelope()).unwrap();
         let payload = String::from_utf8(draft.payload.clone()).unwrap();
         let payload = payload.split_once("?>").map_or(payload.as_str(), |(_, rest)| rest);
-        let (head, rest) = sealed.split_once("PayloadContent>").unwrap();
-        let prefix = head.rsplit('<').next().unwrap();
-        let tail = rest.rsplit_once(&format!("</{prefix}PayloadContent>")).unwrap().1;
-        let tail = tail.split_once("<ds:Signature").or_else(|| tail.split_once("<Signature")).unwrap().0;
-        let clear = format!("{head}PayloadContent>{payload}</{prefix}PayloadContent>{tail}</x:XHE>")
-            .replace("InstanceEncryptionIndicator>true", "InstanceEncryptionIndicator>false");
-        let envelope = sign_enveloped(clear.as_bytes(), &draft.signer).unwrap();
+        let envelope = signed_around(&draft, payload, ("InstanceEncryptionIndicator>true", "InstanceEncryptionIndicator>false"));
         let lines = rejected_package(&gateway, &peer, &draft, &draft.package_of(&mut envelope.as_slice())).await;
         assert_eq!(codes(&lines), [(ReasonCode::Sig, Detail::Security)]);
         gateway.stop().await;
@@ -304,6 +308,25 @@ fn the_same_as4_message_again_gets_the_same_receipt_and_is_not_delivered_twice()
 }
 
 #[test]
+fn the_same_as4_message_many_times_at_once_is_taken_once() {
+    run(async {
+        let (gateway, peer) = pair("as4-at-once").await;
+        let package = peer.draft(&gateway).package();
+        let push = || peer.push(&gateway, &package);
+        let replies = tokio::join!(push(), push(), push(), push());
+        for reply in [&replies.0, &replies.1, &replies.2, &replies.3] {
+            reply.acknowledged();
+            assert_eq!(reply.body, replies.0.body);
+        }
+        gateway.delivery().await;
+        gateway.quiet().await;
+        assert_eq!(gateway.events(EventName::Received).await.len(), 1);
+        assert_eq!((gateway.delivered().len(), peer.receipts()), (1, 1));
+        gateway.stop().await;
+    });
+}
+
+#[test]
 fn the_same_message_in_another_as4_message_is_rejected_as_a_duplicate() {
     run(async {
         let (gateway, peer) = pair("as4-duplicate").await;
@@ -422,17 +445,19 @@ fn a_payload_that_cannot_be_decrypted_or_read_gets_no_receipt() {
         let (gateway, peer) = pair("as4-undecryptable").await;
         // Sealed for somebody else; and what decrypts to no XML, which must not be told from it.
         let mut foreign = peer.draft(&gateway);
-        foreign.sealed_for = peer.draft(&gateway).signer.certificate;
+        foreign.sealed_for = foreign.signer.certificate.clone();
         peer.send(&gateway, &foreign).await.acknowledged();
-        let event = gateway.event(EventName::Discarded).await;
-        assert_eq!(event.fields[&Field::MessageId], foreign.header.id.as_str());
-        gateway.alarm().await;
+        let unreadable = peer.draft(&gateway);
+        let content = encrypt_element(b"<messagePayload><message></messagePayload>", &unreadable.sealed_for).unwrap();
+        let envelope = signed_around(&unreadable, &content, ("", ""));
+        peer.push(&gateway, &unreadable.package_of(&mut envelope.as_slice())).await.acknowledged();
+        gateway.nth_event(EventName::Alarmed, 1).await;
+        gateway.quiet().await;
+        let events = gateway.events(EventName::Discarded).await;
+        assert_eq!(events.len(), 2);
+        assert_eq!(events[0].fields[&Field::Cause], events[1].fields[&Field::Cause], "one wording for both");
         nothing_was_delivered(&gateway).await;
         assert_eq!(gateway.events(EventName::TurnedAway).await, []);
-        // The record's only job is done: a receipt would have been enqueued with it.
-        assert!(
-            gateway.daemon.gateway.store.health().await.jobs.iter().all(|(queue, waiting)| *queue != brevbro::port::Queue::Answer || *waiting == 0)
-        );
         assert_eq!(peer.receipts(), 0);
         gateway.stop().await;
     });

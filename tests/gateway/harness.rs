@@ -283,13 +283,6 @@ impl Gateway {
         assert_eq!(faults, []);
         self.daemon.stop().await;
     }
-
-    /// Stops it after a test in which steps were bound to fail.
-    pub(crate) async fn stop_faulted(self) {
-        let panics = self.events(EventName::Faulted).await.iter().filter(|fault| fault.fields[&Field::Cause].contains("panic")).count();
-        assert_eq!(panics, 0);
-        self.daemon.stop().await;
-    }
 }
 
 fn configuration(world: &World, setup: &Setup, dir: &Path, mail: SocketAddr, as4: u16) -> String {

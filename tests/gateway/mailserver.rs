@@ -4,8 +4,11 @@
 
 use brevbro::event::{EventName, Field};
 use brevbro::port::BlobKind;
+use brevbro::sdk::receipt::Outcome;
 
-use crate::harness::{Gateway, Manner, Peer, Setup, run};
+use crate::harness::client::submit;
+use crate::harness::peer::Mood;
+use crate::harness::{Gateway, Manner, Peer, Setup, mail, run};
 
 #[test]
 fn a_mail_that_is_put_off_is_delivered_once_later() {
@@ -39,6 +42,40 @@ fn a_mail_that_is_refused_is_kept_and_the_operator_is_told() {
         // It is tried again all the same, and the operator is not told a second time.
         gateway.nth_event(EventName::DeliveryDeferred, 2).await;
         assert_eq!(gateway.events(EventName::Alarmed).await.len(), 1);
+        gateway.stop().await;
+    });
+}
+
+#[test]
+fn a_notice_that_is_refused_is_not_sent_again_and_nobody_is_told() {
+    run(async {
+        let gateway = Gateway::start(Setup::new("sink-notice")).await;
+        let peer = Peer::start("sink-notice-peer").await;
+        gateway.sink.will(&gateway.mailbox, &[Manner::Never]);
+        let to = gateway.address_of("inkorg", &peer.name);
+        submit(&gateway, &[&to], " NOTIFY=SUCCESS", &mail(&gateway.mailbox, "a1", "Hej")).await;
+        peer.answer(&gateway, &peer.message(0).await, Outcome::Accepted).await;
+        assert!(gateway.event(EventName::Faulted).await.fields[&Field::Cause].contains("550"));
+        gateway.quiet().await;
+        assert_eq!(gateway.sink.letters().len(), 0);
+        gateway.daemon.stop().await;
+    });
+}
+
+#[test]
+fn a_receipt_that_cannot_be_sent_back_alarms_and_the_mail_is_delivered_all_the_same() {
+    run(async {
+        let fleeting = "first = \"200ms\"\nlongest = \"500ms\"\ngive-up = \"3s\"\nreceipt-timeout = \"3s\"\ndelayed-notice-after = \"1s\"";
+        let gateway = Gateway::start(Setup { retry: fleeting, ..Setup::new("sink-receipt") }).await;
+        let peer = Peer::start("sink-receipt-peer").await;
+        peer.set(Mood::Down);
+        peer.send(&gateway, &peer.draft(&gateway)).await.acknowledged();
+        gateway.delivery().await;
+        gateway.event(EventName::ExchangeFailed).await;
+        let alarm = gateway.alarm().await;
+        assert!(alarm.text.contains("message receipt"), "{}", alarm.text);
+        gateway.quiet().await;
+        assert_eq!((gateway.delivered().len(), gateway.notices().len(), peer.receipts()), (1, 0, 0));
         gateway.stop().await;
     });
 }

@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
 
-use brevbro::as4::EbmsError;
+use brevbro::as4::{Code, EbmsError};
 use brevbro::event::{EventName, Field};
 use brevbro::sdk::receipt::Outcome;
 use brevbro::sdk::rules::{Breach, Detail, ReasonCode};
@@ -208,6 +208,26 @@ fn a_receipt_that_another_access_point_signed_proves_nothing() {
         assert_eq!(gateway.events(EventName::Acknowledged).await, []);
         peer.set(Mood::Good);
         gateway.event(EventName::Acknowledged).await;
+        gateway.stop().await;
+    });
+}
+
+#[test]
+fn a_message_whose_receipt_was_missed_comes_again_as_the_same() {
+    run(async {
+        let (gateway, peer) = pair("out-missed", None).await;
+        peer.set(Mood::Mute);
+        send(&gateway, &peer, "a1", EVERYTHING).await;
+        gateway.nth_event(EventName::SendDeferred, 1).await;
+        let taken = peer.taken();
+        assert!(taken.len() >= 2 && taken.iter().all(|other| other.message == taken[0].message && other.envelope == taken[0].envelope));
+        // So phase4 names a duplicate. In answer to a retry it is as good as the receipt that was missed.
+        peer.set(Mood::Refusing(EbmsError::new(Code::Other, "Duplicate")));
+        assert!(gateway.event(EventName::Acknowledged).await.fields[&Field::Cause].contains("duplicate"));
+        peer.answer(&gateway, &peer.message(0).await, Outcome::Accepted).await;
+        gateway.notice("delivered", "2.0.0").await;
+        gateway.quiet().await;
+        assert_eq!(gateway.notices(), notices(&[("delivered", "2.0.0")]));
         gateway.stop().await;
     });
 }

@@ -193,7 +193,7 @@ fn without_dns_or_smp_a_mail_is_taken_and_sent_when_they_are_back() {
         }
         assert_eq!(receiver.delivered().len(), 2);
         sender.stop().await;
-        receiver.stop_faulted().await;
+        receiver.stop().await;
         running.stop().await;
     });
 }
@@ -219,6 +219,20 @@ fn what_a_program_sent_by_itself_is_taken_and_dropped() {
         gateway.nth_event(EventName::MailDropped, 3).await;
         took_nothing(&gateway).await;
         assert_eq!(peer.taken().len(), 0);
+        gateway.stop().await;
+    });
+}
+
+#[test]
+fn a_mail_that_goes_in_circles_is_refused() {
+    run(async {
+        let gateway = Gateway::start(Setup::new("smtp-circle")).await;
+        let peer = Peer::start("smtp-circle-peer").await;
+        let to = gateway.address_of("inkorg", &peer.name);
+        let hop = "Received: from a.example.se by b.example.se; Mon, 05 Jan 2026 10:00:00 +0100\r\n";
+        let reply = submit(&gateway, &[&to], "", &(hop.repeat(51) + &mail(&gateway.mailbox, "a1", "Hej"))).await;
+        assert!(reply.starts_with("554 5.4.6 "), "{reply}");
+        took_nothing(&gateway).await;
         gateway.stop().await;
     });
 }

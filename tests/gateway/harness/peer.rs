@@ -37,6 +37,8 @@ pub(crate) enum Mood {
     Refusing(EbmsError),
     /// With a receipt that somebody else signed.
     Forged,
+    /// It takes the message, and its receipt gets lost.
+    Mute,
 }
 
 /// An envelope that its access point took.
@@ -352,9 +354,12 @@ impl As4Reception for Endpoint {
                     Mood::Down => return Answer { status: 503, content_type: "text/plain".into(), body: b"later".to_vec() },
                     Mood::Refusing(error) => as4::error::write(&[error], Some(&received.header.message_id), &id, Timestamp::now(), &point).unwrap(),
                     Mood::Forged => as4::receipt::write(&received, &id, Timestamp::now(), &forger).unwrap(),
-                    Mood::Good => {
+                    Mood::Good | Mood::Mute => {
                         let message = as4::pmode::check(&received, &PMode::sdk("AP0002-TESTBED".parse().unwrap())).unwrap();
                         taken.lock().unwrap().push(Taken { message, envelope });
+                        if matches!(mood, Mood::Mute) {
+                            return Answer { status: 502, content_type: "text/plain".into(), body: b"lost".to_vec() };
+                        }
                         as4::receipt::write(&received, &id, Timestamp::now(), &point).unwrap()
                     }
                 };
