@@ -1,10 +1,13 @@
 //! Outgoing messages: one outcome, told once, and history is never rewritten.
 
 use brevbro::event::EventName;
+use brevbro::ident::{As4MessageId, DocumentKind};
 use brevbro::outbound::retry::Schedule;
+use brevbro::outbound::seal::{self, Seal};
 use brevbro::outbound::settle::{Received, overdue, settle};
 use brevbro::outbound::state::{End, Ended};
-use brevbro::outbound::{Outgoing, Scheduled, Submitted};
+use brevbro::outbound::{Cargo, Dispatch, Outgoing, Reply, Scheduled, Submitted, address, send};
+use brevbro::port::Metadata;
 use brevbro::port::{Fail, Guard, Op, Queue, Tell};
 use brevbro::sdk::receipt::{Outcome, Receipt};
 use brevbro::sdk::rules::{Breach, Detail, ReasonCode};
@@ -124,4 +127,76 @@ fn a_missing_receipt_is_told_as_late_and_at_last_as_unknown() {
 fn the_journals_summary_of_a_receipt_quotes_nothing() {
     let lines = vec![Breach::new(ReasonCode::Bv, Detail::Invariant, "/x", "hemlig text")];
     assert_eq!(Outcome::Rejected(lines).summary(), "REJECTED BV invariant");
+}
+
+fn submitted(cargo: Cargo) -> Submitted {
+    Submitted { cargo, dispatch: Dispatch { as4_id: "a@b".parse().unwrap(), envelope: blob(4), request: None, delay_told: None } }
+}
+
+fn reply() -> Reply {
+    Reply {
+        record: letter().record,
+        organisation: participant(AF),
+        participant: participant(HABO),
+        envelope_id: "0a6f2b4e-6c8d-4a57-9c55-7d0f2f3f9b10".parse().unwrap(),
+        refers_to: message_id(),
+        incoming: letter().record,
+        code: "ACCEPTED".into(),
+        made_at: at(0),
+    }
+}
+
+#[test]
+fn a_message_travels_by_its_conversation_and_a_receipt_by_its_envelope() {
+    let (from, to) = ("AP0001-TEST".parse().unwrap(), "AP0002-TEST".parse().unwrap());
+    let message = send::user_message(&submitted(Cargo::Letter(letter())), &from, &to, at(1));
+    assert_eq!((message.kind, message.conversation_id.as_str()), (DocumentKind::Message, letter().conversation_id.as_str()));
+    assert_eq!((message.original_sender, message.final_recipient), (participant(HABO), participant(AF)));
+    let receipt = send::user_message(&submitted(Cargo::Reply(reply())), &to, &from, at(1));
+    assert_eq!((receipt.kind, receipt.conversation_id.as_str()), (DocumentKind::Receipt, reply().envelope_id.as_str()));
+}
+
+fn metadata(identity: &brevbro::crypto::Identity) -> Metadata {
+    Metadata {
+        participant: participant(AF),
+        kind: DocumentKind::Message,
+        endpoint: "https://as4.example.se/as4".into(),
+        access_point: identity.certificate.clone(),
+        transport_profile: address::TRANSPORT_PROFILE.into(),
+        activation: None,
+        expiration: None,
+        signing: vec![identity.certificate.clone()],
+        encryption: vec![identity.certificate.clone()],
+        signer: identity.certificate.clone(),
+    }
+}
+
+#[test]
+fn what_breaks_the_rules_of_a_message_is_not_sealed() {
+    let identity = crate::common::pki::Ca::new("Test CA").issue("af.example.se");
+    let federation = "urn:fdc:digg.se:edelivery:federation:test".parse().unwrap();
+    let with = || Seal { signer: &identity, federation: &federation, as4_id: As4MessageId::new("a@b").unwrap(), envelope: blob(4), now: at(1) };
+    let scheduled = || Scheduled { letter: letter(), delay_told: None };
+    let sealed = seal::message(scheduled(), lease(letter().record, Queue::Seal, 0), &crate::made::content(), &metadata(&identity), &with()).unwrap();
+    assert!(matches!(put(&sealed), Some(Outgoing::Submitted(_))));
+    assert_eq!(crate::made::enqueued(&sealed), [Queue::Send]);
+    let mut faulty = crate::made::content();
+    faulty.label = Some(" ".to_owned().into());
+    let failure = seal::message(scheduled(), lease(letter().record, Queue::Seal, 0), &faulty, &metadata(&identity), &with()).unwrap_err();
+    assert!(!failure.is_temporary() && failure.what.contains("invariant"), "{failure}");
+}
+
+#[test]
+fn an_endpoint_of_another_profile_or_time_is_not_sent_to() {
+    let identity = crate::common::pki::Ca::new("Test CA").issue("af.example.se");
+    let sound = metadata(&identity);
+    assert_eq!(address::endpoint(&sound, at(1)), Ok(()));
+    for metadata in [
+        Metadata { transport_profile: "busdox-transport-as4-v2".into(), ..sound.clone() },
+        Metadata { activation: Some(at(2)), ..sound.clone() },
+        Metadata { expiration: Some(at(0)), ..sound },
+    ] {
+        let unaddressed = address::endpoint(&metadata, at(1)).unwrap_err();
+        assert_eq!((unaddressed.fail, unaddressed.failure.is_temporary()), (Fail::NotRegistered, false));
+    }
 }
