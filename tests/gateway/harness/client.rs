@@ -49,7 +49,9 @@ impl Client {
     }
 
     /// Ends the connection without a word more, as a client that crashes does.
-    pub(crate) fn cut(self) {}
+    pub(crate) fn cut(self) {
+        drop(self.stream);
+    }
 
     async fn hear(&mut self) -> String {
         let mut reply = String::new();
