@@ -44,7 +44,13 @@ pub async fn run(dir: &Path, stay: bool, keys: KeySizes, out: &mut (dyn Write + 
     say(out, "              a federation, two gateways and two mail servers on this machine");
     say(out, &format!("              {}\n", Zoned::now().strftime("%Y-%m-%d %H:%M:%S %Z")));
     let stage = Stage::set(dir, keys, out).await?;
-    let told = tell(&stage, out).await;
+    let mut timeline = Timeline::new(Timestamp::now());
+    timeline.follow(HABO.name, stage.habo.daemon.gateway.store.clone());
+    timeline.follow(AF.name, stage.af.daemon.gateway.store.clone());
+    let told = tell(&stage, &mut timeline, out).await;
+    // Also when it went wrong, and then all the more.
+    let lines = serde_json::to_string_pretty(&timeline.to_json()).unwrap_or_default();
+    let told = told.and(stage.folder.keep("timeline.json", lines.as_bytes()));
     let stayed = match &told {
         Ok(()) if stay => stage.stay(out).await,
         _ => Ok(()),
@@ -54,17 +60,14 @@ pub async fn run(dir: &Path, stay: bool, keys: KeySizes, out: &mut (dyn Write + 
 }
 
 /// The mail, its answer, and what must be right at the end.
-async fn tell(stage: &Stage, out: &mut (dyn Write + Send)) -> Result<(), DemoError> {
-    let mut timeline = Timeline::new(Timestamp::now());
-    timeline.follow(HABO.name, stage.habo.daemon.gateway.store.clone());
-    timeline.follow(AF.name, stage.af.daemon.gateway.store.clone());
+async fn tell(stage: &Stage, timeline: &mut Timeline, out: &mut (dyn Write + Send)) -> Result<(), DemoError> {
     let mut checks = Checks::default();
 
     let to = AF.address_in(&HABO);
     let sent = mail::outlook(HABO.mailbox, &to, FIRST, Timestamp::now());
     stage.folder.keep("sent.eml", &sent)?;
     say(out, &format!("\n1. {} skriver till {}: \"{}\", {} bilagor", HABO.name, AF.name, mail::SUBJECT, mail::attachments().len()));
-    let (delivered, dsn) = leg(stage, (&stage.habo, &stage.af), &to, &sent, &mut timeline, out).await?;
+    let (delivered, dsn) = leg(stage, (&stage.habo, &stage.af), &to, &sent, timeline, out).await?;
     stage.folder.keep("delivered.eml", &delivered)?;
     stage.folder.keep("dsn.eml", &dsn)?;
     checks.mail(&delivered);
@@ -78,7 +81,7 @@ async fn tell(stage: &Stage, out: &mut (dyn Write + Send)) -> Result<(), DemoErr
     let answer = mail::reply(AF.mailbox, &to, ANSWER, &answered, references.trim(), Timestamp::now());
     stage.folder.keep("answer-sent.eml", &answer)?;
     say(out, &format!("\n2. {} svarar {}", AF.name, HABO.name));
-    let (delivered, dsn) = leg(stage, (&stage.af, &stage.habo), &to, &answer, &mut timeline, out).await?;
+    let (delivered, dsn) = leg(stage, (&stage.af, &stage.habo), &to, &answer, timeline, out).await?;
     stage.folder.keep("answer-delivered.eml", &delivered)?;
     stage.folder.keep("answer-dsn.eml", &dsn)?;
     let first = evidence::blob(&stage.af, BlobKind::Message)?.unwrap_or_default();
@@ -91,7 +94,6 @@ async fn tell(stage: &Stage, out: &mut (dyn Write + Send)) -> Result<(), DemoErr
         let once = events.into_iter().all(|event| timeline.events(name, event).count() == 1);
         checks.that(&format!("{name}: AS4-kvittens, meddelandekvittens och leverans, en gång var"), once);
     }
-    stage.folder.keep("timeline.json", serde_json::to_string_pretty(&timeline.to_json()).unwrap_or_default().as_bytes())?;
 
     say(out, "");
     checks.print(out);
