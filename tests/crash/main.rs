@@ -70,8 +70,12 @@ fn gateways_killed_at_any_moment_lose_nothing() {
             client.send(&order(sent, &mut dice));
             sent += 1;
         }
-        std::thread::sleep(Duration::from_millis(dice.roll(900)));
         let side = Side::BOTH[dice.roll(2) as usize];
+        // Half of the kills may fall into the start, the others fall into work, however slow the machine is.
+        if dice.roll(2) == 0 {
+            assert!(stage.gateway(side).is_up());
+        }
+        std::thread::sleep(Duration::from_millis(dice.roll(900)));
         stage.gateway(side).kill();
         stage.gateway(side).start(None);
     }

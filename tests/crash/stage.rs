@@ -244,9 +244,14 @@ impl Client {
 
 /// Lines of a log as far as they are whole.
 pub fn log(path: &Path) -> Vec<serde_json::Value> {
+    log_of(path, "")
+}
+
+/// Those that have this word anywhere.
+pub fn log_of(path: &Path, word: &str) -> Vec<serde_json::Value> {
     let text = fs::read_to_string(path).unwrap_or_default();
     let whole = text.rfind('\n').map_or("", |end| &text[..end]);
-    whole.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    whole.lines().filter(|line| line.contains(word)).map(|line| serde_json::from_str(line).unwrap()).collect()
 }
 
 /// Asks again and again, for a limited time.
