@@ -12,6 +12,10 @@ use quick_xml::events::{BytesStart, Event};
 /// The namespace of `xml:lang`, `xml:id` and `xml:space`.
 pub const XML_NS: &str = "http://www.w3.org/XML/1998/namespace";
 
+/// Octets of one namespace name. Canonical XML repeats a name that was written once at every sibling that uses it: without
+/// a bound of its own, a document of one megabyte could have a canonical form of hundreds.
+const NAMESPACE: usize = 1024;
+
 /// Bounds on a document, against floods. What is over them is [`XmlError::TooLarge`].
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
@@ -514,6 +518,9 @@ impl Builder<'_> {
             let value = attribute_value(raw).ok_or_else(|| malformed("an attribute value with < or an unknown reference".into()))?;
             let (prefix, local) = split_name(name).ok_or_else(|| malformed("an attribute name that is none".into()))?;
             if prefix == "xmlns" || (prefix.is_empty() && local == "xmlns") {
+                if value.len() > NAMESPACE {
+                    return Err(XmlError::TooLarge { what: "octets of one namespace name", limit: NAMESPACE });
+                }
                 let declared = if prefix.is_empty() { "" } else { local };
                 let reserved = declared == "xmlns" || (declared == "xml") != (value == XML_NS) || value == "http://www.w3.org/2000/xmlns/";
                 if reserved || (value.is_empty() && !declared.is_empty()) {
