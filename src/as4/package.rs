@@ -278,11 +278,13 @@ impl<'r> PackageReader<'r> {
             return Ok(None);
         }
         let (end, next) = loop {
-            if let Some(found) = end_of_headers(&self.buffer) {
-                break found;
-            }
-            if self.buffer.len() > HEADER_LIMIT {
+            let found = end_of_headers(&self.buffer);
+            // However many octets happened to be read at once, the bound is the same.
+            if found.map_or(self.buffer.len(), |(end, _)| end) > HEADER_LIMIT {
                 return Err(PackageError::Mime("the headers of a part are too long"));
+            }
+            if let Some(found) = found {
+                break found;
             }
             self.fill()?;
         };
