@@ -6,6 +6,7 @@ use brevbro::crypto::{Certificate, KeyReference};
 use jiff::Timestamp;
 use std::io::{Cursor, Read};
 
+use crate::common::soap::{cut, edited};
 use crate::exchange::{BOUNDARY, message, opened, opened_with, own_pmode, packaged, read, receipt_for, receiver, sender, signal_id};
 use crate::keys;
 
@@ -13,28 +14,6 @@ use crate::keys;
 type Edit<'a> = Box<dyn Fn(&str) -> String + 'a>;
 
 const PAYLOAD: &[u8] = b"<XHE>Prov</XHE>";
-
-/// The package with its SOAP part changed; the change must change something.
-fn edited(body: &[u8], edit: &dyn Fn(&str) -> String) -> Vec<u8> {
-    let end = body.windows(15).position(|w| w == b"</S12:Envelope>").unwrap() + 15;
-    let start = body.windows(5).position(|w| w == b"<?xml").unwrap();
-    let soap = std::str::from_utf8(&body[start..end]).unwrap();
-    let edited = edit(soap);
-    assert_ne!(soap, edited, "the edit changed nothing");
-    [&body[..start], edited.as_bytes(), &body[end..]].concat()
-}
-
-/// The text of the first element of that qualified name, tags included.
-fn cut<'a>(soap: &'a str, name: &str) -> &'a str {
-    let starts = |end: char| soap.find(&format!("<{name}{end}"));
-    let start = [' ', '>', '/'].into_iter().filter_map(starts).min().unwrap();
-    let close = format!("</{name}>");
-    let end = match soap[start..].find(&close) {
-        Some(end) => end + close.len(),
-        None => soap[start..].find("/>").unwrap() + 2,
-    };
-    &soap[start..start + end]
-}
 
 fn refused(body: &[u8], sent: &Sent) -> Refusal {
     match opened(body, sent) {

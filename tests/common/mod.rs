@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, clippy::print_stdout)]
 
 pub mod pki;
+pub mod soap;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
