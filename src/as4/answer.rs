@@ -132,7 +132,7 @@ fn soap_part(content_type: &str, body: &[u8]) -> Result<Vec<u8>, String> {
 }
 
 /// What a SOAP fault says, for the log.
-fn fault(document: &Document) -> Option<String> {
+pub(super) fn fault(document: &Document) -> Option<String> {
     let fault = document.root().child(SOAP, "Body")?.child(SOAP, "Fault")?;
     let reason = fault.child(SOAP, "Reason").and_then(|reason| reason.child(SOAP, "Text")).map(|text| text.trimmed()).unwrap_or_default();
     let reason: String = reason.chars().take(200).map(|c| if c.is_control() { ' ' } else { c }).collect();

@@ -9,6 +9,7 @@ pub mod answer;
 mod ebms;
 mod envelope;
 pub mod error;
+pub mod inspect;
 mod names;
 mod package;
 mod payload;

@@ -57,16 +57,7 @@ fn mismatch(what: &str) -> EbmsError {
 pub fn check(received: &Received, pmode: &PMode) -> Result<UserMessage, EbmsError> {
     let header = &received.header;
     let (from, to) = check_parties(received, pmode)?;
-    if !pmode.services.contains(&header.service.value) {
-        return Err(mismatch("The Service is not the process of the P-Mode"));
-    }
-    let service_type = header.service.kind.as_deref().unwrap_or_default();
-    if !pmode.service_types.iter().any(|own| own.eq_ignore_ascii_case(service_type)) {
-        return Err(mismatch("The type of the Service is not that of the P-Mode"));
-    }
-    let document = header.action.strip_prefix(DOCUMENT_SCHEME).and_then(|rest| rest.strip_prefix("::"));
-    // SDK C3.2.1 2.5.a-c: a document that is not known here is not served for anyone.
-    let kind = document.and_then(DocumentKind::from_document_id).ok_or_else(EbmsError::not_serviced)?;
+    check_service(received, pmode)?;
     let message = UserMessage {
         message_id: header.message_id.clone(),
         timestamp: header.timestamp,
@@ -74,23 +65,73 @@ pub fn check(received: &Received, pmode: &PMode) -> Result<UserMessage, EbmsErro
         from,
         to,
         conversation_id: header.conversation_id.clone(),
-        kind,
+        kind: document(received)?,
         original_sender: participant(received, pmode, "originalSender")?,
         final_recipient: participant(received, pmode, "finalRecipient")?,
     };
-    match (received.parts.as_slice(), header.parts.as_slice()) {
-        ([part], [info]) => {
-            let media = part.media_type.as_deref().unwrap_or_default();
-            if !pmode.media_types.iter().any(|own| own.eq_ignore_ascii_case(media)) {
-                return Err(mismatch("The payload's MimeType is not XML"));
-            }
-            if info.property("CompressionType").is_some_and(|kind| kind != GZIP) {
-                return Err(mismatch("The payload's CompressionType is not gzip"));
-            }
-        }
-        _ => return Err(mismatch("The message does not have exactly one payload")),
-    }
+    check_payload(received, pmode)?;
     Ok(message)
+}
+
+/// One rule of the P-Mode and what it says of a message.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Verdict {
+    /// The rule, in a few words.
+    pub rule: &'static str,
+    /// The error that the peer would be answered with.
+    pub outcome: Result<(), EbmsError>,
+}
+
+/// What every rule of [`check`] says, in its order, where that stops at the first one broken.
+#[must_use]
+pub fn verdicts(received: &Received, pmode: &PMode) -> Vec<Verdict> {
+    let header = &received.header;
+    let from = party(&header.from, pmode, &pmode.initiator_roles, "From");
+    let signer = from.clone().and_then(|from| check_signer(received, &from));
+    let all = [
+        ("message partition channel", check_channel(received)),
+        ("From: PartyId, type and role", from.map(|_| ())),
+        ("To: PartyId, type and role", party(&header.to, pmode, &pmode.responder_roles, "To").and_then(|to| check_own(&to, pmode))),
+        ("From is the signing certificate's common name", signer),
+        ("Service and its type", check_service(received, pmode)),
+        ("Action", document(received).map(|_| ())),
+        ("originalSender", participant(received, pmode, "originalSender").map(|_| ())),
+        ("finalRecipient", participant(received, pmode, "finalRecipient").map(|_| ())),
+        ("one payload, XML, gzip", check_payload(received, pmode)),
+    ];
+    all.into_iter().map(|(rule, outcome)| Verdict { rule, outcome }).collect()
+}
+
+fn check_service(received: &Received, pmode: &PMode) -> Result<(), EbmsError> {
+    let service = &received.header.service;
+    if !pmode.services.contains(&service.value) {
+        return Err(mismatch("The Service is not the process of the P-Mode"));
+    }
+    let kind = service.kind.as_deref().unwrap_or_default();
+    if !pmode.service_types.iter().any(|own| own.eq_ignore_ascii_case(kind)) {
+        return Err(mismatch("The type of the Service is not that of the P-Mode"));
+    }
+    Ok(())
+}
+
+/// SDK C3.2.1 2.5.a-c: a document that is not known here is not served for anyone.
+fn document(received: &Received) -> Result<DocumentKind, EbmsError> {
+    let document = received.header.action.strip_prefix(DOCUMENT_SCHEME).and_then(|rest| rest.strip_prefix("::"));
+    document.and_then(DocumentKind::from_document_id).ok_or_else(EbmsError::not_serviced)
+}
+
+fn check_payload(received: &Received, pmode: &PMode) -> Result<(), EbmsError> {
+    let ([part], [info]) = (received.parts.as_slice(), received.header.parts.as_slice()) else {
+        return Err(mismatch("The message does not have exactly one payload"));
+    };
+    let media = part.media_type.as_deref().unwrap_or_default();
+    if !pmode.media_types.iter().any(|own| own.eq_ignore_ascii_case(media)) {
+        return Err(mismatch("The payload's MimeType is not XML"));
+    }
+    if info.property("CompressionType").is_some_and(|kind| kind != GZIP) {
+        return Err(mismatch("The payload's CompressionType is not gzip"));
+    }
+    Ok(())
 }
 
 /// Compares the parties of an ebMS test with the P-Mode; the rest of a ping is free.
@@ -103,20 +144,32 @@ pub fn check_ping(received: &Received, pmode: &PMode) -> Result<(), EbmsError> {
 
 fn check_parties(received: &Received, pmode: &PMode) -> Result<(AccessPointId, AccessPointId), EbmsError> {
     let header = &received.header;
-    if header.mpc.as_deref().is_some_and(|mpc| !mpc.eq_ignore_ascii_case(DEFAULT_MPC)) {
-        return Err(mismatch("The message partition channel is not the default one"));
-    }
+    check_channel(received)?;
     let from = party(&header.from, pmode, &pmode.initiator_roles, "From")?;
     let to = party(&header.to, pmode, &pmode.responder_roles, "To")?;
-    if to != pmode.own {
-        return Err(mismatch("The To PartyId is not this access point"));
+    check_own(&to, pmode)?;
+    check_signer(received, &from)?;
+    Ok((from, to))
+}
+
+fn check_channel(received: &Received) -> Result<(), EbmsError> {
+    if received.header.mpc.as_deref().is_some_and(|mpc| !mpc.eq_ignore_ascii_case(DEFAULT_MPC)) {
+        return Err(mismatch("The message partition channel is not the default one"));
     }
+    Ok(())
+}
+
+fn check_own(to: &AccessPointId, pmode: &PMode) -> Result<(), EbmsError> {
+    if *to == pmode.own { Ok(()) } else { Err(mismatch("The To PartyId is not this access point")) }
+}
+
+/// SDK C3.2.1 2.3.1.j: the party's name is the CN of the certificate that it signs with.
+fn check_signer(received: &Received, from: &AccessPointId) -> Result<(), EbmsError> {
     let signer = received.signer().ok_or_else(|| EbmsError::new(Code::PolicyNoncompliance, "The message is not signed"))?;
-    // SDK C3.2.1 2.3.1.j: the party's name is the CN of the certificate that it signs with.
     if signer.common_name().as_deref() != Some(from.as_str()) {
         return Err(EbmsError::new(Code::ValueInconsistent, "The From PartyId is not the common name of the signing certificate"));
     }
-    Ok((from, to))
+    Ok(())
 }
 
 fn party(party: &Party, pmode: &PMode, roles: &[String], which: &str) -> Result<AccessPointId, EbmsError> {

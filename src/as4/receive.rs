@@ -165,7 +165,7 @@ impl Problem {
         Self::Ours(io::Error::other(error))
     }
 
-    fn refusal(self, ref_to: Option<As4MessageId>) -> Refusal {
+    pub(super) fn refusal(self, ref_to: Option<As4MessageId>) -> Refusal {
         let (error, cause, fault) = match self {
             Self::Peer(error) => (error.clone(), error.to_string(), Fault::Peer),
             Self::Package(PackageError::Mime(what)) => {
@@ -278,7 +278,11 @@ fn inner(
 }
 
 /// The SOAP part, and the reader of what follows it.
-fn soap_part<'r>(content_type: &str, body: &'r mut dyn Read, limits: &ReceiveLimits) -> Result<(Vec<u8>, Option<PackageReader<'r>>), Problem> {
+pub(super) fn soap_part<'r>(
+    content_type: &str,
+    body: &'r mut dyn Read,
+    limits: &ReceiveLimits,
+) -> Result<(Vec<u8>, Option<PackageReader<'r>>), Problem> {
     let content_type = ContentType::parse(content_type).ok_or(PackageError::Mime("the request has no Content-Type"))?;
     let too_large = || EbmsError::new(Code::InvalidHeader, "The SOAP part is too large");
     match content_type.media() {

@@ -9,6 +9,7 @@
 //! | 1 | it failed |
 //! | 2 | it did not start: arguments or configuration are wrong |
 
+pub mod as4;
 pub mod check_config;
 pub mod demo;
 pub mod run;
@@ -38,6 +39,8 @@ enum Command {
     Run(run::RunArgs),
     /// Shows the main job by itself: a federation and two gateways on this machine, a mail there and its answer back.
     Demo(demo::DemoArgs),
+    /// Looks into captured AS4 messages.
+    As4(as4::As4Args),
     /// A federation in a box: CAs, name server and SMP on this machine, to try brevbro with.
     Testbed(testbed::TestbedArgs),
 }
@@ -52,6 +55,7 @@ impl Cli {
             Command::CheckConfig(args) => check_config::run(args).await,
             Command::Run(args) => run::run(args).await,
             Command::Demo(args) => demo::run(args).await,
+            Command::As4(args) => as4::run(args).await,
             Command::Testbed(args) => testbed::run(args).await,
         }
     }

@@ -126,11 +126,13 @@ impl Certificate {
     /// The subject, `C=SE, O=…, CN=…`, for logs.
     #[must_use]
     pub fn subject(&self) -> String {
-        let entries = self.x509.subject_name().entries().map(|entry| {
-            let value = entry.data().to_string().unwrap_or_default();
-            format!("{}={value}", entry.object().nid().short_name().unwrap_or("?"))
-        });
-        entries.collect::<Vec<_>>().join(", ")
+        words(self.x509.subject_name())
+    }
+
+    /// The issuer, as [`Self::subject`].
+    #[must_use]
+    pub fn issuer(&self) -> String {
+        words(self.x509.issuer_name())
     }
 
     /// The serial number in decimal, as `X509SerialNumber` has it.
@@ -204,4 +206,11 @@ pub(super) fn timestamp(time: &Asn1TimeRef) -> Option<Timestamp> {
     let epoch = Asn1Time::from_unix(0).ok()?;
     let diff = epoch.diff(time).ok()?;
     Timestamp::from_second(i64::from(diff.days) * 86_400 + i64::from(diff.secs)).ok()
+}
+fn words(name: &openssl::x509::X509NameRef) -> String {
+    let entries = name.entries().map(|entry| {
+        let value = entry.data().to_string().unwrap_or_default();
+        format!("{}={value}", entry.object().nid().short_name().unwrap_or("?"))
+    });
+    entries.collect::<Vec<_>>().join(", ")
 }

@@ -6,6 +6,8 @@
     clippy::panic,
     clippy::indexing_slicing,
     clippy::cast_possible_truncation,
+    clippy::format_collect,
+    clippy::format_push_string,
     reason = "a test fails by panicking"
 )]
 

@@ -60,7 +60,7 @@ fn a_cipher_text_changed_in_any_block_gives_one_answer() {
                 // A character of a text may turn into another: it says nothing about the padding.
                 Ok(other) => assert!(other != PAYLOAD && block < blocks - 2, "block {block}"),
                 Err(error) => {
-                    assert_eq!((error.to_string().as_str(), &error), ("the payload cannot be decrypted", &OpenError::Undecryptable), "block {block}")
+                    assert_eq!((error.to_string().as_str(), &error), ("the payload cannot be decrypted", &OpenError::Undecryptable), "block {block}");
                 }
             }
         }

@@ -67,7 +67,7 @@ fn undecryptable() -> EbmsError {
     EbmsError::new(Code::FailedDecryption, "The message cannot be decrypted")
 }
 
-fn decryption(data: Element<'_>, security: Element<'_>, keys: &[Identity]) -> Result<Decryption, EbmsError> {
+pub(super) fn decryption(data: Element<'_>, security: Element<'_>, keys: &[Identity]) -> Result<Decryption, EbmsError> {
     let method = data.only(XENC, "EncryptionMethod").and_then(|method| method.attribute("Algorithm"));
     let gcm = method.and_then(Gcm::from_uri).ok_or_else(|| refused("The encryption's algorithm is not accepted"))?;
     if data.attribute("Type").is_some_and(|kind| kind != CONTENT_ONLY) {
@@ -91,7 +91,7 @@ fn decryption(data: Element<'_>, security: Element<'_>, keys: &[Identity]) -> Re
 }
 
 /// The key of an EncryptedData: by its KeyInfo, or by the ReferenceList of a key.
-fn encrypted_key<'d>(data: Element<'d>, security: Element<'d>) -> Option<Element<'d>> {
+pub(super) fn encrypted_key<'d>(data: Element<'d>, security: Element<'d>) -> Option<Element<'d>> {
     let mut keys = security.named(XENC, "EncryptedKey");
     if let Some(key_info) = data.child(DS, "KeyInfo") {
         let reference = key_info.child(WSSE, "SecurityTokenReference")?.child(WSSE, "Reference")?;
@@ -106,7 +106,7 @@ fn encrypted_key<'d>(data: Element<'d>, security: Element<'d>) -> Option<Element
 }
 
 /// The digests that an EncryptedKey declares; what is not declared is SHA-1.
-fn oaep(wrapped: Element<'_>) -> Option<Oaep> {
+pub(super) fn oaep(wrapped: Element<'_>) -> Option<Oaep> {
     let method = wrapped.only(XENC, "EncryptionMethod")?;
     if method.child(XENC, "OAEPparams").is_some_and(|params| !params.trimmed().is_empty()) {
         return None;

@@ -1,6 +1,7 @@
 //! WS-Security of the SOAP part and the attachments: signatures, encryption, and the tokens that name certificates.
 
 mod encryption;
+mod look;
 mod sign;
 mod token;
 mod verify;
@@ -8,6 +9,8 @@ mod verify;
 use serde::{Deserialize, Serialize};
 
 pub(super) use encryption::{Decryption, decryptions, encrypt};
+pub use look::{DigestFound, FoundEncryption, FoundReference, FoundSignature};
+pub(super) use look::{decryption_of, encryptions as look_at_encryptions, signature as look_at_signature};
 pub(super) use sign::sign;
 pub(super) use verify::{check_timestamp, references, verify};
 

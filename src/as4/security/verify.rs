@@ -100,7 +100,7 @@ fn read(element: Element<'_>) -> Result<SignedReference, EbmsError> {
 }
 
 /// Checks one reference; of an attachment only that its form is acceptable.
-fn check(envelope: &Envelope<'_>, reference: &Reference, element: Element<'_>) -> Result<(), EbmsError> {
+pub(super) fn check(envelope: &Envelope<'_>, reference: &Reference, element: Element<'_>) -> Result<(), EbmsError> {
     let digest = accepted_digest(reference)?;
     if reference.uri.starts_with("cid:") {
         return match reference.transforms.as_slice() {
@@ -128,7 +128,7 @@ pub(in super::super) fn accepted_digest(reference: &Reference) -> Result<Digest,
 }
 
 /// Canonicalises an element as a CanonicalizationMethod or Transform says, InclusiveNamespaces included.
-fn canonicalise(method: Element<'_>, target: Element<'_>) -> Result<String, EbmsError> {
+pub(super) fn canonicalise(method: Element<'_>, target: Element<'_>) -> Result<String, EbmsError> {
     let refused = || policy("A canonicalisation is not accepted");
     let (mut form, comments) = method.attribute("Algorithm").and_then(Canonicalization::from_uri).ok_or_else(refused)?;
     if let Canonicalization::Exclusive { prefixes } = &mut form
