@@ -12,7 +12,7 @@ use serde_json::{Map, Value};
 use super::CliError;
 use crate::as4::inspect::{Contents, DigestFound, FoundPart, FoundSignal, FoundSignature, Inspection, inspect};
 use crate::as4::receive::{Context, Options, open};
-use crate::as4::{EbmsError, Header, PMode, Party, SOAP_TYPE, Severity};
+use crate::as4::{Code, EbmsError, Header, PMode, Party, SOAP_TYPE, Severity};
 use crate::crypto::{Certificate, Identity, KeyReference};
 use crate::ident::AccessPointId;
 use crate::sdk::seal;
@@ -214,7 +214,7 @@ pub fn report(file: &[u8], content_type: Option<&str>, keys: &Keys, at: Timestam
     }
     encryptions(&mut report, &found, keys);
     for part in &found.parts {
-        part_of(&mut report, part);
+        part_of(&mut report, part, keys);
     }
     if let Some(why) = &found.package {
         report.section("package").line("ends early", why);
@@ -340,7 +340,15 @@ fn encryptions(report: &mut Report, found: &Inspection, keys: &Keys) {
     }
 }
 
-fn part_of(report: &mut Report, part: &FoundPart) {
+/// What is said where nothing is known to be wrong, since no key was given at all.
+const NO_KEY: &str = "not looked into: the private key that it is encrypted to was not given";
+
+/// Whether a failed decryption only means that.
+fn lacks_key(keys: &Keys, error: &EbmsError) -> bool {
+    error.is(Code::FailedDecryption) && keys.own.is_empty()
+}
+
+fn part_of(report: &mut Report, part: &FoundPart, keys: &Keys) {
     let section = report.section("attachment");
     section.line("content id", if part.content_id.is_empty() { "(none)" } else { &part.content_id });
     section.line("media type", part.media.as_deref().unwrap_or("(none)"));
@@ -348,6 +356,7 @@ fn part_of(report: &mut Report, part: &FoundPart) {
     section.line("encrypted", if part.encrypted { "yes" } else { "no" }).line("compressed", if part.compressed { "yes" } else { "no" });
     match &part.payload {
         Ok(octets) => drop(section.line("payload", format!("{octets} octets"))),
+        Err(error) if lacks_key(keys, error) => drop(section.line("payload", NO_KEY)),
         Err(error) => drop(section.line("payload", format!("CANNOT BE READ: {error}"))),
     }
 }
@@ -361,7 +370,11 @@ fn verdict(report: &mut Report, captured: &Captured<'_>, header: &Header, found:
     let context = Context { keys: &keys.own, known: &|reference| keys.find(reference), options: &options, at };
     let opened = open(&captured.content_type, &mut &captured.body[..], &context, Cursor::new(Vec::new()), &mut std::io::sink());
     let section = report.section("SDK's rules");
-    section.line("security", opened.map_or_else(|refusal| format!("BROKEN: {refusal}"), |_| "holds".into()));
+    match opened {
+        Ok(_) => drop(section.line("security", "holds")),
+        Err(refusal) if lacks_key(keys, &refusal.error) => drop(section.line("security", NO_KEY)),
+        Err(refusal) => drop(section.line("security", format!("BROKEN: {refusal}"))),
+    }
     if let Some(own) = own {
         for verdict in found.rules(&PMode::sdk(own)) {
             section.line("P-Mode", format!("{}: {}", verdict.rule, told(verdict.outcome)));
