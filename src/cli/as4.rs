@@ -61,7 +61,7 @@ pub struct InspectArgs {
 ///
 /// # Errors
 /// [`CliError`] when a file cannot be read or holds no message; a message that does not verify is a report, no error.
-pub async fn run(args: As4Args) -> Result<(), CliError> {
+pub fn run(args: As4Args) -> Result<(), CliError> {
     let As4Command::Inspect(args) = args.command;
     let keys = Keys::read(&args)?;
     if fs::metadata(&args.file).map_err(|error| cannot_read(&args.file, &error))?.len() > LARGEST {
@@ -132,14 +132,15 @@ impl Report {
     /// For people.
     #[must_use]
     pub fn text(&self) -> String {
+        use std::fmt::Write as _;
         let mut text = String::new();
         for section in &self.0 {
             if !text.is_empty() {
                 text.push('\n');
             }
-            text += &format!("{}\n", section.title);
+            let _ = writeln!(text, "{}", section.title);
             for (name, value) in &section.lines {
-                text += &format!("  {name:<18}{value}\n");
+                let _ = writeln!(text, "  {name:<18}{value}");
             }
         }
         text

@@ -55,7 +55,7 @@ impl Cli {
             Command::CheckConfig(args) => check_config::run(args).await,
             Command::Run(args) => run::run(args).await,
             Command::Demo(args) => demo::run(args).await,
-            Command::As4(args) => as4::run(args).await,
+            Command::As4(args) => as4::run(args),
             Command::Testbed(args) => testbed::run(args).await,
         }
     }
