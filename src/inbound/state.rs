@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::event::{Event, EventName, Field};
-use crate::failure::{Blame, Failure, Stage};
+use crate::failure::Failure;
 use crate::ident::{AccessPointId, As4MessageId, ConversationId, DocumentKind, FunctionId, MailAddress, MessageId, ParticipantId, RecordId, Sha256};
 use crate::port::{BlobId, Key, Record, State};
 
@@ -131,14 +131,6 @@ pub enum Incoming {
     Closed(Closed),
 }
 
-/// What is stored, with the version of its form.
-#[derive(Serialize, Deserialize)]
-struct Versioned {
-    v: u8,
-    #[serde(rename = "in")]
-    incoming: Incoming,
-}
-
 impl Incoming {
     /// The version of the stored form.
     const VERSION: u8 = 1;
@@ -186,27 +178,16 @@ impl Incoming {
     /// The record to store.
     ///
     /// # Errors
-    /// A [`Failure`] when it is over the size of a record, which only unreasonably long ids can bring about.
+    /// A [`Failure`] as of [`Record::of`].
     pub fn to_record(&self) -> Result<Record, Failure> {
-        let body = serde_json::to_string(&Versioned { v: Self::VERSION, incoming: self.clone() })
-            .map_err(|error| Failure::permanent(Stage::Store, Blame::Us, format!("a record cannot be written: {error}")))?;
-        if body.len() > Record::MAX_BODY {
-            return Err(Failure::permanent(Stage::Store, Blame::Peer, "ids of the message are too long to keep"));
-        }
-        Ok(Record { id: self.arrival().record, state: self.state(), body })
+        Record::of(self.arrival().record, self.state(), Self::VERSION, self)
     }
 
     /// Reads a stored record.
     ///
     /// # Errors
-    /// A [`Failure`] when it is not an incoming envelope of a known version.
+    /// A [`Failure`] as of [`Record::read`].
     pub fn from_record(record: &Record) -> Result<Self, Failure> {
-        let read: Versioned = serde_json::from_str(&record.body)
-            .map_err(|error| Failure::permanent(Stage::Store, Blame::Us, format!("record {} cannot be read: {error}", record.id)))?;
-        if read.v != Self::VERSION {
-            return Err(Failure::permanent(Stage::Store, Blame::Us, format!("record {} has version {}", record.id, read.v))
-                .hint("run the version of brevbro that wrote it, or a newer one"));
-        }
-        Ok(read.incoming)
+        record.read(Self::VERSION)
     }
 }

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::event::{Event, EventName, Field};
-use crate::failure::{Blame, Failure, Stage};
+use crate::failure::Failure;
 use crate::ident::{As4MessageId, ConversationId, DocumentKind, FunctionId, MailAddress, MessageId, ParticipantId, RecordId};
 use crate::port::{BlobId, Record, State};
 
@@ -260,14 +260,6 @@ pub enum Outgoing {
     Ended(Ended),
 }
 
-/// What is stored, with the version of its form.
-#[derive(Serialize, Deserialize)]
-struct Versioned {
-    v: u8,
-    #[serde(rename = "out")]
-    outgoing: Outgoing,
-}
-
 impl Outgoing {
     /// The version of the stored form.
     const VERSION: u8 = 1;
@@ -348,28 +340,17 @@ impl Outgoing {
     /// The record to store.
     ///
     /// # Errors
-    /// A [`Failure`] when it is over the size of a record, which only unreasonably long ids can bring about.
+    /// A [`Failure`] as of [`Record::of`].
     pub fn to_record(&self) -> Result<Record, Failure> {
-        let body = serde_json::to_string(&Versioned { v: Self::VERSION, outgoing: self.clone() })
-            .map_err(|error| Failure::permanent(Stage::Store, Blame::Us, format!("a record cannot be written: {error}")))?;
-        if body.len() > Record::MAX_BODY {
-            return Err(Failure::permanent(Stage::Store, Blame::Sender, "addresses and ids of the mail are too long to keep"));
-        }
-        Ok(Record { id: self.record_id(), state: self.state(), body })
+        Record::of(self.record_id(), self.state(), Self::VERSION, self)
     }
 
     /// Reads a stored record.
     ///
     /// # Errors
-    /// A [`Failure`] when it is not an outgoing message of a known version.
+    /// A [`Failure`] as of [`Record::read`].
     pub fn from_record(record: &Record) -> Result<Self, Failure> {
-        let read: Versioned = serde_json::from_str(&record.body)
-            .map_err(|error| Failure::permanent(Stage::Store, Blame::Us, format!("record {} cannot be read: {error}", record.id)))?;
-        if read.v != Self::VERSION {
-            return Err(Failure::permanent(Stage::Store, Blame::Us, format!("record {} has version {}", record.id, read.v))
-                .hint("run the version of brevbro that wrote it, or a newer one"));
-        }
-        Ok(read.outgoing)
+        record.read(Self::VERSION)
     }
 }
 

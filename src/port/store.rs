@@ -8,10 +8,12 @@ use std::io;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::Pending;
 use crate::event::Event;
+use crate::failure::{Blame, Failure, Stage};
 use crate::ident::{RecordId, Sha256};
 
 /// The state of a record, a word of the flow that owns it (SDK B1.4.2), for example `waiting-for-receipt`.
@@ -47,6 +49,42 @@ pub struct Record {
 impl Record {
     /// Octets of a body: with its name and state it stays below the 4 KiB of one value.
     pub const MAX_BODY: usize = 3_800;
+
+    /// Writes what a flow keeps, with the version of its form.
+    ///
+    /// # Errors
+    /// A [`Failure`] when it is over [`Self::MAX_BODY`], which only unreasonably long ids can bring about.
+    pub fn of<T: Serialize>(id: RecordId, state: State, version: u8, kept: &T) -> Result<Self, Failure> {
+        let body = serde_json::to_string(&Versioned { version, kept })
+            .map_err(|error| Failure::permanent(Stage::Store, Blame::Us, format!("a record cannot be written: {error}")))?;
+        if body.len() > Self::MAX_BODY {
+            return Err(Failure::permanent(Stage::Store, Blame::Peer, "addresses and ids are too long to keep"));
+        }
+        Ok(Self { id, state, body })
+    }
+
+    /// Reads what a flow keeps.
+    ///
+    /// # Errors
+    /// A [`Failure`] when it is not the flow's, or of another version.
+    pub fn read<T: DeserializeOwned>(&self, version: u8) -> Result<T, Failure> {
+        let read: Versioned<T> = serde_json::from_str(&self.body)
+            .map_err(|error| Failure::permanent(Stage::Store, Blame::Us, format!("record {} cannot be read: {error}", self.id)))?;
+        if read.version != version {
+            return Err(Failure::permanent(Stage::Store, Blame::Us, format!("record {} has version {}", self.id, read.version))
+                .hint("run the version of brevbro that wrote it, or a newer one"));
+        }
+        Ok(read.kept)
+    }
+}
+
+/// A record's body.
+#[derive(Serialize, Deserialize)]
+struct Versioned<T> {
+    #[serde(rename = "v")]
+    version: u8,
+    #[serde(rename = "is")]
+    kept: T,
 }
 
 /// The key of a note, 1 to 60 octets: dedupe marks and cross references such as `as4/<digest>`.
