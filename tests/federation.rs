@@ -216,7 +216,14 @@ async fn openssl_opens_the_pkcs12_with_its_password() {
     let mut command = Command::new("openssl");
     command.args(["x509", "-noout", "-text", "-in"]).arg(&issued.certificate);
     let text = judge(command).await.unwrap();
-    for expected in ["Digital Signature, Key Encipherment", "CA:FALSE", "Authority Key Identifier", "Subject Key Identifier", &testbed.crl_url()] {
+    for expected in [
+        "Digital Signature, Key Encipherment",
+        "CA:FALSE",
+        "Authority Key Identifier",
+        "Subject Key Identifier",
+        &testbed.crl_url(),
+        &testbed.ocsp_url(),
+    ] {
         assert!(text.contains(expected), "{expected}: {text}");
     }
 }
@@ -366,7 +373,7 @@ async fn a_revoked_certificate_is_refused_and_its_successor_trusted() {
     let federation = federation().await;
     let subject = Subject::AccessPoint(AccessPointId::new("AP0001-TESTBED").unwrap());
     let old = federation.access_point.identity.certificate.clone();
-    let trust = federation.trust(|options| options.crl_max_age = Duration::ZERO);
+    let trust = federation.trust(|options| options.max_age = Duration::ZERO);
     assert_eq!(trust.judge(Realm::AccessPoint, &old, &[]).await, Ok(()));
     federation.testbed.revoke(&subject).unwrap();
     assert_eq!(trust.judge(Realm::AccessPoint, &old, &[]).await, Err(TrustError::Revoked));
@@ -413,15 +420,16 @@ async fn each_realm_has_its_own_cas() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn without_a_list_trust_is_withheld_unless_it_is_soft_and_a_known_list_serves_on() {
+async fn without_list_and_responder_trust_is_withheld_unless_it_is_soft_and_what_is_known_serves_on() {
     let mut federation = federation().await;
     let certificate = federation.access_point.identity.certificate.clone();
     let informed = federation.trust(|_| ());
     assert_eq!(informed.judge(Realm::AccessPoint, &certificate, &[]).await, Ok(()));
     // Old enough to be fetched anew at once, and still what the CA says.
-    let stale = federation.trust(|options| options.crl_max_age = Duration::ZERO);
+    let stale = federation.trust(|options| options.max_age = Duration::ZERO);
     assert_eq!(stale.judge(Realm::AccessPoint, &certificate, &[]).await, Ok(()));
     federation.running.stop_crl().await;
+    federation.running.stop_ocsp().await;
     assert_eq!(informed.judge(Realm::AccessPoint, &certificate, &[]).await, Ok(()));
     assert_eq!(stale.judge(Realm::AccessPoint, &certificate, &[]).await, Ok(()));
     let hard = federation.trust(|_| ());

@@ -37,7 +37,7 @@ struct Place {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Runs the name server, the SMP and the revocation lists until it is interrupted.
+    /// Runs the name server, the SMP, the revocation lists and OCSP responders until it is interrupted.
     Run(Place),
     /// Runs a small mail server that keeps what it is sent, for a gateway to deliver to.
     MailServer {
@@ -185,6 +185,7 @@ async fn serve(place: Place) -> Result<(), CliError> {
     writeln!(out, "SML zone     {}", running.sml_zone)?;
     writeln!(out, "SMP          {}", running.smp_url)?;
     writeln!(out, "CRL          {}", running.crl_url)?;
+    writeln!(out, "OCSP         {}", running.ocsp_url)?;
     for authority in Authority::ALL {
         writeln!(out, "CA           {}", testbed.trust_file(authority).display())?;
     }

@@ -189,6 +189,7 @@ impl<'a> Checker<'a> {
                 None => None,
             },
             revocation: raw.revocation?,
+            revocation_order: raw.revocation_order?,
         })
     }
 

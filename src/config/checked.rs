@@ -113,6 +113,8 @@ pub struct TrustAnchors {
     pub smp_signer: Option<Certificate>,
     /// What to do when revocation cannot be checked.
     pub revocation: Revocation,
+    /// Which source of revocation is asked first.
+    pub revocation_order: RevocationOrder,
 }
 
 /// How participants are found.
@@ -291,6 +293,13 @@ words! {
         Soft = "soft",
         /// Never check.
         Off = "off",
+    }
+    /// Which source of revocation is asked first.
+    pub RevocationOrder {
+        /// The OCSP responder.
+        OcspFirst = "ocsp-first",
+        /// The revocation list.
+        CrlFirst = "crl-first",
     }
     /// The log's form.
     pub LogFormat {

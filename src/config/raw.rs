@@ -5,7 +5,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use super::checked::{LogFormat, LogLevel, PersonPolicy, Revocation, SuccessNotice};
+use super::checked::{LogFormat, LogLevel, PersonPolicy, Revocation, RevocationOrder, SuccessNotice};
 use super::declare::section;
 use super::values::{Host, HttpUrl, IpNetwork, Line, MediaType, SecretFile, Size, Span, UrlPath, words};
 use crate::ident::{AccessPointId, Domain, FederationId, FunctionId, MailAddress, ParticipantId};
@@ -115,6 +115,9 @@ section! {
         /// What to do when revocation cannot be checked: `hard` waits and tries again, `soft` goes on and says so in the journal,
         /// `off` never checks, and is allowed only where everything is on this machine.
         revocation: Revocation = Default "\"hard\"";
+        /// Where a certificate names both an OCSP responder and a revocation list, the one that is asked first: `ocsp-first`, or
+        /// `crl-first`, which tells the CA less about whom messages go to. The other is asked when the first cannot tell.
+        revocation_order: RevocationOrder = Default "\"ocsp-first\"";
     }
 }
 

@@ -1,5 +1,5 @@
-//! Just enough DER to look at the extensions that the provider's bindings do not show: key usage, and what a CRL
-//! declares critical. It walks what the provider has already parsed; it is no parser of its own for anything else.
+//! Just enough DER for what the provider's bindings do not show: key usage, what a CRL declares critical, and OCSP
+//! questions and answers (RFC 6960), whose nonces and signers the bindings hide.
 
 /// One element: tag, contents.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,6 +44,33 @@ pub(super) fn elements(mut bytes: &[u8]) -> Option<Vec<Element<'_>>> {
     Some(found)
 }
 
+/// Writes one element: tag, length, contents.
+pub(super) fn write(tag: u8, contents: &[u8]) -> Vec<u8> {
+    let length = contents.len();
+    let octets = length.to_be_bytes();
+    let significant: Vec<u8> = octets.iter().copied().skip_while(|octet| *octet == 0).collect();
+    let mut der = match (length, u8::try_from(significant.len())) {
+        (0..=0x7f, _) => vec![tag, significant.first().copied().unwrap_or(0)],
+        (_, Ok(count)) => [&[tag, 0x80 | count][..], &significant].concat(),
+        // A length has at most eight octets.
+        (_, Err(_)) => Vec::new(),
+    };
+    der.extend_from_slice(contents);
+    der
+}
+
+/// The extensions that stand in a SEQUENCE with these contents.
+pub(super) fn extension_list(contents: &[u8]) -> Option<Vec<Extension<'_>>> {
+    elements(contents)?.into_iter().map(|each| extension(each.contents)).collect()
+}
+
+/// A field of a certificate by its number in RFC 5280 4.1, counted without the version: the serial number is the first.
+pub(super) fn certificate_field(der: &[u8], number: usize) -> Option<Element<'_>> {
+    let (outer, _) = element(der)?;
+    let (signed, _) = element(outer.contents)?;
+    elements(signed.contents)?.into_iter().enumerate().filter(|(at, field)| *at > 0 || field.tag != 0xa0).nth(number).map(|(_, field)| field)
+}
+
 /// The extensions of a certificate (`tag` 0xa3) or a CRL (`tag` 0xa0), RFC 5280 4.1 and 5.1. `None` when it is neither.
 pub(super) fn extensions(der: &[u8], tag: u8) -> Option<Vec<Extension<'_>>> {
     let (outer, _) = element(der)?;
@@ -52,7 +79,7 @@ pub(super) fn extensions(der: &[u8], tag: u8) -> Option<Vec<Extension<'_>>> {
     // A certificate's version is tagged 0xa0 too, but stands first; a CRL's extensions stand last.
     let Some(wrapped) = fields.iter().skip(1).rev().find(|field| field.tag == tag) else { return Some(Vec::new()) };
     let (list, _) = element(wrapped.contents)?;
-    elements(list.contents)?.into_iter().map(|each| extension(each.contents)).collect()
+    extension_list(list.contents)
 }
 
 fn extension(bytes: &[u8]) -> Option<Extension<'_>> {
@@ -75,6 +102,14 @@ mod tests {
         assert_eq!(element(&[4, 0x81, 1, 7]), Some((Element { tag: 4, contents: &[7] }, &[][..])));
         for cut in [&[][..], &[4], &[4, 2, 7], &[4, 0x80], &[4, 0x84, 0xff, 0xff, 0xff, 0xff], &[4, 0x82, 1], &[4, 0x88, 0, 0, 0, 0, 0, 0, 0, 0]] {
             assert_eq!(element(cut), None, "{cut:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_written_is_read() {
+        for length in [0, 1, 0x7f, 0x80, 0xff, 0x100, 0xffff, 0x10000] {
+            let contents = vec![7; length];
+            assert_eq!(element(&write(4, &contents)), Some((Element { tag: 4, contents: &contents }, &[][..])), "{length}");
         }
     }
 }

@@ -16,7 +16,7 @@ use openssl::x509::extension::{
 use openssl::x509::{X509Builder, X509CrlBuilder, X509Extension, X509NameBuilder, X509RevokedBuilder};
 use zeroize::Zeroizing;
 
-use super::{CertificateError, Identity, IdentityError, PrivateKey};
+use super::{CertificateError, Identity, IdentityError, PrivateKey, der};
 
 /// Why nothing can be issued.
 #[derive(Debug, thiserror::Error)]
@@ -43,6 +43,8 @@ pub enum Profile {
     Function,
     /// A TLS server and client by these host names and addresses.
     Tls(Vec<String>),
+    /// Answers for its issuer by OCSP (RFC 6960 4.2.2.2), and need not be checked itself.
+    Responder,
 }
 
 /// What a certificate shall say.
@@ -58,6 +60,8 @@ pub struct Template {
     pub profile: Profile,
     /// Where the issuer's revocation list lies; a root has none.
     pub crl_url: Option<String>,
+    /// Where the issuer's OCSP responder is asked, if it has one.
+    pub ocsp_url: Option<String>,
 }
 
 impl Template {
@@ -101,7 +105,12 @@ impl Template {
             extensions.push(KeyUsage::new().critical().key_cert_sign().crl_sign().build()?);
         } else {
             extensions.push(BasicConstraints::new().build()?);
-            extensions.push(KeyUsage::new().critical().digital_signature().key_encipherment().build()?);
+            let mut usage = KeyUsage::new();
+            usage.critical().digital_signature();
+            if self.profile != Profile::Responder {
+                usage.key_encipherment();
+            }
+            extensions.push(usage.build()?);
         }
         extensions.push(SubjectKeyIdentifier::new().build(&context)?);
         if issuer.is_some() {
@@ -109,6 +118,11 @@ impl Template {
         }
         if matches!(self.profile, Profile::Function | Profile::Tls(_)) {
             extensions.push(ExtendedKeyUsage::new().server_auth().client_auth().build()?);
+        }
+        if self.profile == Profile::Responder {
+            extensions.push(ExtendedKeyUsage::new().other("OCSPSigning").build()?);
+            // id-pkix-ocsp-nocheck, a NULL.
+            extensions.push(extension("1.3.6.1.5.5.7.48.1.5", &der::write(0x05, &[]))?);
         }
         if let Profile::Tls(names) = &self.profile {
             let mut alternatives = SubjectAlternativeName::new();
@@ -124,6 +138,9 @@ impl Template {
         }
         if let Some(url) = &self.crl_url {
             extensions.push(distribution_point(url)?);
+        }
+        if let Some(url) = &self.ocsp_url {
+            extensions.push(responder(url)?);
         }
         Ok(extensions)
     }
@@ -192,23 +209,21 @@ fn asn1(time: Timestamp) -> Result<Asn1Time, ErrorStack> {
 
 /// One distribution point with one URL (RFC 5280 4.2.1.13). The bindings read this extension but have no builder for it.
 fn distribution_point(url: &str) -> Result<X509Extension, ErrorStack> {
-    let uri = wrapped(0x86, url.as_bytes());
-    let point = wrapped(0x30, &wrapped(0xa0, &wrapped(0xa0, &uri)));
-    let value = Asn1OctetString::new_from_bytes(&wrapped(0x30, &point))?;
-    X509Extension::new_from_der(Asn1Object::from_str("2.5.29.31")?.as_ref(), false, &value)
+    let uri = der::write(0x86, url.as_bytes());
+    let point = der::write(0x30, &der::write(0xa0, &der::write(0xa0, &uri)));
+    extension("2.5.29.31", &der::write(0x30, &point))
 }
 
-/// DER: tag, length, contents. Contents are far below 64 kB here.
-fn wrapped(tag: u8, contents: &[u8]) -> Vec<u8> {
-    let length = contents.len();
-    let [.., high, low] = length.to_be_bytes();
-    let mut der = match length {
-        0..=0x7f => vec![tag, low],
-        0x80..=0xff => vec![tag, 0x81, low],
-        _ => vec![tag, 0x82, high, low],
-    };
-    der.extend_from_slice(contents);
-    der
+/// One OCSP responder with one URL (RFC 5280 4.2.2.1).
+fn responder(url: &str) -> Result<X509Extension, ErrorStack> {
+    const ID_AD_OCSP: &[u8] = &[0x2b, 0x06, 0x01, 0x05, 0x05, 0x07, 0x30, 0x01];
+    let description = [der::write(0x06, ID_AD_OCSP), der::write(0x86, url.as_bytes())].concat();
+    extension("1.3.6.1.5.5.7.1.1", &der::write(0x30, &der::write(0x30, &description)))
+}
+
+fn extension(oid: &str, value: &[u8]) -> Result<X509Extension, ErrorStack> {
+    let value = Asn1OctetString::new_from_bytes(value)?;
+    X509Extension::new_from_der(Asn1Object::from_str(oid)?.as_ref(), false, &value)
 }
 
 #[cfg(test)]
@@ -227,6 +242,7 @@ mod tests {
             until: at("2026-01-01T00:00:00Z"),
             profile,
             crl_url: Some(format!("http://crl.example/{}.crl", "x".repeat(200))),
+            ocsp_url: None,
         }
     }
 

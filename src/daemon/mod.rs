@@ -24,7 +24,7 @@ use crate::edge::smtp_client::{ClientTls, Login, SmtpClient, SmtpClientOptions};
 use crate::edge::smtp_server::{SmtpServer, SmtpServerError, SmtpServerOptions, SmtpTls};
 use crate::edge::tap::Tap;
 use crate::edge::tls::{self, Roots};
-use crate::edge::trust::{CaTrust, Revocation, TrustOptions};
+use crate::edge::trust::{CaTrust, Order, Revocation, TrustOptions};
 use crate::event::{Event, EventName};
 use crate::ident::{DocumentKind, MailAddress};
 use crate::mail::policy::{AllowedTypes, MailboxPolicy};
@@ -168,6 +168,10 @@ fn trust_options(trust: &checked::TrustAnchors) -> TrustOptions {
             checked::Revocation::Hard => Revocation::Hard,
             checked::Revocation::Soft => Revocation::Soft,
             checked::Revocation::Off => Revocation::Off,
+        },
+        order: match trust.revocation_order {
+            checked::RevocationOrder::OcspFirst => Order::OcspFirst,
+            checked::RevocationOrder::CrlFirst => Order::CrlFirst,
         },
         ..TrustOptions::default()
     }

@@ -9,6 +9,7 @@ pub mod clock;
 pub mod directory;
 pub mod dns;
 pub mod http;
+mod revocation;
 pub mod serving;
 pub mod smtp_client;
 pub mod smtp_server;

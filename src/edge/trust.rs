@@ -1,14 +1,12 @@
-//! Judging certificates: chain to the configured CAs, validity, revocation by CRL over HTTP (SDK C3.4.3 2.9).
+//! Judging certificates: chain to the configured CAs, validity, revocation by OCSP and CRL over HTTP (SDK C3.4.3 2.9).
 
 use std::collections::BTreeMap;
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
-use jiff::{SignedDuration, Timestamp};
-
-use super::http::{HttpClient, HttpOptions, PlainHttp};
-use crate::crypto::{Authorities, Certificate, ChainError, Crl, CrlError, crl_urls};
+use super::http::{HttpOptions, PlainHttp};
+use super::revocation::Checker;
+use crate::crypto::{Authorities, Certificate, ChainError};
 use crate::port::{Clock, Pending, Realm, Trust, TrustError};
 
 /// What to do when revocation cannot be checked.
@@ -23,6 +21,17 @@ pub enum Revocation {
     Off,
 }
 
+/// Which source of revocation is asked first, where a certificate names both. The other one is asked when the first
+/// cannot tell.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Order {
+    /// OCSP: small, and of this moment. The default.
+    #[default]
+    OcspFirst,
+    /// The list: one for all certificates, and its publisher does not see who meets whom.
+    CrlFirst,
+}
+
 /// The options of [`CaTrust`].
 #[derive(Debug, Clone)]
 pub struct TrustOptions {
@@ -30,9 +39,14 @@ pub struct TrustOptions {
     pub authorities: BTreeMap<Realm, Authorities>,
     /// When revocation cannot be checked.
     pub revocation: Revocation,
-    /// How old a list may be before it is fetched again, whatever it says of the next one. Default 1 h.
-    pub crl_max_age: Duration,
-    /// How lists are fetched. Lists are signed, so plain HTTP is allowed anywhere: most CAs publish nowhere else.
+    /// Which source is asked first.
+    pub order: Order,
+    /// How old a list or an OCSP answer may be before it is fetched again, whatever it says of the next one. Default 1 h.
+    pub max_age: Duration,
+    /// How long an address that failed is left alone. Default 30 s.
+    pub retry_after: Duration,
+    /// How lists are fetched; OCSP has shorter limits of its own. Both are signed, so plain HTTP is allowed anywhere: most
+    /// CAs publish nowhere else.
     pub http: HttpOptions,
 }
 
@@ -41,34 +55,27 @@ impl Default for TrustOptions {
         Self {
             authorities: BTreeMap::new(),
             revocation: Revocation::Hard,
-            crl_max_age: Duration::from_hours(1),
+            order: Order::OcspFirst,
+            max_age: Duration::from_hours(1),
+            retry_after: Duration::from_secs(30),
             // The largest lists of Swedish CAs have some megabytes.
             http: HttpOptions { plain: PlainHttp::Anywhere, answer_limit: 64_000_000, ..HttpOptions::default() },
         }
     }
 }
 
-/// Judges by configured CAs and their revocation lists.
+/// Judges by configured CAs and what they say of their certificates.
 pub struct CaTrust {
     options: TrustOptions,
-    http: HttpClient,
+    checker: Checker,
     clock: Arc<dyn Clock>,
-    /// By address. The inner lock makes many judgements wait for one fetch.
-    lists: Mutex<HashMap<String, Slot>>,
-}
-
-type Slot = Arc<tokio::sync::Mutex<Option<Fetched>>>;
-
-struct Fetched {
-    at: Timestamp,
-    crl: Arc<Crl>,
 }
 
 impl CaTrust {
     /// A judge with these options.
     #[must_use]
     pub fn new(options: TrustOptions, clock: Arc<dyn Clock>) -> Self {
-        Self { http: HttpClient::new(options.http.clone()), options, clock, lists: Mutex::new(HashMap::new()) }
+        Self { checker: Checker::new(&options), options, clock }
     }
 
     async fn judge_now(&self, realm: Realm, certificate: &Certificate, sent: &[Certificate]) -> Result<(), TrustError> {
@@ -87,7 +94,7 @@ impl CaTrust {
         // Only now are addresses out of the certificates asked: a configured CA stands for each of them. The anchor itself
         // cannot be revoked but by the operator.
         for (subject, issuer) in chain.iter().zip(chain.iter().skip(1)) {
-            match self.revoked(subject, issuer, now).await {
+            match self.checker.revoked(subject, issuer, now).await {
                 Ok(false) => {}
                 Ok(true) => return Err(TrustError::Revoked),
                 Err(reason) if self.options.revocation == Revocation::Soft => {
@@ -97,53 +104,6 @@ impl CaTrust {
             }
         }
         Ok(())
-    }
-
-    /// Asks the lists that the certificate names, one after another, until one answers.
-    async fn revoked(&self, certificate: &Certificate, issuer: &Certificate, now: Timestamp) -> Result<bool, String> {
-        let mut reason = format!("{} names no revocation list", certificate.subject());
-        for url in crl_urls(certificate) {
-            match self.ask(&url, certificate, issuer, now).await {
-                Ok(revoked) => return Ok(revoked),
-                Err(error) => reason = format!("{url}: {error}"),
-            }
-        }
-        Err(reason)
-    }
-
-    async fn ask(&self, url: &str, certificate: &Certificate, issuer: &Certificate, now: Timestamp) -> Result<bool, String> {
-        let slot = Arc::clone(self.lists.lock().unwrap_or_else(PoisonError::into_inner).entry(url.to_owned()).or_default());
-        let mut kept = slot.lock().await;
-        let max_age = SignedDuration::try_from(self.options.crl_max_age).unwrap_or(SignedDuration::MAX);
-        let judged = |crl: &Crl| crl.revoked(certificate, issuer, now);
-        if let Some(kept) = kept.as_ref() {
-            let young = now.duration_since(kept.at) < max_age;
-            if young && let Ok(revoked) = judged(&kept.crl) {
-                return Ok(revoked);
-            }
-        }
-        match self.fetch(url).await {
-            Ok(crl) => {
-                // A list that is not the issuer's must not push out one that is.
-                let revoked = judged(&crl).map_err(|error| error.to_string())?;
-                *kept = Some(Fetched { at: now, crl: Arc::new(crl) });
-                Ok(revoked)
-            }
-            // Older than we like, but what its CA says still holds until its next update.
-            Err(error) => match kept.as_ref().map(|kept| judged(&kept.crl)) {
-                Some(Ok(revoked)) => Ok(revoked),
-                Some(Err(CrlError::Outdated(until))) => Err(format!("{error}; the last list ended at {until}")),
-                _ => Err(error),
-            },
-        }
-    }
-
-    async fn fetch(&self, url: &str) -> Result<Crl, String> {
-        let answer = self.http.get(url).await.map_err(|error| error.to_string())?;
-        if answer.status != 200 {
-            return Err(format!("status {}", answer.status));
-        }
-        Crl::read(&answer.body).map_err(|error| error.to_string())
     }
 }
 

@@ -1,5 +1,5 @@
 //! The four CAs. As in the real federation, access points and participants have an issuing CA below a root, the SMP and
-//! TLS hang on a root; each CA has its own revocation list.
+//! TLS hang on a root; each CA has its own revocation list and OCSP responder.
 
 use std::path::{Path, PathBuf};
 
@@ -8,11 +8,13 @@ use jiff::{SignedDuration, Timestamp};
 use super::files::{self, Readers};
 use super::names::Subject;
 use super::{TestbedError, identity_from};
-use crate::crypto::{Certificate, Identity, Profile, Template, issue_crl};
+use crate::crypto::{Certificate, Identity, OcspError, OcspQuestion, OcspRefusal, OcspStatus, Profile, Template, issue_crl, issue_ocsp, refuse_ocsp};
 
 const DAY: SignedDuration = SignedDuration::from_hours(24);
 /// How long a list says that it holds. The testbed makes a new one for each question.
 const LIST_HOLDS: SignedDuration = SignedDuration::from_hours(7 * 24);
+/// How long an OCSP answer says that it holds.
+const ANSWER_HOLDS: SignedDuration = SignedDuration::from_hours(24);
 
 /// One of the four.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -51,6 +53,14 @@ impl Authority {
             Self::Tls => &[("tls", "Rot CA TLS-TESTBED")],
         }
     }
+
+    /// Who answers for its issuing CA by OCSP when it is not the CA itself: both are met in the federation.
+    const fn responder(self) -> Option<&'static str> {
+        match self {
+            Self::Participant => Some("OCSP Funktion-TESTBED"),
+            Self::AccessPoint | Self::Smp | Self::Tls => None,
+        }
+    }
 }
 
 /// Where the CAs live and under which address their lists are published.
@@ -58,11 +68,12 @@ impl Authority {
 pub(super) struct Authorities {
     dir: PathBuf,
     crl_url: String,
+    ocsp_url: String,
 }
 
 impl Authorities {
-    pub(super) fn new(dir: &Path, crl_url: &str) -> Self {
-        Self { dir: dir.join("ca"), crl_url: crl_url.to_owned() }
+    pub(super) fn new(dir: &Path, crl_url: String, ocsp_url: String) -> Self {
+        Self { dir: dir.join("ca"), crl_url, ocsp_url }
     }
 
     /// Makes the keys that are not there yet, all CAs at once: each takes a moment.
@@ -87,12 +98,29 @@ impl Authorities {
                     until: now + DAY * 3650,
                     profile: Profile::Authority,
                     crl_url: above.as_ref().map(|(above, _)| self.list_url(above)),
+                    ocsp_url: above.as_ref().map(|(above, _)| self.responder_url(above)),
                 };
                 let identity = template.issue(bits, above.as_ref().map(|(_, identity)| identity))?;
+                if let Some((above, _)) = &above {
+                    self.record(above, &identity.certificate)?;
+                }
                 files::write(&path, identity.to_pem()?.as_bytes(), Readers::Owner)?;
                 identity
             };
             above = Some((name, identity));
+        }
+        let (Some(common_name), Some((name, issuer))) = (authority.responder(), above) else { return Ok(()) };
+        let path = self.responder_file(name);
+        if files::read(&path)?.is_none() {
+            let template = Template {
+                subject: subject_of(common_name),
+                from: now - DAY,
+                until: now + DAY * 3650,
+                profile: Profile::Responder,
+                crl_url: None,
+                ocsp_url: None,
+            };
+            files::write(&path, template.issue(2048, Some(&issuer))?.to_pem()?.as_bytes(), Readers::Owner)?;
         }
         Ok(())
     }
@@ -119,8 +147,16 @@ impl Authorities {
             until: now + DAY * 730,
             profile: subject.profile(),
             crl_url: Some(self.list_url(authority.name())),
+            ocsp_url: Some(self.responder_url(authority.name())),
         };
-        Ok(template.issue(bits, Some(&self.issuer(authority)?))?)
+        let identity = template.issue(bits, Some(&self.issuer(authority)?))?;
+        self.record(authority.name(), &identity.certificate)?;
+        Ok(identity)
+    }
+
+    /// Remembers what a CA has issued: its responder knows nothing of other numbers.
+    fn record(&self, name: &str, certificate: &Certificate) -> Result<(), TestbedError> {
+        files::write(&self.issued_dir(name).join(certificate.serial()), certificate.subject().as_bytes(), Readers::Everyone)
     }
 
     /// Puts a certificate onto its CA's list. One file for each, so that two processes do not lose one another's.
@@ -132,20 +168,55 @@ impl Authorities {
         Ok(files::names(&self.revoked_dir(authority.name()))?.iter().any(|name| name == serial))
     }
 
-    /// A CA's list of this moment, in DER; `None` when there is no such CA. The name comes from the network and reaches
-    /// the disk only when it is one of ours.
+    /// A CA's list of this moment, in DER; `None` when there is no such CA.
     pub(super) fn list(&self, name: &str, now: Timestamp) -> Result<Option<Vec<u8>>, TestbedError> {
+        let Some((name, identity)) = self.known(name)? else { return Ok(None) };
+        Ok(Some(issue_crl(&identity, &self.revoked(name, now)?, now, now + LIST_HOLDS)?))
+    }
+
+    /// A CA's answer of this moment to an OCSP question, in DER; `None` when there is no such CA.
+    pub(super) fn answer(&self, name: &str, question: &[u8], now: Timestamp) -> Result<Option<Vec<u8>>, TestbedError> {
+        let Some((name, issuer)) = self.known(name)? else { return Ok(None) };
+        let question = match OcspQuestion::read(question) {
+            Ok(question) => question,
+            Err(OcspError::Unreadable) => return Ok(Some(refuse_ocsp(OcspRefusal::Malformed))),
+            Err(_) => return Ok(Some(refuse_ocsp(OcspRefusal::Internal))),
+        };
+        let (issued, revoked) = (files::names(&self.issued_dir(name))?, self.revoked(name, now)?);
+        let said = question.ids.into_iter().map(|id| {
+            let serial = id.serial().filter(|serial| id.is_of(&issuer.certificate) && issued.contains(serial));
+            let status = serial.map_or(OcspStatus::Unknown, |serial| {
+                revoked.iter().find(|(other, _)| *other == serial).map_or(OcspStatus::Good, |(_, at)| OcspStatus::Revoked(*at))
+            });
+            (id, status)
+        });
+        let said: Vec<_> = said.collect();
+        let path = self.responder_file(name);
+        let responder = files::read(&path)?.map_or(Ok(issuer), |pem| identity_from(&pem, &path))?;
+        Ok(Some(issue_ocsp(&responder, &said, question.nonce.as_deref(), now, Some(now + ANSWER_HOLDS))?))
+    }
+
+    /// A CA by a name that comes from the network: it reaches the disk only when it is one of ours.
+    fn known(&self, name: &str) -> Result<Option<(&'static str, Identity)>, TestbedError> {
         let mut known = Authority::ALL.into_iter().flat_map(Authority::levels).map(|(name, _)| *name);
         let Some(name) = known.find(|known| *known == name) else { return Ok(None) };
         let path = self.key_file(name);
-        let Some(pem) = files::read(&path)? else { return Ok(None) };
+        files::read(&path)?.map(|pem| Ok((name, identity_from(&pem, &path)?))).transpose()
+    }
+
+    /// Serial numbers with the time of revocation.
+    fn revoked(&self, name: &str, now: Timestamp) -> Result<Vec<(String, Timestamp)>, TestbedError> {
         let dir = self.revoked_dir(name);
         let mut revoked = Vec::new();
         for serial in files::names(&dir)? {
             let at = files::read(&dir.join(&serial))?.and_then(|at| String::from_utf8(at).ok()?.trim().parse().ok());
             revoked.push((serial, at.unwrap_or(now)));
         }
-        Ok(Some(issue_crl(&identity_from(&pem, &path)?, &revoked, now, now + LIST_HOLDS)?))
+        Ok(revoked)
+    }
+
+    fn responder_url(&self, name: &str) -> String {
+        format!("{}/{name}", self.ocsp_url)
     }
 
     fn list_url(&self, name: &str) -> String {
@@ -154,6 +225,14 @@ impl Authorities {
 
     fn key_file(&self, name: &str) -> PathBuf {
         self.dir.join(name).join("identity.pem")
+    }
+
+    fn responder_file(&self, name: &str) -> PathBuf {
+        self.dir.join(name).join("responder.pem")
+    }
+
+    fn issued_dir(&self, name: &str) -> PathBuf {
+        self.dir.join(name).join("issued")
     }
 
     fn revoked_dir(&self, name: &str) -> PathBuf {

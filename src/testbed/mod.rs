@@ -1,4 +1,4 @@
-//! A federation in a box, on loopback: four CAs with revocation lists, the SML's name server, an SMP with CertPub.
+//! A federation in a box, on loopback: four CAs with revocation lists and OCSP responders, the SML's name server, an SMP with CertPub.
 //!
 //! Its state lies in a directory and outlives it: stopped and started again it has the same keys, registrations and
 //! addresses. Every question is answered from the files as they are then, so another process may issue, register and
@@ -7,7 +7,7 @@
 //! ```text
 //! DIR/testbed.json             ports, zone, key sizes
 //! DIR/trust/*.pem              what others trust: one file for each CA, the issuing certificate first
-//! DIR/ca/NAME/                 a CA's key, and what it has revoked
+//! DIR/ca/NAME/                 a CA's key, and what it has issued and revoked
 //! DIR/issued/CA/NAME/          identity.p12 with password, identity.pem, certificate.pem
 //! DIR/registrations/           what the SMP publishes
 //! ```
@@ -130,6 +130,7 @@ struct Settings {
     dns_port: u16,
     smp_port: u16,
     crl_port: u16,
+    ocsp_port: u16,
     access_point_bits: u32,
     participant_bits: u32,
     other_bits: u32,
@@ -142,17 +143,18 @@ impl Settings {
             // RFC 6761 6.2 keeps `test` for this.
             None => Domain::new("sml.sdk.test").map_err(|error| TestbedError::Broken(error.to_string()))?,
         };
-        let beyond = || TestbedError::Broken("there are not two ports above the name server's".into());
+        let beyond = || TestbedError::Broken("there are not three ports above the name server's".into());
         let ports = match options.port {
-            Some(port) => [Some(port), port.checked_add(1), port.checked_add(2)],
-            None => [Some(free_port()?), Some(free_port()?), Some(free_port()?)],
+            Some(port) => [Some(port), port.checked_add(1), port.checked_add(2), port.checked_add(3)],
+            None => [Some(free_port()?), Some(free_port()?), Some(free_port()?), Some(free_port()?)],
         };
-        let [dns_port, smp_port, crl_port] = ports.map(|port| port.ok_or_else(beyond));
+        let [dns_port, smp_port, crl_port, ocsp_port] = ports.map(|port| port.ok_or_else(beyond));
         Ok(Self {
             sml_zone,
             dns_port: dns_port?,
             smp_port: smp_port?,
             crl_port: crl_port?,
+            ocsp_port: ocsp_port?,
             access_point_bits: options.access_point_bits,
             participant_bits: options.participant_bits,
             other_bits: options.other_bits,
@@ -171,12 +173,16 @@ impl State {
         format!("http://127.0.0.1:{}/crl", self.settings.crl_port)
     }
 
+    fn ocsp_url(&self) -> String {
+        format!("http://127.0.0.1:{}/ocsp", self.settings.ocsp_port)
+    }
+
     fn smp_url(&self) -> String {
         format!("http://127.0.0.1:{}/smp", self.settings.smp_port)
     }
 
     fn authorities(&self) -> Authorities {
-        Authorities::new(&self.dir, &self.crl_url())
+        Authorities::new(&self.dir, self.crl_url(), self.ocsp_url())
     }
 
     fn registry(&self) -> Registry {
@@ -296,6 +302,12 @@ impl Testbed {
         self.state.crl_url()
     }
 
+    /// The address below which the OCSP responders are asked.
+    #[must_use]
+    pub fn ocsp_url(&self) -> String {
+        self.state.ocsp_url()
+    }
+
     /// Issues an access point its key.
     ///
     /// # Errors
@@ -397,7 +409,7 @@ impl Testbed {
         self.state.registry().all()
     }
 
-    /// Puts a subject's certificate onto its CA's list; the next [`Self::issue`] makes a new one.
+    /// Puts a subject's certificate onto its CA's list, which its responder follows; the next [`Self::issue`] makes a new one.
     ///
     /// # Errors
     /// [`TestbedError::NoCertificate`] when it has none.

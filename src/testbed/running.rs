@@ -20,9 +20,12 @@ pub struct Running {
     pub smp_url: String,
     /// The address below which the revocation lists lie.
     pub crl_url: String,
+    /// The address below which the OCSP responders are asked.
+    pub ocsp_url: String,
     dns: JoinHandle<()>,
     smp: JoinHandle<()>,
     crl: JoinHandle<()>,
+    ocsp: JoinHandle<()>,
 }
 
 impl Running {
@@ -33,6 +36,7 @@ impl Running {
         let tcp = listen(state.settings.dns_port).await?;
         let smp = listen(state.settings.smp_port).await?;
         let crl = listen(state.settings.crl_port).await?;
+        let ocsp = listen(state.settings.ocsp_port).await?;
         let sml_zone = state.settings.sml_zone.clone();
         let zone = dns::Zone::new(&sml_zone, &state.smp_url(), state.registry()).map_err(failed)?;
         Ok(Self {
@@ -40,9 +44,11 @@ impl Running {
             sml_zone,
             smp_url: state.smp_url(),
             crl_url: state.crl_url(),
+            ocsp_url: state.ocsp_url(),
             dns: tokio::spawn(dns::serve(udp, tcp, zone)),
             smp: tokio::spawn(web::serve_smp(smp, Arc::clone(state))),
             crl: tokio::spawn(web::serve_lists(crl, Arc::clone(state))),
+            ocsp: tokio::spawn(web::serve_responders(ocsp, Arc::clone(state))),
         })
     }
 
@@ -56,9 +62,14 @@ impl Running {
         end(&mut self.crl).await;
     }
 
+    /// Stops the OCSP responders alone.
+    pub async fn stop_ocsp(&mut self) {
+        end(&mut self.ocsp).await;
+    }
+
     /// Stops everything; when it returns the ports are free.
     pub async fn stop(mut self) {
-        for server in [&mut self.dns, &mut self.smp, &mut self.crl] {
+        for server in [&mut self.dns, &mut self.smp, &mut self.crl, &mut self.ocsp] {
             end(server).await;
         }
     }
@@ -66,7 +77,7 @@ impl Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        for server in [&self.dns, &self.smp, &self.crl] {
+        for server in [&self.dns, &self.smp, &self.crl, &self.ocsp] {
             server.abort();
         }
     }

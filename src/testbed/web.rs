@@ -1,14 +1,15 @@
-//! The testbed's HTTP servers: the SMP and the CAs' revocation lists.
+//! The testbed's HTTP servers: the SMP, the CAs' revocation lists and their OCSP responders.
 
 use std::convert::Infallible;
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
+use base64::prelude::*;
 use bytes::Bytes;
 use http::header::CONTENT_TYPE;
 use http::{HeaderValue, Method, Request, Response, StatusCode};
-use http_body_util::Full;
+use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -23,22 +24,65 @@ use crate::smp::{Asked, asked};
 /// What a path leads to: content type and body.
 type Page = Result<Option<(&'static str, Vec<u8>)>, TestbedError>;
 
+/// Octets of a POST that are read.
+const BODY: usize = 64 * 1024;
+
+/// What is asked: the path, and the body of a POST.
+struct Asking {
+    path: String,
+    body: Option<Bytes>,
+}
+
+impl Asking {
+    /// The path of a GET.
+    fn got(&self) -> Option<&str> {
+        self.body.is_none().then_some(self.path.as_str())
+    }
+}
+
 /// Serves the SMP below its base URL until it is dropped.
 pub(super) async fn serve_smp(listener: TcpListener, state: Arc<State>) {
-    serve(listener, move |path| {
+    serve(listener, move |asking| {
         let state = Arc::clone(&state);
-        blocking(move || smp_page(&state, &path))
+        blocking(move || asking.got().map_or(Ok(None), |path| smp_page(&state, path)))
     })
     .await;
 }
 
 /// Serves the revocation lists until it is dropped.
 pub(super) async fn serve_lists(listener: TcpListener, state: Arc<State>) {
-    serve(listener, move |path| {
+    serve(listener, move |asking| {
         let state = Arc::clone(&state);
         blocking(move || {
-            let Some(name) = path.strip_prefix("/crl/").and_then(|name| name.strip_suffix(".crl")) else { return Ok(None) };
+            let Some(name) = asking.got().and_then(|path| path.strip_prefix("/crl/")).and_then(|name| name.strip_suffix(".crl")) else {
+                return Ok(None);
+            };
             Ok(state.authorities().list(name, jiff::Timestamp::now())?.map(|der| ("application/pkix-crl", der)))
+        })
+    })
+    .await;
+}
+
+/// Serves the OCSP responders until it is dropped.
+pub(super) async fn serve_responders(listener: TcpListener, state: Arc<State>) {
+    serve(listener, move |asking| {
+        let state = Arc::clone(&state);
+        blocking(move || {
+            let Some(rest) = asking.path.strip_prefix("/ocsp/") else { return Ok(None) };
+            // RFC 6960 A.1: the question is the body of a POST, or base64 in the path of a GET, percent-encoded.
+            let (name, question) = match (&asking.body, rest.split_once('/')) {
+                (Some(body), _) => (rest.trim_end_matches('/'), body.to_vec()),
+                (None, Some((name, question))) => {
+                    // The only signs of base64 that need encoding in a path.
+                    let signs = [("%2B", "+"), ("%2b", "+"), ("%2F", "/"), ("%2f", "/"), ("%3D", "="), ("%3d", "=")];
+                    let base64 = signs.iter().fold(question.to_owned(), |text, (encoded, sign)| text.replace(encoded, sign));
+                    // What is no base64 is no question either; the responder says so.
+                    (name, BASE64_STANDARD.decode(base64).unwrap_or_default())
+                }
+                (None, None) => return Ok(None),
+            };
+            let answer = state.authorities().answer(name, &question, jiff::Timestamp::now())?;
+            Ok(answer.map(|der| ("application/ocsp-response", der)))
         })
     })
     .await;
@@ -65,7 +109,7 @@ async fn blocking(work: impl FnOnce() -> Page + Send + 'static) -> Page {
 
 async fn serve<F, P>(listener: TcpListener, page: F)
 where
-    F: Fn(String) -> P + Clone + Send + 'static,
+    F: Fn(Asking) -> P + Clone + Sync + Send + 'static,
     P: Future<Output = Page> + Send + 'static,
 {
     let mut connections = JoinSet::new();
@@ -75,8 +119,8 @@ where
                 Ok((stream, _)) => {
                     let page = page.clone();
                     let service = service_fn(move |request: Request<Incoming>| {
-                        let page = page(request.uri().path().to_owned());
-                        async move { Ok::<_, Infallible>(respond(request.method(), page).await) }
+                        let page = page.clone();
+                        async move { Ok::<_, Infallible>(respond(request, page).await) }
                     });
                     let mut http = http1::Builder::new();
                     http.timer(TokioTimer::new()).header_read_timeout(Duration::from_secs(10));
@@ -90,11 +134,17 @@ where
     }
 }
 
-async fn respond(method: &Method, page: impl Future<Output = Page>) -> Response<Full<Bytes>> {
-    if method != Method::GET {
-        return answer(StatusCode::METHOD_NOT_ALLOWED, "text/plain", "only GET\n");
-    }
-    match page.await {
+async fn respond<P: Future<Output = Page>>(request: Request<Incoming>, page: impl Fn(Asking) -> P) -> Response<Full<Bytes>> {
+    let path = request.uri().path().to_owned();
+    let body = match *request.method() {
+        Method::GET => None,
+        Method::POST => match Limited::new(request.into_body(), BODY).collect().await {
+            Ok(body) => Some(body.to_bytes()),
+            Err(_) => return answer(StatusCode::BAD_REQUEST, "text/plain", "the body is cut or too long\n"),
+        },
+        _ => return answer(StatusCode::METHOD_NOT_ALLOWED, "text/plain", "only GET and POST\n"),
+    };
+    match page(Asking { path, body }).await {
         Ok(Some((content_type, body))) => answer(StatusCode::OK, content_type, body),
         Ok(None) => answer(StatusCode::NOT_FOUND, "text/plain", "not found\n"),
         // A testbed tells its user what is wrong with it.
