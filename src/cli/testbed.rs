@@ -29,8 +29,8 @@ struct Place {
     /// Makes a new testbed with 2048-bit keys, which is quicker; the real federation has 3072 and 4096.
     #[arg(long)]
     small_keys: bool,
-    /// Makes a new testbed with its name server at this port of 127.0.0.1, its SMP and its revocation lists at the two
-    /// after it; without it they get free ones.
+    /// Makes a new testbed with its name server at this port of 127.0.0.1, its SMP, revocation lists and OCSP responders at the
+    /// three after it; without it they get free ones.
     #[arg(long)]
     port: Option<u16>,
 }

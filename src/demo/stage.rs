@@ -74,7 +74,13 @@ impl Stage {
         let af = gateway::player(folder.path(), &AF, af, &testbed).await?;
         say(out, &format!("  klart efter {} s\n", decimal(took, 1)));
         say(out, "Federationen / The federation");
-        say(out, &format!("  DNS {}  zon {}  SMP {}  CRL {}", running.dns_addr, running.sml_zone, running.smp_url, running.crl_url));
+        say(
+            out,
+            &format!(
+                "  DNS {}  zon {}  SMP {}  CRL {}  OCSP {}",
+                running.dns_addr, running.sml_zone, running.smp_url, running.crl_url, running.ocsp_url
+            ),
+        );
         say(out, "Gatewayerna / The gateways");
         for Player { cast, daemon, .. } in [&habo, &af] {
             say(out, &format!("  {}  {}  SMTP {}  AS4 https://{}/as4", pad(cast.name, 18), cast.access_point, daemon.smtp, daemon.as4));

@@ -105,7 +105,7 @@ pub struct Options {
     pub other_bits: u32,
     /// The zone of the name server; none means `sml.sdk.test`.
     pub sml_zone: Option<Domain>,
-    /// The name server's port; the SMP and the revocation lists have the two after it. None means three free ones.
+    /// The name server's port; the SMP, the revocation lists and the OCSP responders have the three after it. None means free ones.
     pub port: Option<u16>,
 }
 
