@@ -64,7 +64,9 @@ pub fn keys() -> &'static Keys {
     KEYS.get_or_init(|| {
         let key = |name: &str| {
             let (from, until) = (at("2020-01-01T00:00:00Z"), at("2120-01-01T00:00:00Z"));
-            Template { subject: vec![("CN", name.to_owned())], from, until, profile: Profile::Service, crl_url: None }.issue(2048, None).unwrap()
+            Template { subject: vec![("CN", name.to_owned())], from, until, profile: Profile::Service, crl_url: None, ocsp_url: None }
+                .issue(2048, None)
+                .unwrap()
         };
         Keys { ours: key(OURS), theirs: key(THEIRS), any: key("any") }
     })
