@@ -50,13 +50,15 @@ impl Gateway {
         };
         for id in records {
             let Some(record) = self.store.record(id).await.map_err(|error| from_store(&error))? else { continue };
-            // A receipt in the clear is named by its job until it is sealed, and by the outgoing record afterwards.
-            if blob.kind == BlobKind::Receipt {
-                return Ok(true);
-            }
-            let named = Outgoing::from_record(&record).map(|outgoing| outgoing.blobs());
-            let named = named.or_else(|_| Incoming::from_record(&record).map(|incoming| incoming.blobs()))?;
-            if named.contains(&blob.id) {
+            let named = match Outgoing::from_record(&record) {
+                Ok(outgoing) => outgoing.blobs().contains(&blob.id),
+                Err(_) => match Incoming::from_record(&record)? {
+                    Incoming::Retrieved(arrival) => Incoming::Retrieved(arrival).blobs().contains(&blob.id),
+                    // A receipt of ours is named by the job that seals it, which is there once the envelope was opened.
+                    incoming => blob.kind == BlobKind::Receipt || incoming.blobs().contains(&blob.id),
+                },
+            };
+            if named {
                 return Ok(true);
             }
         }
