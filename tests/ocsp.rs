@@ -157,7 +157,7 @@ impl Responder {
         }
         let says = *self.says.lock().unwrap();
         if says == Says::Nothing && !of_root {
-            tokio::time::sleep(Duration::from_secs(600)).await;
+            tokio::time::sleep(Duration::from_mins(10)).await;
         }
         let answer = self.answer(&body, if of_root { Says::Good } else { says }, of_root);
         let head = format!("HTTP/1.1 200 OK\r\nContent-Type: application/ocsp-response\r\nContent-Length: {}\r\n\r\n", answer.len());
