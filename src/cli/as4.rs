@@ -43,9 +43,9 @@ pub struct InspectArgs {
     /// envelope (XHE) inside. May be given several times.
     #[arg(long, value_name = "FILE")]
     key: Vec<PathBuf>,
-    /// The file with the keys' password.
+    /// A file with a password: one for all keys, or one for each. May be given several times.
     #[arg(long, value_name = "FILE")]
-    password_file: Option<PathBuf>,
+    password_file: Vec<PathBuf>,
     /// A certificate that the message may name without bringing it along. May be given several times.
     #[arg(long, value_name = "FILE")]
     cert: Vec<PathBuf>,
@@ -90,16 +90,21 @@ pub struct Keys {
 impl Keys {
     fn read(args: &InspectArgs) -> Result<Self, CliError> {
         let read = |path: &PathBuf| fs::read(path).map_err(|error| cannot_read(path, &error));
-        let password =
-            args.password_file.as_ref().map(read).transpose()?.map(|bytes| zeroize::Zeroizing::new(String::from_utf8_lossy(&bytes).into_owned()));
-        let password = password.as_ref().map(|text| text.trim_end_matches(['\r', '\n']));
+        let mut passwords = Vec::new();
+        for path in &args.password_file {
+            let bytes = zeroize::Zeroizing::new(read(path)?);
+            passwords.push(zeroize::Zeroizing::new(String::from_utf8_lossy(&bytes).trim_end_matches(['\r', '\n']).to_owned()));
+        }
         let mut keys = Self::default();
         for path in &args.key {
             let bytes = zeroize::Zeroizing::new(read(path)?);
             let pem = bytes.windows(10).any(|window| window == b"-----BEGIN");
-            let identity = if pem { Identity::from_pem(&bytes, password) } else { Identity::from_pkcs12(&bytes, password.unwrap_or_default()) };
+            let open = |password: Option<&str>| {
+                if pem { Identity::from_pem(&bytes, password) } else { Identity::from_pkcs12(&bytes, password.unwrap_or_default()) }
+            };
+            let opened = passwords.iter().fold(open(None), |opened, password| opened.or_else(|_| open(Some(password.as_str()))));
             let hint = "give PKCS#12, or PEM with the key and its certificate in one file; --password-file names the file with its password";
-            keys.own.push(identity.map_err(|error| CliError::usage(format!("{}: {error}", path.display())).hint(hint))?);
+            keys.own.push(opened.map_err(|error| CliError::usage(format!("{}: {error}", path.display())).hint(hint))?);
         }
         for path in &args.cert {
             keys.known.extend(Certificate::all_from(&read(path)?).map_err(|error| CliError::usage(format!("{}: {error}", path.display())))?);
