@@ -380,3 +380,20 @@ fn a_new_certificate_is_found_although_the_old_one_is_remembered() {
         gateway.stop().await;
     });
 }
+
+#[test]
+fn a_wrong_registration_of_our_own_is_found() {
+    run(async {
+        let gateway = Gateway::start(Setup::new("registration")).await;
+        let worker = &gateway.daemon.gateway;
+        assert_eq!(worker.check_registration().await, []);
+        let world = world().await;
+        let own = gateway.participant.to_string();
+        world.register(&own, "https://127.0.0.1:9/as4", &world.peer_point, &world.peer);
+        let wrong: Vec<String> = worker.check_registration().await.into_iter().map(|wrong| wrong.what).collect();
+        for word in ["access point certificate", "the endpoint https://127.0.0.1:9/as4", "signs with", "cannot be opened"] {
+            assert!(wrong.iter().any(|what| what.contains(word)), "{word}: {wrong:?}");
+        }
+        gateway.stop().await;
+    });
+}
