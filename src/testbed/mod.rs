@@ -20,10 +20,11 @@ mod registry;
 mod running;
 mod web;
 
+use std::collections::BTreeSet;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -432,14 +433,17 @@ fn loopback(port: u16) -> SocketAddr {
     (Ipv4Addr::LOCALHOST, port).into()
 }
 
-/// A port that is free for UDP and TCP. It lies below the range that systems give to outgoing connections, so that it is
-/// still free when the testbed is started another day.
+/// A port that is free for UDP and TCP, and that this process has not been given before. It lies below the range that
+/// systems give to outgoing connections, so that it is still free when the testbed is started another day.
 pub(crate) fn free_port() -> Result<u16, TestbedError> {
+    static GIVEN: Mutex<BTreeSet<u16>> = Mutex::new(BTreeSet::new());
     for _ in 0..200 {
         let [high, low, ..] = *uuid::Uuid::new_v4().as_bytes();
         let port = 20_000 + u16::from_be_bytes([high, low]) % 12_000;
         let address = loopback(port);
-        if std::net::TcpListener::bind(address).is_ok() && std::net::UdpSocket::bind(address).is_ok() {
+        let free = std::net::TcpListener::bind(address).is_ok() && std::net::UdpSocket::bind(address).is_ok();
+        // Whoever was given a port may not have bound it yet.
+        if free && GIVEN.lock().unwrap_or_else(PoisonError::into_inner).insert(port) {
             return Ok(port);
         }
     }

@@ -273,10 +273,11 @@ fn script(name: &str) -> Command {
 }
 
 /// A port below those that the system gives to clients: a gateway that is down for a moment finds its own still free.
+/// Below those of testbeds too (20000 to 32000), which are chosen before all of ours are bound.
 fn free_port() -> u16 {
     static NEXT: AtomicU16 = AtomicU16::new(0);
     loop {
-        let port = 20_000 + (std::process::id() as u16 % 500) * 20 + NEXT.fetch_add(1, Ordering::SeqCst);
+        let port = 10_000 + (std::process::id() as u16 % 300) * 30 + NEXT.fetch_add(1, Ordering::SeqCst);
         if TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok() {
             return port;
         }
