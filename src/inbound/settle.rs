@@ -111,8 +111,9 @@ pub fn turned_away(
 ) -> Result<Effects, Failure> {
     // A second copy of a message that was taken leaves the first one's fate alone.
     let marked = (!breaches.iter().all(|breach| breach.detail == crate::sdk::rules::Detail::Duplicate)).then(|| rejected(&arrival.envelope_id));
-    let (receipt, answer) = answer(&arrival, Outcome::Rejected(breaches), service, names, now)?;
-    let event = arrival.event(now, EventName::TurnedAway).with(Field::ReceiptCode, code_of(&answer));
+    let outcome = Outcome::Rejected(breaches);
+    let event = arrival.event(now, EventName::TurnedAway).with(Field::ReceiptCode, outcome.summary());
+    let (receipt, answer) = answer(&arrival, outcome, service, names, now)?;
     let (discard, record) = (vec![arrival.envelope], arrival.record);
     let closed = Incoming::Closed(Closed { arrival, how: How::TurnedAway, at: now, kept: None });
     let mut step = Step::new()
@@ -162,13 +163,6 @@ fn answer(arrival: &Arrival, outcome: Outcome, service: Option<FunctionId>, name
     let note = serde_json::to_string(&Answer { receipt: names.receipt, code }).map_err(|error| ours(&error.to_string()))?;
     let job = Job::new(JobId::of(arrival.record, "answer"), Queue::Answer, arrival.record, now).with(note);
     Ok((blob, Op::Enqueue(job)))
-}
-
-fn code_of(op: &Op) -> String {
-    match op {
-        Op::Enqueue(job) => serde_json::from_str::<Answer>(&job.note).map(|answer| answer.code).unwrap_or_default(),
-        _ => String::new(),
-    }
 }
 
 fn ours(what: &str) -> Failure {

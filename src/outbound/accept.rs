@@ -149,12 +149,14 @@ impl Transaction {
 pub fn accept(transaction: &Transaction, digest: Sha256, mail: &Mail, link: Option<&Link>, now: Timestamp) -> Result<Step, Failure> {
     let mark = transaction.unconfirmed(digest);
     let mut step = Step::new().guard(Guard::Absent(mark.clone())).op(Op::Note(mark, format!("{} {now}", transaction.id.simple())));
-    let first = transaction.recipients.first().map(|recipient| recipient.message_id.to_string()).unwrap_or_default();
+    let first = transaction.recipients.first().map(|recipient| recipient.message_id.as_str()).unwrap_or_default();
+    let conversation_id = match link {
+        Some(link) => link.conversation.clone(),
+        None => ConversationId::new(first).map_err(|error| Failure::permanent(Stage::Accept, Blame::Us, error.to_string()))?,
+    };
+    let digests: Vec<String> = mail.attachments.iter().map(|digest| digest.to_string().chars().take(16).collect()).collect();
+    let digests = digests.join(" ");
     for recipient in &transaction.recipients {
-        let conversation_id = match link {
-            Some(link) => link.conversation.clone(),
-            None => ConversationId::new(first.as_str()).map_err(|error| Failure::permanent(Stage::Accept, Blame::Us, error.to_string()))?,
-        };
         let letter = Letter {
             record: recipient.record,
             mail: BlobId(transaction.id),
@@ -174,16 +176,15 @@ pub fn accept(transaction: &Transaction, digest: Sha256, mail: &Mail, link: Opti
             orcpt: recipient.orcpt.clone(),
             notify: recipient.notify,
         };
-        let own = Link { conversation: conversation_id, message: recipient.message_id.clone(), record: recipient.record };
+        let own = Link { conversation: conversation_id.clone(), message: recipient.message_id.clone(), record: recipient.record };
         step = step.op(Op::Note(Link::sent(&recipient.message_id), own.to_note()));
         if let Some(id) = &letter.mail_message_id {
             step = step.op(Op::Note(Link::mail(id, &letter.participant, &letter.to_function), own.to_note()));
         }
-        let digests: Vec<String> = mail.attachments.iter().map(|digest| digest.to_string().chars().take(16).collect()).collect();
         let event = super::Cargo::Letter(letter.clone())
             .event(now, EventName::MailAccepted)
             .with(Field::Size, mail.octets)
-            .with(Field::Digest, digests.join(" "))
+            .with(Field::Digest, &digests)
             .with(Field::PeerAddress, &transaction.peer);
         let record = Outgoing::Scheduled(Scheduled { letter, delay_told: None }).to_record()?;
         step = step
