@@ -7,8 +7,8 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::datetime;
-use super::rules::{MAX_BREACHES, Violation};
-use super::structure::{self, Fault, many, one, optional, xpath};
+use super::rules::Violation;
+use super::structure::{self, Fault, Rules, Violations, many, one, optional};
 use crate::crypto::{DS, XENC};
 use crate::ident::{
     DOCUMENT_SCHEME, DocumentKind, FederationId, FunctionId, MessageId, PARTICIPANT_SCHEME, PROCESS_ID, PROCESS_SCHEME, ParticipantId,
@@ -106,17 +106,9 @@ pub fn read(xml: &[u8]) -> Result<Header, EnvelopeError> {
 }
 
 pub(super) fn header_of(document: &Document) -> Result<Header, EnvelopeError> {
-    let mut reader = Reader { violations: Vec::new() };
-    let header = reader.envelope(document.root());
-    match header {
-        Some(header) if reader.violations.is_empty() => Ok(header),
-        _ => {
-            if reader.violations.is_empty() {
-                reader.violations.push(Violation { rule: "XSD".into(), line: "/".into(), reason: "it cannot be read".into() });
-            }
-            Err(EnvelopeError::Profile(reader.violations))
-        }
-    }
+    let mut reader = Reader { violations: Violations::new(RULES) };
+    let read = reader.envelope(document.root());
+    reader.violations.verdict(read).map_err(EnvelopeError::Profile)
 }
 
 /// The one element inside `PayloadContent` of an envelope whose header was read.
@@ -124,46 +116,24 @@ pub(super) fn payload_of(document: &Document) -> Option<Element<'_>> {
     document.root().only(XHA, "Payloads")?.only(XHA, "Payload")?.only(XHA, "PayloadContent")?.elements().next()
 }
 
+const RULES: Rules = Rules { cardinality: "R14-XHE", foreign: "R1-XHE" };
+
 struct Reader {
-    violations: Vec<Violation>,
+    violations: Violations,
 }
 
 impl Reader {
-    fn note(&mut self, rule: &str, at: Element<'_>, reason: &str) {
-        if self.violations.len() < MAX_BREACHES {
-            self.violations.push(Violation { rule: rule.into(), line: xpath(at), reason: reason.into() });
-        }
-    }
-
-    fn faults(&mut self, parent: Element<'_>, faults: Vec<Fault<'_>>) {
-        for fault in faults {
-            match fault {
-                Fault::Missing(name) => self.note("R14-XHE", parent, &format!("{name} is missing")),
-                Fault::TooMany(child) => self.note("R14-XHE", child, "it is repeated"),
-                Fault::Unexpected(child) => self.note("R1-XHE", child, "it is not in the profile"),
-                Fault::Misplaced(child) => self.note("XSD", child, "it is out of order"),
-                Fault::Text => self.note("XSD", parent, "it holds text beside its elements"),
-                Fault::Attribute => self.note("R1-XHE", parent, "it has an attribute that is not in the profile"),
-            }
-        }
-    }
-
-    fn sequence(&mut self, parent: Element<'_>, model: &[structure::Child]) {
-        let faults = structure::sequence(parent, model, false, &mut |_| {});
-        self.faults(parent, faults);
-    }
-
     /// The trimmed text of a child; `None` when it is missing or empty, which is noted.
     fn text<'a>(&mut self, parent: Element<'a>, name: &str, attributes: &[&str]) -> Option<(String, Element<'a>)> {
         let child = parent.child(XHB, name)?;
         let faults = structure::leaf(child, attributes);
-        self.faults(child, faults);
+        self.violations.faults(child, faults);
         for attribute in child.attributes().iter().filter(|a| structure::is_blank(&a.value)) {
-            self.note("R2-XHE", child, &format!("its attribute {} is empty", attribute.local.chars().take(64).collect::<String>()));
+            self.violations.note("R2-XHE", child, &format!("its attribute {} is empty", attribute.local.chars().take(64).collect::<String>()));
         }
         let text = child.trimmed();
         if text.is_empty() {
-            self.note("R2-XHE", child, "it is empty");
+            self.violations.note("R2-XHE", child, "it is empty");
             return None;
         }
         Some((text, child))
@@ -173,32 +143,32 @@ impl Reader {
         if let Some((text, child)) = self.text(parent, name, &[])
             && text != value
         {
-            self.note(rule, child, &format!("it is not {value}"));
+            self.violations.note(rule, child, &format!("it is not {value}"));
         }
     }
 
     fn checked<T, E>(&mut self, parent: Element<'_>, name: &str, rule: &str, what: &str, parse: impl Fn(String) -> Result<T, E>) -> Option<T> {
         let (text, child) = self.text(parent, name, &[])?;
-        parse(text).map_err(|_| self.note(rule, child, &format!("it is not {what}"))).ok()
+        parse(text).map_err(|_| self.violations.note(rule, child, &format!("it is not {what}"))).ok()
     }
 
     fn envelope(&mut self, root: Element<'_>) -> Option<Header> {
         if !root.is(XHE, "XHE") {
-            self.note("XSD", root, "the root element is not XHE");
+            self.violations.note("XSD", root, "the root element is not XHE");
             return None;
         }
         let model = [one(XHB, "XHEVersionID"), one(XHB, "CustomizationID"), one(XHA, "Header"), one(XHA, "Payloads"), many(DS, "Signature", 0)];
-        self.sequence(root, &model);
+        self.violations.sequence(root, &model);
         self.fixed(root, "XHEVersionID", "1.0", "R9-XHE");
         self.fixed(root, "CustomizationID", CUSTOMIZATION, "R3-XHE");
         let payload = root.child(XHA, "Payloads").and_then(|payloads| {
-            self.sequence(payloads, &[one(XHA, "Payload")]);
+            self.violations.sequence(payloads, &[one(XHA, "Payload")]);
             payloads.child(XHA, "Payload")
         });
         let payload = payload.and_then(|payload| self.payload(payload));
         let header = root.child(XHA, "Header")?;
         let model = [one(XHB, "ID"), one(XHB, "CreationDateTime"), one(XHA, "BusinessScope"), one(XHA, "FromParty"), one(XHA, "ToParty")];
-        self.sequence(header, &model);
+        self.violations.sequence(header, &model);
         let id = self.checked(header, "ID", "2.2", "a UUID", MessageId::new);
         let zoned = |text: String| datetime::read(&text).filter(|read| read.zoned).map(|read| read.at).ok_or(());
         let created = self.checked(header, "CreationDateTime", "2.2", "a date and time with zone", zoned);
@@ -218,24 +188,24 @@ impl Reader {
             ("PROCESSID_SCHEME", "R7-XHE"),
             ("FEDERATIONID", "R8-XHE"),
         ];
-        self.sequence(scope, &[many(XHA, "BusinessScopeCriterion", 1)]);
+        self.violations.sequence(scope, &[many(XHA, "BusinessScopeCriterion", 1)]);
         let mut found: Vec<(String, String, Element<'_>)> = Vec::new();
         // Five are right; a few more are enough to say what is wrong.
         for criterion in scope.named(XHA, "BusinessScopeCriterion").take(20) {
-            self.sequence(criterion, &[one(XHB, "BusinessScopeCriterionTypeCode"), one(XHB, "BusinessScopeCriterionValue")]);
+            self.violations.sequence(criterion, &[one(XHB, "BusinessScopeCriterionTypeCode"), one(XHB, "BusinessScopeCriterionValue")]);
             let code = self.text(criterion, "BusinessScopeCriterionTypeCode", &[]);
             let value = self.text(criterion, "BusinessScopeCriterionValue", &[]);
             let (Some((code, at)), Some((value, _))) = (code, value) else { continue };
             if found.iter().any(|(known, ..)| *known == code) {
-                self.note("R14-XHE", at, "the criterion is repeated");
+                self.violations.note("R14-XHE", at, "the criterion is repeated");
             } else if !CODES.iter().any(|(known, _)| *known == code) {
-                self.note("R14-XHE", at, "the criterion is not in the profile");
+                self.violations.note("R14-XHE", at, "the criterion is not in the profile");
             }
             found.push((code, value, criterion));
         }
         for (code, rule) in CODES {
             if !found.iter().any(|(known, ..)| known == code) {
-                self.note(rule, scope, &format!("the criterion {code} is missing"));
+                self.violations.note(rule, scope, &format!("the criterion {code} is missing"));
             }
         }
         let value = |code: &str| found.iter().find(|(known, ..)| known == code);
@@ -244,32 +214,32 @@ impl Reader {
             if let Some((_, text, at)) = value(code)
                 && !text.eq_ignore_ascii_case(expected)
             {
-                self.note("C3.2.6", *at, &format!("{code} is not {expected}"));
+                self.violations.note("C3.2.6", *at, &format!("{code} is not {expected}"));
             }
         }
         let kind = value("DOCUMENTID").and_then(|(_, text, at)| {
             let kind = DocumentKind::from_document_id(text);
             if kind.is_none() {
-                self.note("C3.2.6", *at, "DOCUMENTID is none of SDK's document types");
+                self.violations.note("C3.2.6", *at, "DOCUMENTID is none of SDK's document types");
             }
             kind
         });
         let federation = value("FEDERATIONID").and_then(|(_, text, at)| {
             let federation = FederationId::new(text.as_str());
-            federation.map_err(|_| self.note("C3.2.6", *at, "FEDERATIONID is no federation id")).ok()
+            federation.map_err(|_| self.violations.note("C3.2.6", *at, "FEDERATIONID is no federation id")).ok()
         });
         Some((kind?, federation?))
     }
 
     fn party(&mut self, party: Element<'_>, rule: &str) -> Option<ParticipantId> {
-        self.sequence(party, &[one(XHA, "PartyIdentification")]);
+        self.violations.sequence(party, &[one(XHA, "PartyIdentification")]);
         let identification = party.child(XHA, "PartyIdentification")?;
-        self.sequence(identification, &[one(XHB, "ID")]);
+        self.violations.sequence(identification, &[one(XHB, "ID")]);
         let (text, id) = self.text(identification, "ID", &["schemeID"])?;
         if id.attribute("schemeID").map(str::trim) != Some(PARTICIPANT_SCHEME) {
-            self.note(rule, id, &format!("its schemeID is not {PARTICIPANT_SCHEME}"));
+            self.violations.note(rule, id, &format!("its schemeID is not {PARTICIPANT_SCHEME}"));
         }
-        ParticipantId::new(text).map_err(|_| self.note("C3.2.7", id, "it is no participant id")).ok()
+        ParticipantId::new(text).map_err(|_| self.violations.note("C3.2.7", id, "it is no participant id")).ok()
     }
 
     /// `HandlingServiceID` and whether the content is encrypted.
@@ -281,13 +251,13 @@ impl Reader {
             one(XHB, "InstanceEncryptionIndicator"),
             one(XHA, "PayloadContent"),
         ];
-        self.sequence(payload, &model);
+        self.violations.sequence(payload, &model);
         // Not compared: published envelopes carry the type code of an older message, and the content itself is checked.
         self.text(payload, "DocumentTypeCode", &[]);
         if let Some((text, child)) = self.text(payload, "ContentTypeCode", &[])
             && !text.eq_ignore_ascii_case(CONTENT_TYPE)
         {
-            self.note("2.2", child, &format!("it is not {CONTENT_TYPE}"));
+            self.violations.note("2.2", child, &format!("it is not {CONTENT_TYPE}"));
         }
         let service = self.checked(payload, "HandlingServiceID", "2.2", "a function address", FunctionId::new);
         let boolean = |text: String| match text.as_str() {
@@ -298,20 +268,20 @@ impl Reader {
         let encrypted = self.checked(payload, "InstanceEncryptionIndicator", "XSD", "true or false", boolean);
         let content = payload.child(XHA, "PayloadContent")?;
         let faults = structure::leaf(content, &[]).into_iter().filter(|f| matches!(f, Fault::Attribute)).collect();
-        self.faults(content, faults);
+        self.violations.faults(content, faults);
         let mut elements = content.elements();
         let Some(element) = elements.next() else {
-            self.note("R2-XHE", content, "it holds no element");
+            self.violations.note("R2-XHE", content, "it holds no element");
             return None;
         };
         let text = content.children().any(|child| matches!(child, NodeRef::Text(text) if !structure::is_blank(text)));
         if text || elements.next().is_some() || element.namespace() == XHA || element.namespace().is_empty() {
-            self.note("XSD", content, "it holds something else than one element of another namespace");
+            self.violations.note("XSD", content, "it holds something else than one element of another namespace");
         }
         let is_encrypted = element.is(XENC, "EncryptedData");
         match encrypted {
-            Some(true) if !is_encrypted => self.note("R12-XHE", content, "the indicator is true, but there is no EncryptedData"),
-            Some(false) if is_encrypted => self.note("R13-XHE", content, "the indicator is false, but there is EncryptedData"),
+            Some(true) if !is_encrypted => self.violations.note("R12-XHE", content, "the indicator is true, but there is no EncryptedData"),
+            Some(false) if is_encrypted => self.violations.note("R13-XHE", content, "the indicator is false, but there is EncryptedData"),
             _ => {}
         }
         Some((service, encrypted?))

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::datetime;
 use super::rules::{Breach, Detail, MAX_BREACHES, NO_LINE, ReasonCode, Violation};
-use super::structure::{self, Child, Fault, many, one, optional, xpath};
+use super::structure::{self, Child, Rules, Violations, many, one, optional};
 use crate::ident::{MessageId, PARTICIPANT_SCHEME, PROCESS_ID, ParticipantId};
 use crate::xml::{Document, Element, Limits, Writer, XmlError};
 
@@ -113,17 +113,9 @@ pub fn write(receipt: &Receipt) -> Result<Vec<u8>, ReceiptError> {
 /// [`ReceiptError`], with every rule that is broken.
 pub fn read(xml: &[u8]) -> Result<Receipt, ReceiptError> {
     let document = Document::parse(xml, &LIMITS)?;
-    let mut reader = Reader { violations: Vec::new() };
-    let receipt = reader.receipt(document.root());
-    match receipt {
-        Some(receipt) if reader.violations.is_empty() => Ok(receipt),
-        _ => {
-            if reader.violations.is_empty() {
-                reader.violations.push(Violation { rule: "XSD".into(), line: "/".into(), reason: "it cannot be read".into() });
-            }
-            Err(ReceiptError::Profile(reader.violations))
-        }
-    }
+    let mut reader = Reader { violations: Violations::new(RULES) };
+    let read = reader.receipt(document.root());
+    reader.violations.verdict(read).map_err(ReceiptError::Profile)
 }
 
 const fn b(name: &'static str) -> Child {
@@ -134,39 +126,17 @@ const fn a(name: &'static str) -> Child {
     one(CAC, name)
 }
 
+const RULES: Rules = Rules { cardinality: "R9-APP", foreign: "R1-APP" };
+
 struct Reader {
-    violations: Vec<Violation>,
+    violations: Violations,
 }
 
 impl Reader {
-    fn note(&mut self, rule: &str, at: Element<'_>, reason: &str) {
-        if self.violations.len() < MAX_BREACHES {
-            self.violations.push(Violation { rule: rule.into(), line: xpath(at), reason: reason.into() });
-        }
-    }
-
-    fn faults(&mut self, parent: Element<'_>, faults: Vec<Fault<'_>>) {
-        for fault in faults {
-            match fault {
-                Fault::Missing(name) => self.note("R9-APP", parent, &format!("{name} is missing")),
-                Fault::TooMany(child) => self.note("R9-APP", child, "it is repeated"),
-                Fault::Unexpected(child) => self.note("R1-APP", child, "it is not in the profile"),
-                Fault::Misplaced(child) => self.note("XSD", child, "it is out of order"),
-                Fault::Text => self.note("XSD", parent, "it holds text beside its elements"),
-                Fault::Attribute => self.note("R1-APP", parent, "it has an attribute that is not in the profile"),
-            }
-        }
-    }
-
-    fn sequence(&mut self, parent: Element<'_>, model: &[Child]) {
-        let faults = structure::sequence(parent, model, false, &mut |_| {});
-        self.faults(parent, faults);
-    }
-
     /// A child whose own children are checked.
     fn child<'a>(&mut self, parent: Element<'a>, name: &str, model: &[Child]) -> Option<Element<'a>> {
         let child = parent.child(CAC, name)?;
-        self.sequence(child, model);
+        self.violations.sequence(child, model);
         Some(child)
     }
 
@@ -174,10 +144,10 @@ impl Reader {
     fn text<'a>(&mut self, parent: Element<'a>, name: &str, attributes: &[&str]) -> Option<(String, Element<'a>)> {
         let child = parent.child(CBC, name)?;
         let faults = structure::leaf(child, attributes);
-        self.faults(child, faults);
+        self.violations.faults(child, faults);
         let text = child.trimmed();
         if text.is_empty() {
-            self.note("R2-APP", child, "it is empty");
+            self.violations.note("R2-APP", child, "it is empty");
             return None;
         }
         Some((text, child))
@@ -187,13 +157,13 @@ impl Reader {
         if let Some((text, child)) = self.text(parent, name, &[])
             && text != value
         {
-            self.note(rule, child, &format!("it is not {value}"));
+            self.violations.note(rule, child, &format!("it is not {value}"));
         }
     }
 
     fn receipt(&mut self, root: Element<'_>) -> Option<Receipt> {
         if !root.is(NAMESPACE, "ApplicationResponse") {
-            self.note("XSD", root, "the root element is not ApplicationResponse");
+            self.violations.note("XSD", root, "the root element is not ApplicationResponse");
             return None;
         }
         let model = [
@@ -206,7 +176,7 @@ impl Reader {
             a("ReceiverParty"),
             a("DocumentResponse"),
         ];
-        self.sequence(root, &model);
+        self.violations.sequence(root, &model);
         self.fixed(root, "CustomizationID", CUSTOMIZATION, "R3-APP");
         self.fixed(root, "ProfileID", PROCESS_ID, "R4-APP");
         let id = self.text(root, "ID", &[]);
@@ -215,7 +185,7 @@ impl Reader {
         let issued = date.zip(time).and_then(|((date, _), (time, at))| {
             let issued = datetime::read_split(&date, &time).filter(|read| read.zoned).map(|read| read.at);
             if issued.is_none() {
-                self.note("3.1.c", at, "IssueDate and IssueTime are not a date and a time with zone");
+                self.violations.note("3.1.c", at, "IssueDate and IssueTime are not a date and a time with zone");
             }
             issued
         });
@@ -229,16 +199,17 @@ impl Reader {
         let party = self.child(root, name, &[b("EndpointID")])?;
         let (text, id) = self.text(party, "EndpointID", &["schemeID"])?;
         if id.attribute("schemeID").map(str::trim) != Some(PARTICIPANT_SCHEME) {
-            self.note("3.1.d", id, &format!("its schemeID is not {PARTICIPANT_SCHEME}"));
+            self.violations.note("3.1.d", id, &format!("its schemeID is not {PARTICIPANT_SCHEME}"));
         }
-        ParticipantId::new(text).map_err(|_| self.note("C3.2.7", id, "it is no participant id")).ok()
+        ParticipantId::new(text).map_err(|_| self.violations.note("C3.2.7", id, "it is no participant id")).ok()
     }
 
     fn response(&mut self, response: Element<'_>) -> Option<(MessageId, Outcome)> {
-        self.sequence(response, &[a("Response"), a("DocumentReference"), many(CAC, "LineResponse", 0)]);
+        self.violations.sequence(response, &[a("Response"), a("DocumentReference"), many(CAC, "LineResponse", 0)]);
         let code = self.child(response, "Response", &[b("ResponseCode")]).and_then(|r| self.text(r, "ResponseCode", &[]));
         let reference = self.child(response, "DocumentReference", &[b("ID")]).and_then(|r| self.text(r, "ID", &[]));
-        let refers_to = reference.and_then(|(text, at)| MessageId::new(text).map_err(|_| self.note("3.1", at, "it is no envelope's ID")).ok());
+        let refers_to =
+            reference.and_then(|(text, at)| MessageId::new(text).map_err(|_| self.violations.note("3.1", at, "it is no envelope's ID")).ok());
         // Of a flood of lines the first hundred are read; each is checked all the same up to there.
         let lines: Vec<_> = response.named(CAC, "LineResponse").take(MAX_BREACHES).collect();
         let breaches: Vec<_> = lines.iter().filter_map(|line| self.line(*line)).collect();
@@ -246,29 +217,29 @@ impl Reader {
         // Codes are compared without case.
         let outcome = if code.eq_ignore_ascii_case("ACCEPTED") {
             if !lines.is_empty() {
-                self.note("R7-APP", response, "it is ACCEPTED and gives reasons");
+                self.violations.note("R7-APP", response, "it is ACCEPTED and gives reasons");
             }
             Outcome::Accepted
         } else if code.eq_ignore_ascii_case("REJECTED") {
             if lines.is_empty() {
-                self.note("R8-APP", response, "it is REJECTED and gives no reason");
+                self.violations.note("R8-APP", response, "it is REJECTED and gives no reason");
             }
             Outcome::Rejected(breaches)
         } else {
-            self.note("R5-APP", at, "it is neither ACCEPTED nor REJECTED");
+            self.violations.note("R5-APP", at, "it is neither ACCEPTED nor REJECTED");
             return None;
         };
         Some((refers_to?, outcome))
     }
 
     fn line(&mut self, line: Element<'_>) -> Option<Breach> {
-        self.sequence(line, &[a("LineReference"), a("Response")]);
+        self.violations.sequence(line, &[a("LineReference"), a("Response")]);
         let place = self.child(line, "LineReference", &[b("LineID")]).and_then(|reference| self.text(reference, "LineID", &[]));
         let response = self.child(line, "Response", &[b("ResponseCode"), a("Status")])?;
         let code = self.text(response, "ResponseCode", &[]).and_then(|(text, at)| {
             let code = ReasonCode::from_text(&text);
             if code.is_none() {
-                self.note("R6-APP", at, "it is none of SV, BV and SIG");
+                self.violations.note("R6-APP", at, "it is none of SV, BV and SIG");
             }
             code
         });

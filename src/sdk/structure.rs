@@ -1,5 +1,6 @@
 //! What an XML Schema says about an element's children, checked so that every fault is found, not the first.
 
+use super::rules::{MAX_BREACHES, Violation};
 use crate::xml::{Element, NodeRef};
 
 /// `xsi:schemaLocation` and its kind may stand on every element.
@@ -123,4 +124,63 @@ pub(super) fn xpath(element: Element<'_>) -> String {
         at = element.parent();
     }
     steps.iter().rev().fold(String::new(), |path, step| path + "/" + step)
+}
+
+/// The rules of a profile that a document breaks, collected while it is read.
+pub(super) struct Violations {
+    list: Vec<Violation>,
+    rules: Rules,
+}
+
+/// What a profile calls the rules about its elements.
+#[derive(Clone, Copy)]
+pub(super) struct Rules {
+    /// How often an element may stand.
+    pub(super) cardinality: &'static str,
+    /// Elements and attributes that are not in the profile.
+    pub(super) foreign: &'static str,
+}
+
+impl Violations {
+    pub(super) fn new(rules: Rules) -> Self {
+        Self { list: Vec::new(), rules }
+    }
+
+    pub(super) fn note(&mut self, rule: &str, at: Element<'_>, reason: &str) {
+        if self.list.len() < MAX_BREACHES {
+            self.list.push(Violation { rule: rule.into(), line: xpath(at), reason: reason.into() });
+        }
+    }
+
+    pub(super) fn faults(&mut self, parent: Element<'_>, faults: Vec<Fault<'_>>) {
+        let Rules { cardinality, foreign } = self.rules;
+        for fault in faults {
+            match fault {
+                Fault::Missing(name) => self.note(cardinality, parent, &format!("{name} is missing")),
+                Fault::TooMany(child) => self.note(cardinality, child, "it is repeated"),
+                Fault::Unexpected(child) => self.note(foreign, child, "it is not in the profile"),
+                Fault::Misplaced(child) => self.note("XSD", child, "it is out of order"),
+                Fault::Text => self.note("XSD", parent, "it holds text beside its elements"),
+                Fault::Attribute => self.note(foreign, parent, "it has an attribute that is not in the profile"),
+            }
+        }
+    }
+
+    pub(super) fn sequence(&mut self, parent: Element<'_>, model: &[Child]) {
+        let faults = sequence(parent, model, false, &mut |_| {});
+        self.faults(parent, faults);
+    }
+
+    /// What was read, when no rule was broken; otherwise at least one violation.
+    pub(super) fn verdict<T>(mut self, read: Option<T>) -> Result<T, Vec<Violation>> {
+        match read {
+            Some(read) if self.list.is_empty() => Ok(read),
+            _ => {
+                if self.list.is_empty() {
+                    self.list.push(Violation { rule: "XSD".into(), line: "/".into(), reason: "it cannot be read".into() });
+                }
+                Err(self.list)
+            }
+        }
+    }
 }
