@@ -35,11 +35,13 @@ impl Gateway {
         let Incoming::Retrieved(arrival) = Incoming::from_record(&record)? else { return self.abandon(lease).await };
         let organisation = self.organisation(&arrival.organisation)?;
         let (_, envelope) = self.read_blob(arrival.envelope).await?;
-        match self.examine(&arrival, organisation, envelope.clone()).await? {
+        match self.examine(&arrival, organisation, envelope).await? {
             Ok(Opened::Message { content, xml }) => self.keep_message(arrival, organisation, lease, *content, xml).await,
             Ok(Opened::Receipt { receipt, xml }) => self.settle_receipt(arrival, lease, *receipt, xml).await,
             Err(Verdict::Later(failure)) => Err(failure),
             Err(Verdict::Reject(breaches)) if arrival.kind == DocumentKind::Message => {
+                // Rare, so the envelope is read once more rather than copied for every message that is taken.
+                let (_, envelope) = self.read_blob(arrival.envelope).await?;
                 let service = blocking(move || envelope::read(&envelope).ok().and_then(|header| header.service)).await?;
                 let effects = settle::turned_away(arrival, lease, service, breaches, &names(), self.now())?;
                 self.carry_out("open", effects).await
