@@ -21,6 +21,8 @@ use brevbro::sdk::{receipt, rules, seal};
 use brevbro::smp::{self, Asked, ServiceGroup, ServiceMetadata};
 use brevbro::xml::{Canonicalization, Comments, Document, Limits};
 use jiff::Timestamp;
+use libxml::parser::{Parser, ParserOptions};
+use libxml::tree::c14n::{CanonicalizationMode, CanonicalizationOptions};
 
 /// The function of one parser; whether it took the input for what it should be.
 pub type Body = fn(&[u8]) -> bool;
@@ -415,21 +417,43 @@ pub fn smp(input: &[u8]) -> bool {
     taken
 }
 
-/// Canonical XML is its own canonical form, in each way.
+/// Canonical XML is its own canonical form, in each way, and the one that libxml2 has.
 pub fn c14n(input: &[u8]) -> bool {
     let limits = Limits::of(1 << 20);
     let Ok(document) = Document::parse(input, &limits) else { return false };
     // What an element's source is cut out of is what was read: a signature may be over it.
     let octets = input.strip_prefix(b"\xef\xbb\xbf").unwrap_or(input);
     assert!(document.elements().all(|element| octets.get(element.source()).is_some_and(|source| source.starts_with(b"<") && source.ends_with(b">"))));
-    for form in [Canonicalization::Inclusive, Canonicalization::Inclusive11, Canonicalization::exclusive()] {
+    let theirs = libxml2(input);
+    let prefixes = ["#default", "a", "ds"].map(str::to_owned).to_vec();
+    for (form, mode) in [
+        (Canonicalization::Inclusive, CanonicalizationMode::Canonical1_0),
+        (Canonicalization::Inclusive11, CanonicalizationMode::Canonical1_1),
+        (Canonicalization::exclusive(), CanonicalizationMode::ExclusiveCanonical1_0),
+        (Canonicalization::Exclusive { prefixes }, CanonicalizationMode::ExclusiveCanonical1_0),
+    ] {
         for comments in [Comments::Without, Comments::With] {
             let Ok(first) = form.document(&document, comments, None) else { continue };
             let again = Document::parse(first.as_bytes(), &Limits::of(1 << 24)).unwrap_or_else(|error| panic!("{form:?}: {error}: {first}"));
             assert_eq!(form.document(&again, comments, None).unwrap(), first, "{form:?}");
+            let inclusive_ns_prefixes = match &form {
+                Canonicalization::Exclusive { prefixes } => prefixes.clone(),
+                _ => Vec::new(),
+            };
+            let options = CanonicalizationOptions { mode, with_comments: comments == Comments::With, inclusive_ns_prefixes };
+            // libxml2 has no canonical form for relative namespace names; see C14N 1.0 1.3.
+            if let Some(Ok(expected)) = theirs.as_ref().map(|theirs| theirs.canonicalize(options, None)) {
+                assert_eq!(first, expected, "libxml2 has another form of {form:?}, {comments:?}");
+            }
         }
     }
     true
+}
+
+/// The document as libxml2 reads it, where it does.
+fn libxml2(input: &[u8]) -> Option<libxml::tree::Document> {
+    let options = ParserOptions { no_net: true, no_def_dtd: true, no_error: true, no_warning: true, recover: false, ..ParserOptions::default() };
+    Parser::default().parse_string_with_options(input, options).ok()
 }
 
 /// A dialogue with a server that takes every mail but those for `okand`. Chunks make no difference.
