@@ -788,3 +788,22 @@ fn a_sealed_receipt_opens_without_any_key() {
     assert_eq!(opened.signer, sender.certificate);
     assert_eq!(receipt::read(&opened.payload(&[]).unwrap()).unwrap(), accepted());
 }
+
+/// Signs a document whose namespace name has no canonical form, in a process of its own when asked by the test below.
+#[test]
+fn the_libraries_below_print_nothing_of_a_document() {
+    const CHILD: &str = "BREVBRO_TEST_PRINTS_NOTHING";
+    const NAME: &str = "the_libraries_below_print_nothing_of_a_document";
+    if std::env::var_os(CHILD).is_some() {
+        let (signer, _) = identities();
+        for href in ["hemligt", "hemligt%zz", "http://[hemligt"] {
+            let xml = format!("<a xmlns:x=\"{href}\"><x:b/></a>");
+            let _ = brevbro::crypto::sign_enveloped(xml.as_bytes(), &signer);
+        }
+        return;
+    }
+    let own = std::env::current_exe().unwrap();
+    let output = std::process::Command::new(own).args(["--exact", NAME, "--nocapture"]).env(CHILD, "1").output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+    assert_eq!(String::from_utf8_lossy(&output.stderr), "");
+}

@@ -210,6 +210,7 @@ fn signature_context() -> Result<XmlSecSignatureContext, LibraryError> {
 /// Reads bytes that our own reader has accepted into libxml2's tree.
 fn parse(xml: &[u8]) -> Result<Document, LibraryError> {
     initialise();
+    silence();
     take_trace();
     let options = ParserOptions { recover: false, no_net: true, huge: true, no_error: true, no_warning: true, ..ParserOptions::default() };
     Parser::default().parse_string_with_options(xml, options).map_err(|_| LibraryError::new("reading the document"))
@@ -259,6 +260,14 @@ extern "C" fn note_error(_: *const c_char, _: c_int, function: *const c_char, _:
             trace.push(format!("{function} {reason}"));
         }
     });
+}
+
+/// Keeps libxml2 from printing to standard error: canonicalisation, unlike the parser, cannot be told so by an option,
+/// and quotes namespace names of the document. The handler is a variable of each thread.
+fn silence() {
+    extern "C" fn drop_error(_: *mut c_void, _: *mut libxml::bindings::xmlError) {}
+    // SAFETY: libxml2 is initialised; the handler has the declared signature, is static, reads nothing and never unwinds.
+    unsafe { libxml::bindings::xmlSetStructuredErrorFunc(ptr::null_mut(), Some(drop_error)) };
 }
 
 /// Initialises both libraries once, before the first job of any thread.
