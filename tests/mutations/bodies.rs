@@ -7,7 +7,10 @@ use std::sync::OnceLock;
 use brevbro::as4::receive::{Context, Options, ReceiveLimits, Requirement, open};
 use brevbro::as4::{Answer, PMode, Received, Refusal, Sent, UserMessage, answer, pmode, send};
 use brevbro::content::{Content, Party, Redacted};
-use brevbro::crypto::{Identity, Profile, Template, sign_enveloped};
+use brevbro::crypto::{
+    Authorities, Certificate, Crl, Identity, OcspAnswer, OcspQuestion, OcspStatus, Profile, SignatureAlgorithm, Template, crl_urls, issue_crl,
+    issue_ocsp, ocsp_request, ocsp_urls, sign_enveloped,
+};
 use brevbro::ident::{
     AccessPointId, As4MessageId, ConversationId, DocumentKind, Domain, FederationId, FunctionId, MailAddress, MessageId, ParticipantId,
 };
@@ -28,7 +31,7 @@ use libxml::tree::c14n::{CanonicalizationMode, CanonicalizationOptions};
 pub type Body = fn(&[u8]) -> bool;
 
 /// All of them, by the names of the fuzz targets.
-pub const ALL: [(&str, Body); 12] = [
+pub const ALL: [(&str, Body); 15] = [
     ("as4_package", as4_package),
     ("as4_ebms", as4_ebms),
     ("as4_security", as4_security),
@@ -41,6 +44,9 @@ pub const ALL: [(&str, Body); 12] = [
     ("c14n", c14n),
     ("smtp_session", smtp_session),
     ("mail", mail),
+    ("certificate", certificate),
+    ("crl", crl),
+    ("ocsp", ocsp),
 ];
 
 pub const OURS: &str = "AP0001-SDK-TEST";
@@ -548,4 +554,126 @@ pub fn mail(input: &[u8]) -> bool {
     assert_eq!(message::read(&xml, &MessageLimits::SENDING).unwrap(), content);
     composes(&content);
     true
+}
+
+pub const NONCE: &[u8] = &[7; 32];
+/// When lists and answers are judged: between their dates.
+pub const JUDGED: &str = "2026-11-21T10:00:00Z";
+
+/// A CA that has signed nothing but its samples, one that signs whatever comes, and a certificate of each.
+pub struct Pki {
+    pub strict: Issuing,
+    pub any: Issuing,
+}
+
+/// A CA with its one certificate, and what it says of it: revoked.
+pub struct Issuing {
+    pub ca: Identity,
+    pub leaf: Identity,
+    pub list: Vec<u8>,
+    pub answer: Vec<u8>,
+}
+
+pub fn pki() -> &'static Pki {
+    static PKI: OnceLock<Pki> = OnceLock::new();
+    PKI.get_or_init(|| {
+        let make = |name: &str| {
+            let template = |name: &str, profile| Template {
+                subject: vec![("C", "SE".to_owned()), ("CN", name.to_owned())],
+                from: at("2020-01-01T00:00:00Z"),
+                until: at("2120-01-01T00:00:00Z"),
+                profile,
+                crl_url: Some("http://crl.example.se/ca.crl".into()),
+                ocsp_url: Some("http://ocsp.example.se/ca".into()),
+            };
+            let ca = template(name, Profile::Authority).issue(2048, None).unwrap();
+            let leaf = template("leaf", Profile::Service).issue(2048, Some(&ca)).unwrap();
+            let (made, until) = (at("2026-11-21T09:00:00Z"), at("2026-11-22T09:00:00Z"));
+            let revoked = [("77".to_owned(), at("2026-01-01T00:00:00Z")), (leaf.certificate.serial(), at("2026-11-01T00:00:00Z"))];
+            let list = issue_crl(&ca, &revoked, made, until).unwrap();
+            let question = OcspQuestion::read(&ocsp_request(&leaf.certificate, &ca.certificate, NONCE).unwrap()).unwrap();
+            let said: Vec<_> = question.ids.into_iter().map(|id| (id, OcspStatus::Revoked(at("2026-11-01T00:00:00Z")))).collect();
+            let answer = issue_ocsp(&ca, &said, Some(NONCE), made, Some(until)).unwrap();
+            Issuing { ca, leaf, list, answer }
+        };
+        Pki { strict: make("strict"), any: make("any") }
+    })
+}
+
+fn der(tag: u8, contents: &[u8]) -> Vec<u8> {
+    let length = u32::try_from(contents.len()).unwrap().to_be_bytes();
+    [&[tag, 0x84][..], &length, contents].concat()
+}
+
+/// What is to be signed, signed by the CA that signs everything: `SEQUENCE { signed, algorithm, signature }`.
+fn signed_by_any(signed: &[u8]) -> Vec<u8> {
+    const RSA_SHA256: &[u8] = &[0x30, 0x0d, 6, 9, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 1, 1, 0x0b, 5, 0];
+    let signature = pki().any.ca.key.sign(SignatureAlgorithm::RsaSha256, signed).unwrap();
+    der(0x30, &[signed, RSA_SHA256, &der(3, &[&[0][..], &signature].concat())].concat())
+}
+
+/// A certificate in whatever form is read whole, says of itself what it says, and comes back as it was.
+pub fn certificate(input: &[u8]) -> bool {
+    for certificate in Certificate::all_from(input).unwrap_or_default() {
+        assert_eq!(Certificate::from_pem(certificate.to_pem().as_bytes()).as_ref(), Ok(&certificate));
+    }
+    let Ok(certificate) = Certificate::from_any(input) else { return false };
+    assert_eq!(Certificate::from_der(certificate.der()).as_ref(), Ok(&certificate));
+    assert_eq!(Certificate::from_any(certificate.to_base64().as_bytes()).as_ref(), Ok(&certificate));
+    let _ = (certificate.common_name(), certificate.subject(), certificate.issuer(), certificate.serial(), certificate.subject_key_id());
+    assert_eq!(certificate.is_valid_at(at(JUDGED)), (certificate.not_before()..=certificate.not_after()).contains(&at(JUDGED)));
+    for url in crl_urls(&certificate).into_iter().chain(ocsp_urls(&certificate)) {
+        assert!(url.starts_with("http://") || url.starts_with("https://"), "{url}");
+    }
+    let Issuing { ca, leaf, .. } = &pki().strict;
+    let by_ca = Authorities::new(vec![ca.certificate.clone()], Vec::new());
+    // Nobody but the CA's own certificate leads to it, whatever else is sent along.
+    if by_ca.chain(&certificate, &leaf.chain, at(JUDGED)).is_ok() {
+        assert_eq!(certificate, leaf.certificate);
+    }
+    drop(Authorities::from_bundle(vec![certificate.clone(), ca.certificate.clone()]).chain(&leaf.certificate, &[certificate], at(JUDGED)));
+    true
+}
+
+/// A list that is believed is one that the CA signed, and it is understood as OpenSSL understands it.
+pub fn crl(input: &[u8]) -> bool {
+    let Issuing { ca, leaf, .. } = &pki().strict;
+    let mut good = false;
+    if let Ok(list) = Crl::read(input) {
+        good = true;
+        if let Ok(revoked) = list.revoked(&leaf.certificate, &ca.certificate, at(JUDGED)) {
+            assert!(revoked && list.issued() == at("2026-11-21T09:00:00Z") && list.until() == Some(at("2026-11-22T09:00:00Z")));
+        }
+    }
+    let Issuing { ca, leaf, .. } = &pki().any;
+    let signed = signed_by_any(input);
+    if let Ok(list) = Crl::read(&signed) {
+        good = true;
+        if let Ok(revoked) = list.revoked(&leaf.certificate, &ca.certificate, at(JUDGED)) {
+            let theirs = openssl::x509::X509Crl::from_der(&signed).unwrap();
+            let leaf = openssl::x509::X509::from_der(leaf.certificate.der()).unwrap();
+            let status = theirs.get_by_serial(leaf.serial_number());
+            assert_eq!(revoked, !matches!(status, openssl::x509::CrlStatus::NotRevoked));
+        }
+    }
+    good
+}
+
+/// An answer that is believed is one that the CA signed, and nobody reads a question that could not be answered.
+pub fn ocsp(input: &[u8]) -> bool {
+    let mut good = OcspQuestion::read(input).is_ok_and(|question| question.ids.iter().all(|id| id.serial().is_some()));
+    let Issuing { ca, leaf, .. } = &pki().strict;
+    if let Ok(answer) = OcspAnswer::read(input, &leaf.certificate, &ca.certificate, NONCE, at(JUDGED)) {
+        assert_eq!((answer.status(), answer.until()), (OcspStatus::Revoked(at("2026-11-01T00:00:00Z")), Some(at("2026-11-22T09:00:00Z"))));
+        good = true;
+    }
+    let Issuing { ca, leaf, .. } = &pki().any;
+    const BASIC: &[u8] = &[6, 9, 0x2b, 6, 1, 5, 5, 7, 0x30, 1, 1];
+    let basic = der(0xa0, &der(0x30, &[BASIC, &der(4, &signed_by_any(input))].concat()));
+    let answer = der(0x30, &[&[0x0a, 1, 0][..], &basic].concat());
+    if let Ok(answer) = OcspAnswer::read(&answer, &leaf.certificate, &ca.certificate, NONCE, at(JUDGED)) {
+        assert_eq!(answer.holds_at(at(JUDGED)), Ok(()));
+        good = true;
+    }
+    good
 }

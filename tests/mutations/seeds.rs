@@ -10,7 +10,7 @@ use brevbro::sdk::{message, seal};
 use brevbro::smp::{Endpoint, Process, Published, ServiceGroup, ServiceMetadata};
 use brevbro::{as4, smp};
 
-use crate::bodies::{self, HABO, ID, Samples, at, keys, samples};
+use crate::bodies::{self, HABO, ID, Samples, at, keys, pki, samples};
 use crate::common::shared;
 
 /// Larger ones would take the time of many smaller.
@@ -66,6 +66,16 @@ pub(crate) fn of(name: &str) -> Vec<Vec<u8>> {
         }
         "smtp_session" => dialogues(),
         "mail" => read(&Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/mail"), &["eml"]),
+        "certificate" => certificates(),
+        "crl" => {
+            let [strict, any] = [&pki().strict.list, &pki().any.list].map(Clone::clone);
+            vec![signed_part(&any).to_vec(), strict, any]
+        }
+        "ocsp" => {
+            let bodies::Issuing { ca, leaf, answer, .. } = &pki().strict;
+            let question = brevbro::crypto::ocsp_request(&leaf.certificate, &ca.certificate, bodies::NONCE).unwrap();
+            vec![signed_part(basic(&pki().any.answer)).to_vec(), question, answer.clone()]
+        }
         other => panic!("{other} has no seeds"),
     };
     seeds.retain(|seed| !seed.is_empty() && seed.len() <= LARGEST);
@@ -172,4 +182,35 @@ fn dialogues() -> Vec<Vec<u8>> {
     ]
     .map(String::into_bytes)
     .into()
+}
+
+/// Every certificate at hand, as PEM and DER.
+fn certificates() -> Vec<Vec<u8>> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("config/federation");
+    let mut all: Vec<_> = ["open-test", "qa", "production"].iter().flat_map(|environment| read(&root.join(environment), &["pem"])).collect();
+    let leaf = &pki().strict.leaf.certificate;
+    all.extend([leaf.der().to_vec(), leaf.to_pem().into_bytes(), leaf.to_base64().into_bytes(), pki().any.ca.certificate.der().to_vec()]);
+    all.extend(all.clone().iter().filter_map(|pem| Some(brevbro::crypto::Certificate::from_pem(pem).ok()?.der().to_vec())));
+    all
+}
+
+/// What a DER element with a long length holds.
+fn inner(der: &[u8]) -> &[u8] {
+    if der[1] & 0x80 == 0 { &der[2..] } else { &der[2 + usize::from(der[1] & 0x7f)..] }
+}
+
+/// The first element in a SEQUENCE, whole: what is signed.
+fn signed_part(der: &[u8]) -> &[u8] {
+    let inside = inner(der);
+    let head = inside.len() - inner(inside).len();
+    let length =
+        if inside[1] & 0x80 == 0 { usize::from(inside[1]) } else { inside[2..head].iter().fold(0, |sum, octet| sum << 8 | usize::from(*octet)) };
+    &inside[..head + length]
+}
+
+/// The basic answer in an OCSP answer, as its last octets are those of the whole.
+fn basic(answer: &[u8]) -> &[u8] {
+    const BASIC: &[u8] = &[6, 9, 0x2b, 6, 1, 5, 5, 7, 0x30, 1, 1];
+    let at = answer.windows(BASIC.len()).position(|window| window == BASIC).unwrap() + BASIC.len();
+    inner(&answer[at..])
 }
