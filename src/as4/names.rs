@@ -35,10 +35,6 @@ pub(super) const SKI: &str = "http://docs.oasis-open.org/wss/2004/01/oasis-20040
 pub(super) const THUMBPRINT: &str = "http://docs.oasis-open.org/wss/oasis-wss-soap-message-security-1.1#ThumbprintSHA1";
 /// RSA-OAEP whose digest and mask are declared.
 pub(super) const RSA_OAEP: &str = "http://www.w3.org/2009/xmlenc11#rsa-oaep";
-/// RSA-OAEP whose mask is MGF1 with SHA-1.
-pub(super) const RSA_OAEP_MGF1P: &str = "http://www.w3.org/2001/04/xmlenc#rsa-oaep-mgf1p";
-/// MGF1 with SHA-256.
-pub(super) const MGF1_SHA256: &str = "http://www.w3.org/2009/xmlenc11#mgf1sha256";
 
 /// The sending access point's role (SDK C3.2.1 2.3.1.l).
 pub const INITIATOR: &str = "http://docs.oasis-open.org/ebxml-msg/ebms/v3.0/ns/core/200704/initiator";

@@ -6,19 +6,15 @@
 //! easier to keep silent than two. A caller must have verified the signature over the cipher text before.
 
 use base64::prelude::*;
-use openssl::md::{Md, MdRef};
-use openssl::pkey_ctx::PkeyCtx;
-use openssl::rsa::Padding;
 use openssl::symm::{Cipher, Crypter, Mode, decrypt_aead};
 use zeroize::Zeroizing;
 
-use super::{Certificate, DS, Identity, LibraryError, XENC, XENC11, xmlsec};
+use super::{Certificate, DS, Identity, LibraryError, Oaep, XENC, xmlsec};
 use crate::xml::{Element, Writer};
 
 const ELEMENT: &str = "http://www.w3.org/2001/04/xmlenc#Element";
 const AES256_CBC: &str = "http://www.w3.org/2001/04/xmlenc#aes256-cbc";
 const OAEP_MGF1P: &str = "http://www.w3.org/2001/04/xmlenc#rsa-oaep-mgf1p";
-const OAEP: &str = "http://www.w3.org/2009/xmlenc11#rsa-oaep";
 const SHA1: &str = "http://www.w3.org/2000/09/xmldsig#sha1";
 const GCM_NONCE: usize = 12;
 const GCM_TAG: usize = 16;
@@ -69,7 +65,7 @@ pub fn decrypt_element(data: Element<'_>, own: &[Identity]) -> Result<Zeroizing<
 }
 
 fn unwrap_key(wrapped: Element<'_>, own: &[Identity], len: usize) -> Result<Zeroizing<Vec<u8>>, Undecryptable> {
-    let oaep = Oaep::of(wrapped).ok_or(Undecryptable)?;
+    let oaep = Oaep::declared(wrapped).ok_or(Undecryptable)?;
     let octets = cipher_value(wrapped)?;
     let named = wrapped.only(DS, "KeyInfo").into_iter().flat_map(|info| info.named(DS, "X509Data").collect::<Vec<_>>());
     let named: Vec<_> = named
@@ -80,70 +76,7 @@ fn unwrap_key(wrapped: Element<'_>, own: &[Identity], len: usize) -> Result<Zero
     let is_named = |identity: &&Identity| named.contains(&identity.certificate);
     let first = own.iter().filter(is_named);
     let rest = own.iter().filter(|identity| !is_named(identity));
-    first.chain(rest).find_map(|identity| oaep.unwrap(identity, &octets).filter(|key| key.len() == len)).ok_or(Undecryptable)
-}
-
-/// The parameters of RSA-OAEP as an `EncryptedKey` declares them.
-struct Oaep {
-    digest: &'static MdRef,
-    mask: &'static MdRef,
-    label: Vec<u8>,
-}
-
-impl Oaep {
-    fn of(wrapped: Element<'_>) -> Option<Self> {
-        let method = wrapped.only(XENC, "EncryptionMethod")?;
-        let name = method.attribute("Algorithm")?;
-        // XML Encryption 1.1 5.5.2: digest and mask are SHA-1 unless declared; `mgf1p` fixes the mask.
-        let digest = match method.child(DS, "DigestMethod") {
-            Some(declared) => digest(declared.attribute("Algorithm")?)?,
-            None => Md::sha1(),
-        };
-        let mask = match (name, method.child(XENC11, "MGF")) {
-            (OAEP_MGF1P, _) | (OAEP, None) => Md::sha1(),
-            (OAEP, Some(declared)) => mask(declared.attribute("Algorithm")?)?,
-            _ => return None,
-        };
-        let label = match method.child(XENC, "OAEPparams") {
-            Some(label) => base64(&label.text())?,
-            None => Vec::new(),
-        };
-        Some(Self { digest, mask, label })
-    }
-
-    fn unwrap(&self, identity: &Identity, octets: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
-        let mut context = PkeyCtx::new(identity.key.pkey()).ok()?;
-        context.decrypt_init().ok()?;
-        context.set_rsa_padding(Padding::PKCS1_OAEP).ok()?;
-        context.set_rsa_oaep_md(self.digest).ok()?;
-        context.set_rsa_mgf1_md(self.mask).ok()?;
-        if !self.label.is_empty() {
-            context.set_rsa_oaep_label(&self.label).ok()?;
-        }
-        let mut key = Zeroizing::new(Vec::new());
-        context.decrypt_to_vec(octets, &mut key).ok()?;
-        Some(key)
-    }
-}
-
-fn digest(name: &str) -> Option<&'static MdRef> {
-    Some(match name {
-        SHA1 => Md::sha1(),
-        "http://www.w3.org/2001/04/xmlenc#sha256" => Md::sha256(),
-        "http://www.w3.org/2001/04/xmldsig-more#sha384" => Md::sha384(),
-        "http://www.w3.org/2001/04/xmlenc#sha512" => Md::sha512(),
-        _ => return None,
-    })
-}
-
-fn mask(name: &str) -> Option<&'static MdRef> {
-    Some(match name {
-        "http://www.w3.org/2009/xmlenc11#mgf1sha1" => Md::sha1(),
-        "http://www.w3.org/2009/xmlenc11#mgf1sha256" => Md::sha256(),
-        "http://www.w3.org/2009/xmlenc11#mgf1sha384" => Md::sha384(),
-        "http://www.w3.org/2009/xmlenc11#mgf1sha512" => Md::sha512(),
-        _ => return None,
-    })
+    first.chain(rest).find_map(|identity| oaep.decrypt(identity.key.pkey(), &octets).ok().filter(|key| key.len() == len)).ok_or(Undecryptable)
 }
 
 enum DataCipher {
@@ -222,6 +155,9 @@ mod tests {
 
     use super::*;
     use crate::crypto::testing::identity;
+    use crate::crypto::{Digest, XENC11};
+
+    const OAEP: &str = "http://www.w3.org/2009/xmlenc11#rsa-oaep";
     use crate::xml::{Document, Limits};
 
     const PLAIN: &[u8] = b"<m xmlns='urn:m'>hemligt</m>";
@@ -254,16 +190,9 @@ mod tests {
     }
 
     /// Writes what other programs write: any OAEP, any cipher.
-    fn foreign(own: &Identity, method: &str, oaep: (&MdRef, &MdRef), cipher: (&str, Cipher)) -> String {
+    fn foreign(own: &Identity, method: &str, oaep: &Oaep, cipher: (&str, Cipher)) -> String {
         let key = vec![7; cipher.1.key_len()];
-        let public = own.certificate.public_key().unwrap();
-        let mut context = PkeyCtx::new(&public).unwrap();
-        context.encrypt_init().unwrap();
-        context.set_rsa_padding(Padding::PKCS1_OAEP).unwrap();
-        context.set_rsa_oaep_md(oaep.0).unwrap();
-        context.set_rsa_mgf1_md(oaep.1).unwrap();
-        let mut wrapped = Vec::new();
-        context.encrypt_to_vec(&key, &mut wrapped).unwrap();
+        let wrapped = oaep.encrypt(&own.certificate.public_key().unwrap(), &key).unwrap();
         let iv = vec![9; cipher.1.iv_len().unwrap()];
         let mut data = iv.clone();
         if cipher.0.ends_with("gcm") {
@@ -283,16 +212,21 @@ mod tests {
     #[test]
     fn every_form_that_peers_may_write_is_read() {
         let own = identity("own");
-        let sha256 = format!("<DigestMethod xmlns='{DS}' Algorithm='http://www.w3.org/2001/04/xmlenc#sha256'/>");
-        let mgf = format!("<MGF xmlns='{XENC11}' Algorithm='http://www.w3.org/2009/xmlenc11#mgf1sha256'/>");
-        let method = |name: &str, inner: &str| format!("<e:EncryptionMethod Algorithm='{name}'>{inner}</e:EncryptionMethod>");
-        let oaeps = [
-            (method(OAEP_MGF1P, ""), (Md::sha1(), Md::sha1())),
-            (method(OAEP_MGF1P, &sha256), (Md::sha256(), Md::sha1())),
-            (method(OAEP, ""), (Md::sha1(), Md::sha1())),
-            (method(OAEP, &sha256), (Md::sha256(), Md::sha1())),
-            (method(OAEP, &format!("{sha256}{mgf}")), (Md::sha256(), Md::sha256())),
+        let all = [Digest::Sha1, Digest::Sha256, Digest::Sha384, Digest::Sha512];
+        let digest = |digest: Digest| format!("<DigestMethod xmlns='{DS}' Algorithm='{}'/>", digest.uri());
+        let mgf = |mask: Digest| format!("<MGF xmlns='{XENC11}' Algorithm='{}'/>", mask.mgf1_uri());
+        let label = "<e:OAEPparams>bGFi\n ZWw=</e:OAEPparams>";
+        let method = |name: &str, inner: String| format!("<e:EncryptionMethod Algorithm='{name}'>{inner}</e:EncryptionMethod>");
+        let oaep = |digest, mask, label: &[u8]| Oaep { digest, mask, label: label.to_vec() };
+        let mut oaeps = vec![
+            (method(OAEP_MGF1P, String::new()), oaep(Digest::Sha1, Digest::Sha1, b"")),
+            (method(OAEP, String::new()), oaep(Digest::Sha1, Digest::Sha1, b"")),
+            (method(OAEP_MGF1P, format!("{label}{}", digest(Digest::Sha256))), oaep(Digest::Sha256, Digest::Sha1, b"label")),
         ];
+        for own in all {
+            oaeps.push((method(OAEP_MGF1P, digest(own)), oaep(own, Digest::Sha1, b"")));
+            oaeps.extend(all.map(|mask| (method(OAEP, digest(own) + &mgf(mask)), oaep(own, mask, b""))));
+        }
         let ciphers = [
             ("http://www.w3.org/2001/04/xmlenc#aes128-cbc", Cipher::aes_128_cbc()),
             ("http://www.w3.org/2001/04/xmlenc#aes256-cbc", Cipher::aes_256_cbc()),
@@ -302,7 +236,7 @@ mod tests {
         ];
         for (method, oaep) in &oaeps {
             for cipher in ciphers {
-                let xml = foreign(&own, method, *oaep, cipher);
+                let xml = foreign(&own, method, oaep, cipher);
                 assert_eq!(decrypt(&xml, std::slice::from_ref(&own)).unwrap(), PLAIN, "{method} {}", cipher.0);
             }
         }

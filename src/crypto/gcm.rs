@@ -5,32 +5,15 @@
 
 use std::io::{self, Write};
 
-use openssl::encrypt::{Decrypter, Encrypter};
-use openssl::pkey::{HasPublic, PKeyRef};
-use openssl::rsa::Padding;
 use openssl::symm::{Cipher, Crypter, Mode};
 use zeroize::Zeroizing;
 
-use super::{Certificate, Digest, PrivateKey, ProviderError};
+use super::{Certificate, Oaep, PrivateKey, ProviderError};
 
 /// Octets of the nonce that stands before an AES-GCM ciphertext (XML Encryption 1.1 5.2.4).
 const NONCE: usize = 12;
 /// Octets of the tag that stands behind it.
 const TAG: usize = 16;
-
-/// Digests of RSA-OAEP.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Oaep {
-    /// The digest of the label.
-    pub digest: Digest,
-    /// The digest of the mask generation function MGF1.
-    pub mask: Digest,
-}
-
-impl Oaep {
-    /// SHA-256 for both, which AS4 writes.
-    pub const SHA256: Self = Self { digest: Digest::Sha256, mask: Digest::Sha256 };
-}
 
 /// AES-GCM by key size.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -90,36 +73,19 @@ impl SessionKey {
     ///
     /// # Errors
     /// [`ProviderError`], for example when the certificate's key is not RSA.
-    pub fn wrap(&self, recipient: &Certificate, oaep: Oaep) -> Result<Vec<u8>, ProviderError> {
+    pub fn wrap(&self, recipient: &Certificate, oaep: &Oaep) -> Result<Vec<u8>, ProviderError> {
         let failed = ProviderError("encrypt a session key");
         let key = recipient.public_key().map_err(|_| failed)?;
-        let wrap = || {
-            let encrypter = encrypter(&key, oaep)?;
-            let mut out = vec![0; encrypter.encrypt_len(&self.octets)?];
-            let length = encrypter.encrypt(&self.octets, &mut out)?;
-            out.truncate(length);
-            Ok::<_, openssl::error::ErrorStack>(out)
-        };
-        wrap().map_err(|_| failed)
+        oaep.encrypt(&key, &self.octets).map_err(|_| failed)
     }
 
     /// Decrypts a key. What does not decrypt to a key of the right size becomes a random key, without a word.
     ///
     /// # Errors
     /// [`ProviderError`] when there are no random numbers.
-    pub fn unwrap(wrapped: &[u8], recipient: &PrivateKey, oaep: Oaep, gcm: Gcm) -> Result<Self, ProviderError> {
+    pub fn unwrap(wrapped: &[u8], recipient: &PrivateKey, oaep: &Oaep, gcm: Gcm) -> Result<Self, ProviderError> {
         let substitute = Self::random(gcm)?;
-        let unwrap = || {
-            let mut decrypter = Decrypter::new(recipient.pkey())?;
-            decrypter.set_rsa_padding(Padding::PKCS1_OAEP)?;
-            decrypter.set_rsa_oaep_md(oaep.digest.provider())?;
-            decrypter.set_rsa_mgf1_md(oaep.mask.provider())?;
-            let mut out = Zeroizing::new(vec![0; decrypter.decrypt_len(wrapped)?]);
-            let length = decrypter.decrypt(wrapped, &mut out)?;
-            out.truncate(length);
-            Ok::<_, openssl::error::ErrorStack>(out)
-        };
-        Ok(match unwrap() {
+        Ok(match oaep.decrypt(recipient.pkey(), wrapped) {
             Ok(octets) if octets.len() == substitute.octets.len() => Self { octets, gcm },
             _ => substitute,
         })
@@ -128,14 +94,6 @@ impl SessionKey {
     fn crypter(&self, mode: Mode, nonce: &[u8]) -> Result<Crypter, ProviderError> {
         Crypter::new(self.gcm.provider(), mode, &self.octets, Some(nonce)).map_err(|_| ProviderError("start AES-GCM"))
     }
-}
-
-fn encrypter<T: HasPublic>(key: &PKeyRef<T>, oaep: Oaep) -> Result<Encrypter<'_>, openssl::error::ErrorStack> {
-    let mut encrypter = Encrypter::new(key)?;
-    encrypter.set_rsa_padding(Padding::PKCS1_OAEP)?;
-    encrypter.set_rsa_oaep_md(oaep.digest.provider())?;
-    encrypter.set_rsa_mgf1_md(oaep.mask.provider())?;
-    Ok(encrypter)
 }
 
 /// Encrypts a stream with AES-GCM: nonce, ciphertext, tag.
@@ -249,6 +207,7 @@ impl Decryptor {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::crypto::Digest;
 
     fn sealed(key: &SessionKey, plain: &[u8]) -> Vec<u8> {
         let mut encryptor = Encryptor::new(key, Vec::new()).unwrap();
@@ -302,15 +261,17 @@ mod tests {
         builder.sign(&rsa, openssl::hash::MessageDigest::sha256()).unwrap();
         let certificate = Certificate::try_from(builder.build()).unwrap();
         let private = PrivateKey::new(rsa).unwrap();
-        for oaep in [Oaep::SHA256, Oaep { digest: Digest::Sha256, mask: Digest::Sha1 }, Oaep { digest: Digest::Sha1, mask: Digest::Sha1 }] {
+        let all = [Digest::Sha1, Digest::Sha256, Digest::Sha384, Digest::Sha512];
+        let pairs = all.into_iter().flat_map(|digest| all.map(|mask| Oaep { digest, mask, label: Vec::new() }));
+        for oaep in pairs.chain([Oaep { label: b"label".to_vec(), ..Oaep::SHA256 }]) {
             let key = SessionKey::random(Gcm::Aes128).unwrap();
-            let wrapped = key.wrap(&certificate, oaep).unwrap();
-            assert_eq!(SessionKey::unwrap(&wrapped, &private, oaep, Gcm::Aes128).unwrap().octets, key.octets);
+            let wrapped = key.wrap(&certificate, &oaep).unwrap();
+            assert_eq!(SessionKey::unwrap(&wrapped, &private, &oaep, Gcm::Aes128).unwrap().octets, key.octets);
             for wrong in [&wrapped[1..], &[0; 256], &[]] {
-                assert_ne!(SessionKey::unwrap(wrong, &private, oaep, Gcm::Aes128).unwrap().octets, key.octets);
+                assert_ne!(SessionKey::unwrap(wrong, &private, &oaep, Gcm::Aes128).unwrap().octets, key.octets);
             }
-            let other = Oaep { digest: Digest::Sha512, mask: Digest::Sha512 };
-            assert_ne!(SessionKey::unwrap(&wrapped, &private, other, Gcm::Aes128).unwrap().octets, key.octets);
+            let other = Oaep { label: b"other".to_vec(), ..oaep.clone() };
+            assert_ne!(SessionKey::unwrap(&wrapped, &private, &other, Gcm::Aes128).unwrap().octets, key.octets);
         }
     }
 }

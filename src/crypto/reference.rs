@@ -58,7 +58,12 @@ impl Certificate {
 
 /// The content of a DER sequence at the start, and what stands behind it.
 fn sequence(der: &[u8]) -> Option<(&[u8], &[u8])> {
-    let (&first, rest) = der.strip_prefix(&[0x30])?.split_first()?;
+    length(der.strip_prefix(&[0x30])?)
+}
+
+/// The content of a DER value behind its tag, and what stands behind it.
+fn length(der: &[u8]) -> Option<(&[u8], &[u8])> {
+    let (&first, rest) = der.split_first()?;
     let (length, rest) = if first < 0x80 {
         (usize::from(first), rest)
     } else {
@@ -95,7 +100,8 @@ fn parse_name(text: &str) -> Option<Vec<(String, String)>> {
     let mut parts_push = |part: &mut Vec<u8>| {
         let text = String::from_utf8(std::mem::take(part)).ok()?;
         let (kind, value) = text.split_once('=')?;
-        parts.push((kind_of(kind.trim()), folded(value)));
+        let value = encoded(value.trim()).unwrap_or_else(|| value.to_owned());
+        parts.push((kind_of(kind.trim()), folded(&value)));
         Some(())
     };
     while let Some(octet) = octets.next() {
@@ -118,6 +124,27 @@ fn parse_name(text: &str) -> Option<Vec<(String, String)>> {
     }
     parts_push(&mut part)?;
     Some(parts)
+}
+
+/// The text of a value written as `#` and the hexadecimal digits of its DER, as Java writes every attribute that
+/// RFC 2253 has no keyword for.
+fn encoded(value: &str) -> Option<String> {
+    let digits = value.strip_prefix('#')?.as_bytes();
+    let octet = |pair: &[u8]| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok();
+    let der = digits.chunks(2).map(octet).collect::<Option<Vec<u8>>>()?;
+    let (&tag, rest) = der.split_first()?;
+    let (content, after) = length(rest)?;
+    let text = match tag {
+        // UTF8String, NumericString, PrintableString, IA5String
+        0x0c | 0x12 | 0x13 | 0x16 => String::from_utf8(content.to_vec()).ok()?,
+        // BMPString
+        0x1e => String::from_utf16(&content.chunks(2).map(|pair| pair.iter().fold(0, |sum, octet| sum << 8 | u16::from(*octet))).collect::<Vec<_>>())
+            .ok()?,
+        // TeletexString, read as Latin 1 as everybody does
+        0x14 => content.iter().map(|octet| char::from(*octet)).collect(),
+        _ => return None,
+    };
+    after.is_empty().then_some(text)
 }
 
 /// One spelling for attribute types that have several.
@@ -157,6 +184,10 @@ mod tests {
         assert_eq!(read(r"CN=AP CA, O=Digg\, Sverige,C=SE"), [pair("cn", "ap ca"), pair("o", "digg, sverige"), pair("c", "se")]);
         assert_eq!(read(r#"E=a@b.se,O="Digg, Sverige""#), [pair("emailaddress", "a@b.se"), pair("o", "digg, sverige")]);
         assert_eq!(read(r"O=H\C3\A5bo,2.5.4.5=1"), [pair("o", "håbo"), pair("serialnumber", "1")]);
+        // As java.security writes it: no keyword, no text.
+        assert_eq!(read("2.5.4.97=#0c0a35353030303030303030,CN=AP CA"), [pair("organizationidentifier", "5500000000"), pair("cn", "ap ca")]);
+        assert_eq!(read("1.2.840.113549.1.9.1=#160661406223c3a5"), [pair("emailaddress", "#160661406223c3a5")], "a length that is none");
+        assert_eq!(read("2.5.4.5=#1e0400410042,CN=#"), [pair("serialnumber", "ab"), pair("cn", "#")]);
         for text in ["", "CN", "CN=a,", "CN=a\\"] {
             assert!(parse_name(text).is_none(), "{text}");
         }

@@ -5,24 +5,27 @@ use base64::prelude::*;
 use super::super::As4Error;
 use super::super::envelope::{Envelope, has_id};
 use super::super::error::{Code, EbmsError};
-use super::super::names::{CIPHERTEXT, CONTENT_ONLY, ENCRYPTED_KEY_TOKEN, GZIP, MGF1_SHA256, RSA_OAEP, RSA_OAEP_MGF1P, WSSE, WSSE11};
+use super::super::names::{CIPHERTEXT, CONTENT_ONLY, ENCRYPTED_KEY_TOKEN, GZIP, RSA_OAEP, WSSE, WSSE11};
 use super::Ids;
 use super::sign::{write_token, write_token_reference};
 use super::token::{decode, key};
 use crate::crypto::{Certificate, DS, Digest, Gcm, Identity, Oaep, SessionKey, XENC, XENC11};
 use crate::xml::{Element, Writer};
 
+/// Encrypted keys that are looked at: one for each of some recipients.
+const ENCRYPTED_KEYS: usize = 8;
+
 /// Makes the key for one attachment and the XML that goes into `wsse:Security`.
 pub(in super::super) fn encrypt(recipient: &Certificate, ids: &Ids, cid: &str) -> Result<(SessionKey, String), As4Error> {
     let session = SessionKey::random(Gcm::Aes128)?;
-    let wrapped = session.wrap(recipient, Oaep::SHA256)?;
+    let wrapped = session.wrap(recipient, &Oaep::SHA256)?;
     let mut writer = Writer::new();
     write_token(&mut writer, &ids.encryption_token(), recipient);
     writer.open("xenc:EncryptedKey").attribute("xmlns:xenc", XENC).attribute("xmlns:ds", DS).attribute("Id", &ids.encrypted_key());
     // Both digests are declared: without an MGF element the mask would be MGF1 with SHA-1 (XML Encryption 1.1 5.5.2).
     writer.open("xenc:EncryptionMethod").attribute("Algorithm", RSA_OAEP);
     writer.open("ds:DigestMethod").attribute("Algorithm", Digest::Sha256.uri()).close();
-    writer.open("xenc11:MGF").attribute("xmlns:xenc11", XENC11).attribute("Algorithm", MGF1_SHA256).close().close();
+    writer.open("xenc11:MGF").attribute("xmlns:xenc11", XENC11).attribute("Algorithm", Digest::Sha256.mgf1_uri()).close().close();
     writer.open("ds:KeyInfo");
     write_token_reference(&mut writer, &ids.encryption_token());
     writer.close().open("xenc:CipherData").leaf("xenc:CipherValue", &BASE64_STANDARD.encode(wrapped)).close();
@@ -81,50 +84,31 @@ pub(super) fn decryption(data: Element<'_>, security: Element<'_>, keys: &[Ident
     let (Some(uri), [Some(CIPHERTEXT)]) = (uri, transforms.as_slice()) else {
         return Err(refused("The reference to an encrypted attachment is not accepted"));
     };
-    let wrapped = encrypted_key(data, security).ok_or_else(undecryptable)?;
-    let oaep = oaep(wrapped).ok_or_else(|| refused("The key transport's algorithm is not accepted"))?;
+    let wrapped = encrypted_key(data, security, keys).ok_or_else(undecryptable)?;
+    let oaep = Oaep::declared(wrapped).ok_or_else(|| refused("The key transport's algorithm is not accepted"))?;
     let (named, _) = wrapped.only(DS, "KeyInfo").and_then(|key_info| key(key_info, security)).ok_or_else(undecryptable)?;
     let identity = keys.iter().find(|identity| named.names(&identity.certificate)).ok_or_else(undecryptable)?;
     let value = wrapped.only(XENC, "CipherData").and_then(|e| e.only(XENC, "CipherValue")).and_then(|e| decode(&e.text()));
-    let key = SessionKey::unwrap(&value.ok_or_else(undecryptable)?, &identity.key, oaep, gcm).map_err(|_| undecryptable())?;
+    let key = SessionKey::unwrap(&value.ok_or_else(undecryptable)?, &identity.key, &oaep, gcm).map_err(|_| undecryptable())?;
     Ok(Decryption { uri: uri.to_owned(), key, mime_type: data.attribute("MimeType").map(str::to_owned) })
 }
 
-/// The key of an EncryptedData: by its KeyInfo, or by the ReferenceList of a key.
-pub(super) fn encrypted_key<'d>(data: Element<'d>, security: Element<'d>) -> Option<Element<'d>> {
-    let mut keys = security.named(XENC, "EncryptedKey");
-    if let Some(key_info) = data.child(DS, "KeyInfo") {
-        let reference = key_info.child(WSSE, "SecurityTokenReference")?.child(WSSE, "Reference")?;
-        let id = reference.attribute("URI")?.strip_prefix('#')?;
-        return keys.find(|key| has_id(*key, id));
-    }
-    let uri = format!("#{}", data.attribute("Id")?);
-    keys.find(|key| {
-        let list = key.child(XENC, "ReferenceList");
-        list.into_iter().flat_map(|list| list.elements()).any(|e| e.is(XENC, "DataReference") && e.attribute("URI") == Some(&uri))
-    })
-}
-
-/// The digests that an EncryptedKey declares; what is not declared is SHA-1.
-pub(super) fn oaep(wrapped: Element<'_>) -> Option<Oaep> {
-    let method = wrapped.only(XENC, "EncryptionMethod")?;
-    if method.child(XENC, "OAEPparams").is_some_and(|params| !params.trimmed().is_empty()) {
-        return None;
-    }
-    let digest = match method.child(DS, "DigestMethod") {
-        Some(digest) => Digest::from_uri(digest.attribute("Algorithm")?)?,
-        None => Digest::Sha1,
+/// The key of an EncryptedData: by its KeyInfo, or by the ReferenceList of a key. Of several, for several recipients, the
+/// first that is for one of ours; a name alone decides, so that no operation with a private key is spent on the others.
+pub(super) fn encrypted_key<'d>(data: Element<'d>, security: Element<'d>, keys: &[Identity]) -> Option<Element<'d>> {
+    let named = data.child(DS, "KeyInfo").and_then(|info| info.child(WSSE, "SecurityTokenReference")).and_then(|at| at.child(WSSE, "Reference"));
+    let id = named.and_then(|reference| reference.attribute("URI")?.strip_prefix('#'));
+    let uri = data.attribute("Id").map(|id| format!("#{id}"));
+    let lists = |wrapped: &Element<'d>| {
+        let list = wrapped.child(XENC, "ReferenceList").into_iter().flat_map(|list| list.elements());
+        uri.is_some() && list.filter(|e| e.is(XENC, "DataReference")).any(|e| e.attribute("URI") == uri.as_deref())
     };
-    let mask = match (method.attribute("Algorithm")?, method.child(XENC11, "MGF")) {
-        (RSA_OAEP_MGF1P, _) | (RSA_OAEP, None) => Digest::Sha1,
-        (RSA_OAEP, Some(mask)) => match mask.attribute("Algorithm")? {
-            "http://www.w3.org/2009/xmlenc11#mgf1sha1" => Digest::Sha1,
-            MGF1_SHA256 => Digest::Sha256,
-            "http://www.w3.org/2009/xmlenc11#mgf1sha384" => Digest::Sha384,
-            "http://www.w3.org/2009/xmlenc11#mgf1sha512" => Digest::Sha512,
-            _ => return None,
-        },
-        _ => return None,
+    let all: Vec<Element<'d>> = security.named(XENC, "EncryptedKey").take(ENCRYPTED_KEYS).collect();
+    let mut own = all.iter().filter(|wrapped| id.is_some_and(|id| has_id(**wrapped, id))).chain(all.iter().filter(|wrapped| lists(wrapped))).copied();
+    let is_ours = |wrapped: &Element<'d>| {
+        let named = wrapped.only(DS, "KeyInfo").and_then(|info| key(info, security));
+        named.is_some_and(|(named, _)| keys.iter().any(|identity| named.names(&identity.certificate)))
     };
-    Some(Oaep { digest, mask })
+    let first = own.next()?;
+    if is_ours(&first) { Some(first) } else { own.find(is_ours).or(Some(first)) }
 }

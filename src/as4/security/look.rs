@@ -2,11 +2,11 @@
 
 use super::super::envelope::Envelope;
 use super::super::error::EbmsError;
-use super::encryption::{Decryption, decryption, encrypted_key, oaep};
+use super::encryption::{Decryption, decryption, encrypted_key};
 use super::token::{decode, key};
 use super::verify::{canonicalise, check, references, verify};
 use super::{Reference, SignedReference};
-use crate::crypto::{Certificate, DS, Identity, KeyReference, SignatureAlgorithm, XENC};
+use crate::crypto::{Certificate, DS, Identity, KeyReference, Oaep, SignatureAlgorithm, XENC};
 use crate::xml::Element;
 
 /// A signature as it was found; nothing of it needs to hold.
@@ -108,13 +108,13 @@ pub(in super::super) fn encryptions(envelope: &Envelope<'_>, keys: &[Identity]) 
     let Some(security) = envelope.security else { return Vec::new() };
     let method = |e: Element<'_>| e.child(XENC, "EncryptionMethod").and_then(|method| method.attribute("Algorithm")).unwrap_or_default().to_owned();
     let found = |data: Element<'_>| {
-        let wrapped = encrypted_key(data, security);
+        let wrapped = encrypted_key(data, security, keys);
         let recipient = wrapped.and_then(|e| e.child(DS, "KeyInfo")).and_then(|info| key(info, security)).map(|(named, _)| named);
         FoundEncryption {
             uri: uri(data).unwrap_or_default().to_owned(),
             algorithm: method(data),
             transport: wrapped.map(method).unwrap_or_default(),
-            oaep: wrapped.and_then(oaep).map(|oaep| (oaep.digest.uri(), oaep.mask.uri())),
+            oaep: wrapped.and_then(Oaep::declared).map(|oaep| (oaep.digest.uri(), oaep.mask.uri())),
             ours: keys.iter().find(|own| recipient.as_ref().is_some_and(|named| named.names(&own.certificate))).map(|own| own.certificate.clone()),
             recipient,
         }
