@@ -163,7 +163,8 @@ fn canonical_digest_matches(
     mut scratch: impl Read + Seek,
     limits: &ReceiveLimits,
 ) -> Result<bool, Problem> {
-    let media = landed.media.as_deref().unwrap_or_default().to_ascii_lowercase();
+    // EncryptedData/@MimeType may have parameters, as a Content-Type has.
+    let media = landed.media.as_deref().and_then(|media| media.split(';').next()).unwrap_or_default().trim().to_ascii_lowercase();
     let xml = matches!(media.as_str(), "text/xml" | "application/xml") || media.ends_with("+xml");
     if compressed || landed.length > limits.canonical as u64 || !(xml || media.starts_with("text/")) {
         return Ok(false);
@@ -172,25 +173,37 @@ fn canonical_digest_matches(
     scratch.seek(SeekFrom::Start(landed.start)).map_err(Problem::Ours)?;
     scratch.by_ref().take(landed.length).read_to_end(&mut octets).map_err(Problem::Ours)?;
     scratch.seek(SeekFrom::Start(landed.end())).map_err(Problem::Ours)?;
-    let canonical = if xml {
+    let forms = if xml {
         let document = Document::parse(&octets, &Limits::of(limits.canonical)).ok();
-        document.and_then(|document| Canonicalization::exclusive().document(&document, Comments::Without, None).ok()).map(String::into_bytes)
+        let canonical = document.and_then(|document| Canonicalization::exclusive().document(&document, Comments::Without, None).ok());
+        canonical.map(|canonical| vec![canonical.into_bytes()]).unwrap_or_default()
     } else {
-        Some(crlf(&octets))
+        // What becomes of a lone CR is written nowhere, and differs.
+        vec![crlf(&octets, false), crlf(&octets, true)]
     };
-    let own = canonical.map(|canonical| digest.of(&canonical)).transpose().map_err(Problem::provider)?;
-    Ok(own.as_deref() == Some(value))
+    for form in forms {
+        if digest.of(&form).map_err(Problem::provider)? == value {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
-fn crlf(octets: &[u8]) -> Vec<u8> {
+/// The text with CRLF for every LF, and for every lone CR when `lone` says so.
+fn crlf(octets: &[u8], lone: bool) -> Vec<u8> {
     let mut out = Vec::with_capacity(octets.len());
-    let mut last = 0;
-    for octet in octets {
-        if *octet == b'\n' && last != b'\r' {
-            out.push(b'\r');
+    let mut rest = octets;
+    while let Some((octet, after)) = rest.split_first() {
+        rest = after;
+        match octet {
+            b'\n' => out.extend_from_slice(b"\r\n"),
+            b'\r' if after.first() == Some(&b'\n') => {
+                out.extend_from_slice(b"\r\n");
+                rest = after.get(1..).unwrap_or_default();
+            }
+            b'\r' if lone => out.extend_from_slice(b"\r\n"),
+            other => out.push(*other),
         }
-        out.push(*octet);
-        last = *octet;
     }
     out
 }

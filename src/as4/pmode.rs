@@ -2,7 +2,7 @@
 
 use super::error::{Code, EbmsError};
 use super::names::{DEFAULT_MPC, GZIP, INITIATOR, PARTY_TYPE, RESPONDER};
-use super::{Party, Received, UserMessage};
+use super::{Header, Party, Received, UserMessage};
 use crate::crypto::Certificate;
 use crate::ident::{AccessPointId, DOCUMENT_SCHEME, DocumentKind, PARTICIPANT_SCHEME, PROCESS_ID, PROCESS_SCHEME, ParticipantId};
 
@@ -132,6 +132,35 @@ fn check_payload(received: &Received, pmode: &PMode) -> Result<(), EbmsError> {
         return Err(mismatch("The payload's CompressionType is not gzip"));
     }
     Ok(())
+}
+
+/// Who exchanges what between which access points, when a header that nobody vouches for yet says it as the P-Mode wants.
+#[must_use]
+pub fn claimed(header: &Header, pmode: &PMode) -> Option<Claim> {
+    let received = Received { header: header.clone(), signature: None, parts: Vec::new() };
+    check_service(&received, pmode).ok()?;
+    check_channel(&received).ok()?;
+    let to = party(&header.to, pmode, &pmode.responder_roles, "To").ok()?;
+    check_own(&to, pmode).ok()?;
+    Some(Claim {
+        from: party(&header.from, pmode, &pmode.initiator_roles, "From").ok()?,
+        kind: document(&received).ok()?,
+        original_sender: participant(&received, pmode, "originalSender").ok()?,
+        final_recipient: participant(&received, pmode, "finalRecipient").ok()?,
+    })
+}
+
+/// What a header claims.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Claim {
+    /// The sending access point.
+    pub from: AccessPointId,
+    /// What the payload is.
+    pub kind: DocumentKind,
+    /// `originalSender`.
+    pub original_sender: ParticipantId,
+    /// `finalRecipient`.
+    pub final_recipient: ParticipantId,
 }
 
 /// Compares the parties of an ebMS test with the P-Mode; the rest of a ping is free.

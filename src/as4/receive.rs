@@ -3,6 +3,7 @@
 //! The header's signature is verified before an attachment is read; nothing of a payload leaves the scratch file before
 //! its tag and its digest hold.
 
+use std::cell::Cell;
 use std::io::{self, Read, Seek, SeekFrom, Write};
 
 use jiff::Timestamp;
@@ -87,6 +88,21 @@ pub struct Context<'a> {
     /// Now.
     pub at: Timestamp,
 }
+
+/// What became of the search for a signer's certificate that did not come along.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Sought {
+    /// It is this one. Whether it is the one that was named is checked again.
+    Found(Box<Certificate>),
+    /// It is not known here.
+    Unknown,
+    /// It cannot be told now, why: the other side is asked to try again.
+    Later(String),
+}
+
+/// Finds a signer's certificate by its name and by what the header claims, for which nothing vouches yet: who searches has
+/// to bound what a stranger can make it do.
+pub type Seeking<'a> = &'a dyn Fn(&KeyReference, &Header) -> Sought;
 
 /// A request that was opened. What it says was not yet compared with a P-Mode; see [`super::pmode::check`].
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -209,14 +225,31 @@ pub fn open(
     scratch: impl Read + Write + Seek,
     payload_out: &mut dyn Write,
 ) -> Result<Received, Refusal> {
+    open_seeking(content_type, body, context, &|_, _| Sought::Unknown, scratch, payload_out)
+}
+
+/// Opens the body of a request as [`open`] does; a signer's certificate that neither came along nor is among the known is
+/// sought.
+///
+/// # Errors
+/// As [`open`].
+pub fn open_seeking(
+    content_type: &str,
+    body: &mut dyn Read,
+    context: &Context<'_>,
+    seeking: Seeking<'_>,
+    scratch: impl Read + Write + Seek,
+    payload_out: &mut dyn Write,
+) -> Result<Received, Refusal> {
     let mut ref_to = None;
-    inner(content_type, body, context, scratch, payload_out, &mut ref_to).map_err(|problem| problem.refusal(ref_to))
+    inner(content_type, body, context, seeking, scratch, payload_out, &mut ref_to).map_err(|problem| problem.refusal(ref_to))
 }
 
 fn inner(
     content_type: &str,
     body: &mut dyn Read,
     context: &Context<'_>,
+    seeking: Seeking<'_>,
     mut scratch: impl Read + Write + Seek,
     payload_out: &mut dyn Write,
     ref_to: &mut Option<As4MessageId>,
@@ -229,7 +262,23 @@ fn inner(
     let Messaging::User(header) = Messaging::read(envelope.messaging)? else {
         return Err(EbmsError::new(Code::ProcessingModeMismatch, "Signals are not taken outside of an HTTP response").into());
     };
-    let signature = security::verify(&envelope, context.known, &options.signature_algorithms)?;
+    let later = Cell::new(None);
+    let known = |reference: &KeyReference| {
+        let sought = || match seeking(reference, &header) {
+            Sought::Found(certificate) => Some(*certificate),
+            Sought::Unknown => None,
+            Sought::Later(why) => {
+                later.set(Some(why));
+                None
+            }
+        };
+        (context.known)(reference).or_else(sought)
+    };
+    let signature = security::verify(&envelope, &known, &options.signature_algorithms);
+    if let Some(why) = later.take() {
+        return Err(Problem::Ours(io::Error::other(why)));
+    }
+    let signature = signature?;
     if signature.is_none() && options.signature == Requirement::Required {
         return Err(EbmsError::new(Code::PolicyNoncompliance, "The message is not signed").into());
     }
@@ -441,6 +490,8 @@ mod tests {
         let (xml, canonical) = (b"<?xml version='1.0'?>\n<a  b='1'/>", b"<a b=\"1\"></a>");
         assert!(taken(xml, "text/xml", xml));
         assert!(taken(xml, "text/xml", canonical) && taken(xml, "application/x+xml", canonical));
+        assert!(taken(xml, "TEXT/XML; charset=UTF-8", canonical) && taken(xml, "image/svg+xml;x=y", canonical));
+        assert!(taken(b"a\rb\r", "text/plain", b"a\rb\r") && taken(b"a\rb\n\r", "text/plain", b"a\r\nb\r\n\r\n"));
         assert!(!taken(xml, "application/octet-stream", canonical) && !taken(b"<a b='2'/>", "text/xml", canonical));
         assert!(!taken(b"<!DOCTYPE a><a b='1'/>", "text/xml", canonical), "a DTD is not even read here");
         assert!(taken(b"a\nb\r\nc", "text/plain", b"a\r\nb\r\nc") && !taken(b"a\nb", "image/png", b"a\r\nb"));

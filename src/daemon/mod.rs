@@ -33,7 +33,7 @@ use crate::outbound::retry::Schedule;
 use crate::port::{Blobs, Clock, Directory, MailSink, Op, Realm, Step, Store, Transport, Trust};
 use crate::sdk::message::MessageLimits;
 use crate::store::{SledOptions, SledStore, Spool, SpoolOptions};
-use crate::worker::{AccessPoint, Crew, Gateway, Household, MailDoor, Mailbox, Organisation, Settings};
+use crate::worker::{AccessPoint, Acquaintances, Crew, Gateway, Household, MailDoor, Mailbox, Organisation, Settings};
 
 /// Why the daemon does not start.
 #[derive(Debug, thiserror::Error)]
@@ -128,6 +128,7 @@ impl Daemon {
             settings: settings(&config, scratch).map_err(setup("the postmaster's address"))?,
             access_point: access_point(&config.access_point),
             household: household(config.organisations),
+            acquaintances: Acquaintances::default(),
         });
         store.apply(Step::new().op(Op::Audit(Event::new(clock.now(), EventName::Started)))).await.map_err(store_error)?;
         let found = gateway.take_in_orphans().await.map_err(|failure| setup("what an earlier run left")(failure.what))?;

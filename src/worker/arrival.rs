@@ -4,13 +4,16 @@
 //! gets the receipt that it got then.
 
 use std::io::{Read, Write};
+use std::pin::pin;
 
+use tokio::sync::{mpsc, oneshot};
 use uuid::Uuid;
 
 use super::Gateway;
 use super::effects::{Outcome, blocking, from_store, new_blob, point};
-use crate::as4::receive::{Context, Fault, Options};
+use crate::as4::receive::{Context, Fault, Options, Sought};
 use crate::as4::{self, Code, EbmsError, Received, Refusal, Signature, UserMessage};
+use crate::crypto::KeyReference;
 use crate::edge::as4_server::As4Reception;
 use crate::edge::serving::Peer;
 use crate::failure::{Blame, Failure, Stage};
@@ -114,6 +117,7 @@ impl Gateway {
             return self.acknowledge(&received).await.map_err(Declined::from);
         }
         let message = as4::pmode::check(&received, &self.access_point.pmode).map_err(|error| refuse(error.clone(), &error.to_string(), None))?;
+        self.acquaintances.remember(&message.from, &signature.signer);
         if let Some(signal) = self.recorded(&message).await? {
             let what = Unreceived { peer_address: peer, message: Some(&message), cause: None, error: None };
             self.carry_out("receive.duplicate", receive::unreceived(&what, self.now()).into()).await?;
@@ -163,6 +167,14 @@ impl Gateway {
         let writer = self.blobs.create(Blob { id: envelope, kind: BlobKind::Envelope, header }, None).map_err(|error| from_store(&error))?;
         let (identity, limits, scratch) = (self.access_point.identity.clone(), self.access_point.limits, self.settings.scratch.clone());
         let at = self.now();
+        // What the thread that verifies wants to know of the federation is asked here.
+        let (ask, mut asked) = mpsc::channel::<Question>(1);
+        let seeking = move |reference: &KeyReference, header: &as4::Header| {
+            let (tell, told) = oneshot::channel();
+            let sent = ask.blocking_send(Question { reference: reference.clone(), header: header.clone(), tell });
+            let answer = sent.ok().and_then(|()| told.blocking_recv().ok());
+            answer.unwrap_or_else(|| Sought::Later("the search for a signer's certificate was broken off".into()))
+        };
         let opened = blocking(move || -> Result<Opened, Declined> {
             let scratch = tempfile::tempfile_in(&scratch)
                 .map_err(|error| Failure::temporary(Stage::Receive, Blame::Us, format!("a scratch file cannot be made: {error}")))?;
@@ -170,12 +182,21 @@ impl Gateway {
             let received = {
                 let options = Options { limits, ..Options::default() };
                 let context = Context { keys: &[identity], known: &|_| None, options: &options, at };
-                as4::receive::open(&content_type, &mut body, &context, scratch, &mut payload)?
+                as4::receive::open_seeking(&content_type, &mut body, &context, &seeking, scratch, &mut payload)?
             };
             let header = envelope::read(&payload.bytes).map_err(|error| format!("the envelope breaks its profile: {error}"));
             Ok(Opened { received, writer: payload.writer, header })
         });
-        opened.await?
+        let mut opened = pin!(opened);
+        loop {
+            tokio::select! {
+                opened = &mut opened => return opened?,
+                Some(Question { reference, header, tell }) = asked.recv() => {
+                    // Nobody listens when the request was given up meanwhile.
+                    drop(tell.send(self.seek_signer(&reference, &header).await));
+                }
+            }
+        }
     }
 
     /// The sender's certificate is of this environment and not revoked (SDK C3.2.1 2.10.c-d, TF-03).
@@ -230,6 +251,13 @@ impl As4Reception for Gateway {
     fn receive(&self, content_type: String, peer: Peer, body: Box<dyn Read + Send>) -> Pending<'_, Answer> {
         Box::pin(async move { self.receive_as4(content_type, peer.address.to_string(), body).await })
     }
+}
+
+/// Whose key a signature may be of.
+struct Question {
+    reference: KeyReference,
+    header: as4::Header,
+    tell: oneshot::Sender<Sought>,
 }
 
 /// Writes to the spool and keeps what it wrote, for the envelope's header.

@@ -11,6 +11,7 @@
 //! Only here are Store, Blobs, Directory, Transport and MailSink called. Every effect passes a fail point named after
 //! its step, so that tests can end the program between any two of them.
 
+mod acquaintances;
 mod answer;
 mod arrival;
 mod attend;
@@ -35,6 +36,7 @@ use crate::outbound::retry::Schedule;
 use crate::port::{Blobs, Clock, Directory, MailSink, Store, Transport, Trust};
 use crate::sdk::message::MessageLimits;
 
+pub use acquaintances::Acquaintances;
 pub use household::{Household, Mailbox, Organisation};
 pub use orphans::Found;
 pub use reception::{Destination, Refusal, Sender, Settled};
@@ -102,4 +104,6 @@ pub struct Gateway {
     pub household: Household,
     /// The access point's side.
     pub access_point: AccessPoint,
+    /// Other access points whose certificates are known.
+    pub acquaintances: Acquaintances,
 }

@@ -11,4 +11,5 @@ mod as4;
 mod mailserver;
 mod outcomes;
 mod secrets;
+mod signers;
 mod smtp;

@@ -232,6 +232,16 @@ impl Reply {
         assert!(matches!(self.answer, Read_::Receipt(_)), "{:?}", self.answer);
     }
 
+    /// Whether it is one.
+    pub(crate) fn is_acknowledged(&self) -> bool {
+        matches!(self.answer, Read_::Receipt(_))
+    }
+
+    /// It is an error, or the request to try again later.
+    pub(crate) fn not_taken(&self) {
+        assert!(matches!(&self.answer, Read_::Errors(_)) || self.body == b"try again later\n", "{:?}", self.answer);
+    }
+
     /// It is one error of this code.
     pub(crate) fn refused(&self, code: &str) -> EbmsError {
         let Read_::Errors(errors) = &self.answer else { panic!("{:?}", self.answer) };
