@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use crate::failure::Failure;
 use crate::ident::{ParticipantId, RecordId};
 
 /// What happened, in the order of the flows.
@@ -165,6 +166,12 @@ impl Event {
         self.record = Some(record);
         self.organisation = Some(organisation.clone());
         self
+    }
+
+    /// Adds why it happened, and what the failure knows besides.
+    #[must_use]
+    pub fn because(self, failure: &Failure) -> Self {
+        failure.facts.iter().fold(self, |event, (field, value)| event.with(*field, value)).with(Field::Cause, &failure.what)
     }
 
     /// Adds a field; the text is cut to 512 characters and freed of control characters, since peers write some of it.

@@ -3,7 +3,11 @@
 //! Module borders have their own error enums; a flow turns them into a [`Failure`], which decides between retry,
 //! notice and alarm. A failure's texts go to logs and operators: they name things, never content.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
+
+use crate::event::Field;
 
 /// The step of a flow at which a failure happened, in the order of the flows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -75,23 +79,33 @@ pub struct Failure {
     pub what: String,
     /// What to do, in English, for the operator; empty when there is nothing to do but wait.
     pub hint: String,
+    /// What else the journal's line names: the other access point, its certificate, its error code (SDK C3.4.6 3.4.1).
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub facts: BTreeMap<Field, String>,
 }
 
 impl Failure {
     /// A failure that may pass.
     pub fn temporary(stage: Stage, blame: Blame, what: impl Into<String>) -> Self {
-        Self { stage, blame, permanence: Permanence::Temporary, what: what.into(), hint: String::new() }
+        Self { stage, blame, permanence: Permanence::Temporary, what: what.into(), hint: String::new(), facts: BTreeMap::new() }
     }
 
     /// A failure that stays.
     pub fn permanent(stage: Stage, blame: Blame, what: impl Into<String>) -> Self {
-        Self { stage, blame, permanence: Permanence::Permanent, what: what.into(), hint: String::new() }
+        Self { stage, blame, permanence: Permanence::Permanent, what: what.into(), hint: String::new(), facts: BTreeMap::new() }
     }
 
     /// The same failure with advice.
     #[must_use]
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = hint.into();
+        self
+    }
+
+    /// The same failure with something that the journal names besides; what was named before stays.
+    #[must_use]
+    pub fn about(mut self, field: Field, value: impl ToString) -> Self {
+        self.facts.entry(field).or_insert_with(|| value.to_string());
         self
     }
 

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use super::state::{Arrival, Closed, How, Incoming};
 use crate::crypto::{Certificate, Identity};
 use crate::event::{EventName, Field};
-use crate::failure::{Blame, Failure, Permanence, Stage};
+use crate::failure::{Blame, Failure, Stage};
 use crate::mail::alarm::Cause;
 use crate::port::{DirectoryError, Effects, Guard, Lease, Metadata, Op, Step, Tell, TrustError};
 use crate::sdk::rules::Breach;
@@ -56,13 +56,10 @@ pub fn from_directory(error: &DirectoryError) -> Verdict {
         DirectoryError::UnknownParticipant(_) | DirectoryError::UnknownDocument { .. } => {
             Verdict::Discard("the sender is not registered in the federation".into())
         }
-        DirectoryError::Unusable { .. } | DirectoryError::Unavailable { .. } => Verdict::Later(Failure {
-            stage: Stage::Open,
-            blame: Blame::Federation,
-            permanence: Permanence::Temporary,
-            what: error.to_string(),
-            hint: "the sender's certificates cannot be fetched; the message waits".into(),
-        }),
+        DirectoryError::Unusable { .. } | DirectoryError::Unavailable { .. } => Verdict::Later(
+            Failure::temporary(Stage::Open, Blame::Federation, error.to_string())
+                .hint("the sender's certificates cannot be fetched; the message waits"),
+        ),
     }
 }
 

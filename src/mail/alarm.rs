@@ -29,6 +29,8 @@ pub enum Cause {
     MailRefused,
     /// A message of ours was never acknowledged.
     NoReceipt,
+    /// A message of ours did not get to the other access point.
+    Unsent,
     /// A receipt came that contradicts what is known, or belongs to nothing.
     StrayReceipt,
     /// A certificate of ours or of the other side cannot be used.
@@ -41,12 +43,13 @@ pub enum Cause {
 
 impl Cause {
     /// All causes.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::RejectedAsFaulty,
         Self::EnvelopeDiscarded,
         Self::ReceiptUndelivered,
         Self::MailRefused,
         Self::NoReceipt,
+        Self::Unsent,
         Self::StrayReceipt,
         Self::Certificate,
         Self::Loop,
@@ -62,6 +65,7 @@ impl Cause {
             Self::ReceiptUndelivered => ("En meddelandekvittens kunde inte levereras", "A message receipt could not be delivered"),
             Self::MailRefused => ("Mejlservern tog inte emot ett meddelande", "The mail server refused a message"),
             Self::NoReceipt => ("Ett meddelande har inte kvitterats", "A message was never acknowledged"),
+            Self::Unsent => ("Ett meddelande kunde inte skickas", "A message could not be sent"),
             Self::StrayReceipt => ("En kvittens stämmer inte", "A receipt does not match"),
             Self::Certificate => ("Ett certifikat kan inte användas", "A certificate cannot be used"),
             Self::Loop => ("Två funktioner svarar varandra automatiskt", "Two functions answer each other by themselves"),
@@ -92,6 +96,10 @@ impl Cause {
             Self::NoReceipt => (
                 "Mottagarens accesspunkt har tagit emot meddelandet men ingen meddelandekvittens har kommit. Avsändaren har fått besked. Kontakta mottagarens drift om det upprepas.",
                 "The receiver's access point took the message, but no message receipt came. The sender has been told. Contact the receiver's operations if it recurs.",
+            ),
+            Self::Unsent => (
+                "Mottagarens accesspunkt eller adressuppgifter gick inte att nå i tid, eller så tog accesspunkten inte emot meddelandet. Avsändaren har fått besked. Kontakta mottagarens accesspunktsoperatör om det upprepas.",
+                "The receiver's access point or its address data were not reached in time, or the access point did not take the message. The sender has been told. Contact the operator of the receiver's access point if it recurs.",
             ),
             Self::StrayReceipt => (
                 "En kvittens hör inte till något meddelande härifrån, eller säger emot en tidigare. Den har sparats men ändrar ingenting.",

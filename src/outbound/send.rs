@@ -6,9 +6,9 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::retry::{Next, Schedule, later};
-use super::state::{Cargo, End, Ended, Outgoing, Scheduled, Submitted, Waiting};
+use super::state::{Cargo, Dispatch, End, Ended, Outgoing, Scheduled, Submitted, Waiting};
 use crate::as4::{Code, EbmsError, Sent, Severity, UserMessage};
-use crate::event::{EventName, Field};
+use crate::event::{Event, EventName, Field};
 use crate::failure::{Blame, Failure, Stage};
 use crate::ident::{AccessPointId, As4MessageId, RecordId, Sha256};
 use crate::mail::alarm::Cause;
@@ -70,13 +70,21 @@ pub fn user_message(state: &Submitted, from: &AccessPointId, to: &AccessPointId,
 ///
 /// # Errors
 /// A [`Failure`] when the record cannot be written.
-pub fn prepared(mut state: Submitted, lease: &Lease, request: BlobId, prepared: &Prepared, now: Timestamp) -> Result<(Submitted, Step), Failure> {
+pub fn prepared(
+    mut state: Submitted,
+    lease: &Lease,
+    request: BlobId,
+    prepared: &Prepared,
+    peer_certificate: Sha256,
+    now: Timestamp,
+) -> Result<(Submitted, Step), Failure> {
     let event = state
         .cargo
         .event(now, EventName::Submitted)
         .with(Field::As4MessageId, &state.dispatch.as4_id)
         .with(Field::As4ConversationId, state.cargo.as4_conversation())
         .with(Field::PeerAccessPoint, &prepared.peer)
+        .with(Field::PeerCertificate, peer_certificate)
         .with(Field::Document, state.cargo.kind().action());
     state.dispatch.request = Some(request);
     let step = Step::new()
@@ -112,7 +120,8 @@ pub fn acknowledged(state: Submitted, lease: Lease, proof: Option<Proof>, schedu
         Cargo::Letter(_) => EventName::Acknowledged,
         Cargo::Reply(_) => EventName::ReceiptSent,
     };
-    let mut event = state.cargo.event(now, name).with(Field::As4MessageId, &state.dispatch.as4_id);
+    let mut event =
+        state.cargo.event(now, name).with(Field::As4MessageId, &state.dispatch.as4_id).with(Field::As4ConversationId, state.cargo.as4_conversation());
     let record = state.cargo.record();
     let mut effects = Effects::default();
     let signal = proof.map(|proof| {
@@ -179,11 +188,12 @@ pub enum Attempts {
 pub fn refused(errors: &[EbmsError], attempts: Attempts) -> Verdict {
     let listed: Vec<String> = errors.iter().map(ToString::to_string).collect();
     let what = format!("the other access point answered {}", listed.join(", "));
+    let codes = errors.iter().map(|error| error.code.as_ref()).collect::<Vec<_>>().join(" ");
     let grave: Vec<&EbmsError> = errors.iter().filter(|error| error.severity == Severity::Failure).collect();
     if grave.iter().any(|error| error.is_not_serviced()) {
         let failure = Failure::permanent(Stage::Send, Blame::Peer, what)
             .hint("the recipient's organisation has changed its access point or does not take messages: ask it to correct its registration in SMP");
-        return Verdict::Failed(failure, Fail::RefusedByPeer);
+        return Verdict::Failed(failure.about(Field::ErrorCode, codes), Fail::NotServed);
     }
     if attempts == Attempts::Repeated && grave.iter().all(|error| error.is(Code::Other)) && !grave.is_empty() {
         return Verdict::Taken;
@@ -191,11 +201,11 @@ pub fn refused(errors: &[EbmsError], attempts: Attempts) -> Verdict {
     // These may pass, and so may an Other of unknown cause.
     let passing = [Code::Other, Code::ConnectionFailure, Code::DeliveryFailure, Code::MissingReceipt];
     if grave.iter().all(|error| passing.iter().any(|code| error.is(*code))) {
-        Verdict::Failed(Failure::temporary(Stage::Send, Blame::Peer, what), Fail::AccessPoint)
+        Verdict::Failed(Failure::temporary(Stage::Send, Blame::Peer, what).about(Field::ErrorCode, codes), Fail::AccessPoint)
     } else {
         let failure =
             Failure::permanent(Stage::Send, Blame::Peer, what).hint("compare P-Mode and certificates with the other access point's operator");
-        Verdict::Failed(failure, Fail::RefusedByPeer)
+        Verdict::Failed(failure.about(Field::ErrorCode, codes), Fail::RefusedByPeer)
     }
 }
 
@@ -223,6 +233,14 @@ impl Attempted {
         match self {
             Self::Scheduled(state) => Cargo::Letter(state.letter.clone()),
             Self::Submitted(state) => state.cargo.clone(),
+        }
+    }
+
+    /// An event with every id that is fixed by now (SDK C3.4.6 3.4.1).
+    fn event(&self, now: Timestamp, name: EventName) -> Event {
+        match self {
+            Self::Scheduled(_) => self.cargo().event(now, name),
+            Self::Submitted(state) => of_dispatch(&state.cargo, &state.dispatch, now, name),
         }
     }
 
@@ -266,11 +284,8 @@ pub fn failed(
     if failure.is_temporary()
         && let Next::At(due) = schedule.next(lease.job.attempt, cargo.since(), now, random)
     {
-        let event = cargo
-            .event(now, EventName::SendDeferred)
-            .with(Field::Cause, &failure.what)
-            .with(Field::Attempt, lease.job.attempt + 1)
-            .with(Field::NextAttempt, due);
+        let event =
+            state.event(now, EventName::SendDeferred).because(failure).with(Field::Attempt, lease.job.attempt + 1).with(Field::NextAttempt, due);
         let mut step = Step::new().guard(Guard::Held(lease.clone()));
         if let Cargo::Letter(letter) = &cargo
             && !state.was_told()
@@ -289,11 +304,21 @@ pub fn failed(
     end(&state.into_outgoing(), lease, failure, fail, now)
 }
 
+fn of_dispatch(cargo: &Cargo, dispatch: &Dispatch, now: Timestamp, name: EventName) -> Event {
+    cargo.event(now, name).with(Field::As4MessageId, &dispatch.as4_id).with(Field::As4ConversationId, cargo.as4_conversation())
+}
+
 /// The end without outcome: the sender is told, and the operator when it is not the sender's doing.
 pub(super) fn end(outgoing: &Outgoing, lease: Lease, failure: &Failure, fail: Fail, now: Timestamp) -> Result<Effects, Failure> {
     let cargo = outgoing.cargo();
     let record = cargo.record();
-    let event = cargo.event(now, EventName::ExchangeFailed).with(Field::Cause, &failure.what);
+    let event = match outgoing {
+        Outgoing::Submitted(Submitted { dispatch, .. }) | Outgoing::Waiting(Waiting { dispatch, .. }) => {
+            of_dispatch(&cargo, dispatch, now, EventName::ExchangeFailed)
+        }
+        Outgoing::Scheduled(_) | Outgoing::Ended(_) => cargo.event(now, EventName::ExchangeFailed),
+    };
+    let event = event.because(failure);
     let mut step = Step::new().guard(Guard::Held(lease.clone())).op(Op::Complete(lease)).op(Op::Audit(event));
     let alarm = match &cargo {
         Cargo::Letter(letter) => {
@@ -303,7 +328,8 @@ pub(super) fn end(outgoing: &Outgoing, lease: Lease, failure: &Failure, fail: Fa
             match fail {
                 Fail::NoReceipt { .. } => Some(Cause::NoReceipt),
                 Fail::Certificate => Some(Cause::Certificate),
-                _ => (failure.blame != Blame::Sender).then_some(Cause::Fault),
+                Fail::AccessPoint | Fail::Directory | Fail::NotServed | Fail::RefusedByPeer => Some(Cause::Unsent),
+                Fail::NotRegistered | Fail::Internal => (failure.blame != Blame::Sender).then_some(Cause::Fault),
             }
         }
         // The other side still waits for it, and nobody but the operator will know.
@@ -356,7 +382,7 @@ mod tests {
     fn the_end_tells_the_sender_and_the_operator() {
         let (schedule, failure) = (Schedule::default(), Failure::temporary(Stage::Send, Blame::Peer, "down"));
         let end = failed(attempted(), lease(99), &failure, Fail::AccessPoint, &schedule, schedule.last(Timestamp::UNIX_EPOCH), 0).unwrap();
-        assert!(matches!(tells(&end)[..], [Tell::Failed { why: Fail::AccessPoint }, Tell::Alarm { cause: Cause::Fault, .. }]));
+        assert!(matches!(tells(&end)[..], [Tell::Failed { why: Fail::AccessPoint }, Tell::Alarm { cause: Cause::Unsent, .. }]));
         assert!(end.step.ops.iter().any(|op| matches!(op, Op::Complete(_))));
     }
 
@@ -366,7 +392,7 @@ mod tests {
         assert_eq!(refused(std::slice::from_ref(&other), Attempts::Repeated), Verdict::Taken);
         assert!(matches!(refused(&[other], Attempts::First), Verdict::Failed(failure, _) if failure.is_temporary()));
         assert!(
-            matches!(refused(&[EbmsError::not_serviced()], Attempts::Repeated), Verdict::Failed(failure, Fail::RefusedByPeer) if !failure.is_temporary())
+            matches!(refused(&[EbmsError::not_serviced()], Attempts::Repeated), Verdict::Failed(failure, Fail::NotServed) if !failure.is_temporary())
         );
     }
 }

@@ -1,11 +1,17 @@
 //! Telling a person something by mail, as data: decided by a step, carried by a [`Queue::Notify`] job.
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{BlobId, Job, JobId, Op, Queue};
+use super::{BlobId, Job, JobId, Key, Op, Queue};
+use crate::event::Event;
 use crate::ident::RecordId;
 use crate::mail::alarm::Cause;
+
+/// Octets of the facts of an alarm, so that they fit a note.
+const FACTS: usize = 1_000;
 
 /// What to tell, and when that was decided: the date of the mail, and the beginning of its attempts.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -99,6 +105,8 @@ pub enum Fail {
     NotRegistered,
     /// A certificate of the recipient is expired, revoked or foreign.
     Certificate,
+    /// The other access point says that it does not serve the participant, or not for this document (SDK C3.2.1 2.5.c).
+    NotServed,
     /// The other access point refused it.
     RefusedByPeer,
     /// A fault of ours; the operator was told.
@@ -111,6 +119,26 @@ impl Tell {
     pub fn alarm(cause: Cause, what: &str, hint: &str) -> Self {
         // Escaped, both fit a job's note together with what stands around them.
         Self::Alarm { cause, what: short(what, 240), hint: short(hint, 160) }
+    }
+
+    /// Keeps what an event names, for an alarm about something that has no record.
+    #[must_use]
+    pub fn facts(record: RecordId, event: &Event) -> Op {
+        let mut facts = BTreeMap::new();
+        for (field, value) in &event.fields {
+            facts.insert(*field, short(value, 64));
+            // Names and texts have no way to fail. What comes first is what a report needs most.
+            if serde_json::to_string(&facts).map_or(0, |note| note.len()) > FACTS {
+                facts.remove(field);
+            }
+        }
+        Op::Note(Self::facts_key(record), serde_json::to_string(&facts).unwrap_or_default())
+    }
+
+    /// Where [`Self::facts`] are kept.
+    #[must_use]
+    pub fn facts_key(record: RecordId) -> Key {
+        Key::new("facts", &record.0.simple().to_string())
     }
 
     /// The job that tells it, once for each `name` on a record.
@@ -137,6 +165,30 @@ fn short(text: &str, octets: usize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_facts_of_an_alarm_fit_a_note() {
+        use crate::event::{EventName, Field};
+        let fields = [
+            Field::MessageId,
+            Field::As4MessageId,
+            Field::As4ConversationId,
+            Field::PeerAccessPoint,
+            Field::PeerCertificate,
+            Field::PeerSignature,
+            Field::OriginalSender,
+            Field::FinalRecipient,
+            Field::ErrorCode,
+            Field::Cause,
+        ];
+        for text in ["a", "å", "\"", "\\"] {
+            let event =
+                fields.iter().fold(Event::new(Timestamp::UNIX_EPOCH, EventName::Refused), |event, field| event.with(*field, text.repeat(300)));
+            let Op::Note(_, note) = Tell::facts(RecordId(uuid::Uuid::nil()), &event) else { panic!("a note") };
+            let facts: BTreeMap<Field, String> = serde_json::from_str(&note).unwrap();
+            assert!(note.len() <= FACTS && facts.contains_key(&Field::As4MessageId) && facts.contains_key(&Field::PeerAccessPoint), "{note}");
+        }
+    }
 
     #[test]
     fn what_is_told_survives_its_job() {

@@ -24,7 +24,15 @@ impl Gateway {
             .map_err(|error| Failure::permanent(Stage::Settle, Blame::Us, format!("a notice's job cannot be read: {error}")))?;
         let record = self.store.record(lease.job.record).await.map_err(|error| from_store(&error))?;
         let name = if matches!(told.tell, Tell::Alarm { .. }) { EventName::Alarmed } else { EventName::NoticeSent };
-        let event = self.event_of(record.as_ref(), &lease, name);
+        let mut event = self.event_of(record.as_ref(), &lease, name);
+        // An alarm about something that has no record brings its facts along.
+        let facts = Tell::facts_key(lease.job.record);
+        if record.is_none()
+            && let Some(note) = self.store.note(facts.clone()).await.map_err(|error| from_store(&error))?
+        {
+            event.fields = serde_json::from_str(&note)
+                .map_err(|error| Failure::permanent(Stage::Settle, Blame::Us, format!("an alarm's facts cannot be read: {error}")))?;
+        }
         let since = told.since;
         let delivery = match &told.tell {
             Tell::Alarm { cause, what, hint } => self.alarm(&lease, since, *cause, what, hint, &event),
@@ -45,7 +53,10 @@ impl Gateway {
         point("notify", "after-mail");
         let held = Step::new().guard(Guard::Held(lease.clone())).op(Op::Forget(deliver::handover(lease.job.id)));
         let step = match answer {
-            Ok(answer) => held.op(Op::Complete(lease)).op(Op::Audit(Event { at: self.now(), ..event }.with(Field::MailServerAnswer, answer.text))),
+            Ok(answer) => held
+                .op(Op::Forget(facts))
+                .op(Op::Complete(lease))
+                .op(Op::Audit(Event { at: self.now(), ..event }.with(Field::MailServerAnswer, answer.text))),
             Err(error) => self.retry_notice(held, lease, event, since, &error),
         };
         self.carry_out("notify", step.into()).await
@@ -68,7 +79,7 @@ impl Gateway {
         let note = lease.job.note.clone();
         match next {
             Next::At(due) => held.op(Op::Audit(event.with(Field::NextAttempt, due))).op(Op::Reschedule { lease, due, note }),
-            Next::GiveUp => held.op(Op::Audit(event)).op(Op::Complete(lease)),
+            Next::GiveUp => held.op(Op::Audit(event)).op(Op::Forget(Tell::facts_key(lease.job.record))).op(Op::Complete(lease)),
         }
     }
 
@@ -90,10 +101,16 @@ impl Gateway {
         facts.extend(event.organisation.as_ref().map(|organisation| ("organisation", organisation.to_string())));
         let names = [
             (Field::MessageId, "messageId"),
+            (Field::ReceiptId, "receipt id"),
             (Field::As4MessageId, "AS4 MessageId"),
+            (Field::As4ConversationId, "AS4 ConversationId"),
             (Field::OriginalSender, "originalSender"),
             (Field::FinalRecipient, "finalRecipient"),
             (Field::PeerAccessPoint, "access point"),
+            (Field::PeerCertificate, "certificate (SHA-256)"),
+            (Field::PeerSignature, "signature (SHA-256)"),
+            (Field::ErrorCode, "error"),
+            (Field::PeerAddress, "address"),
             (Field::MailMessageId, "Message-ID"),
         ];
         facts.extend(names.into_iter().filter_map(|(field, name)| Some((name, event.fields.get(&field)?.clone()))));
@@ -180,6 +197,7 @@ fn outcome(told: &Tell, evidence: Option<&[u8]>, files: impl FnOnce() -> Vec<cra
             Fail::NoReceipt { acknowledged } => Outcome::NoReceipt { acknowledged: *acknowledged },
             Fail::NotRegistered => Outcome::OrganisationUnknown,
             Fail::Certificate => Outcome::CertificateBad,
+            Fail::NotServed => Outcome::NotServed,
             Fail::RefusedByPeer | Fail::Internal => Outcome::Faulty,
         },
         Tell::Alarm { .. } => return None,

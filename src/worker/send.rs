@@ -6,6 +6,7 @@ use super::effects::{Outcome, blocking, from_store, new_blob, point};
 use super::{AccessPoint, Gateway};
 use crate::as4::answer::{self, Answer};
 use crate::crypto::Certificate;
+use crate::event::Field;
 use crate::failure::{Blame, Failure, Stage};
 use crate::ident::AccessPointId;
 use crate::outbound::address::{self, Unaddressed};
@@ -76,7 +77,10 @@ impl Gateway {
                 let effects = send::acknowledged(state, lease, None, &self.settings.schedule, self.now())?;
                 self.carry_out("send", effects).await
             }
-            Verdict::Failed(failure, fail) => self.fail(state, lease, &failure, fail).await,
+            Verdict::Failed(failure, fail) => {
+                let failure = failure.about(Field::PeerAccessPoint, &prepared.peer).about(Field::PeerCertificate, certificate.fingerprint());
+                self.fail(state, lease, &failure, fail).await
+            }
         }
     }
 
@@ -116,6 +120,7 @@ impl Gateway {
         });
         let (sent, mut body) = packaged.await??;
         let record = state.cargo.record();
+        let peer_certificate = metadata.access_point.fingerprint();
         let prepared = Prepared { record, endpoint: metadata.endpoint, peer, certificate: metadata.access_point.to_base64(), sent };
         let mut writer = self.blobs.create(prepared.blob(request)?, None).map_err(|error| from_store(&error))?;
         let writer = blocking(move || -> std::io::Result<_> {
@@ -130,7 +135,7 @@ impl Gateway {
         });
         let writer = writer.await?.map_err(|error| Failure::temporary(Stage::Store, Blame::Us, format!("the spool cannot be written: {error}")))?;
         writer.commit().await.map_err(|error| from_store(&error))?;
-        let (state, step) = send::prepared(state, lease, request, &prepared, self.now())?;
+        let (state, step) = send::prepared(state, lease, request, &prepared, peer_certificate, self.now())?;
         match self.carry_out("send.prepared", step.into()).await? {
             Outcome::Applied => Ok((state, request)),
             Outcome::Overtaken => Err(Failure::temporary(Stage::Send, Blame::Us, "the job was taken over while the request was made")),
@@ -148,7 +153,16 @@ impl Gateway {
                 Ok(()) => self.trust.judge(Realm::AccessPoint, &metadata.access_point, &[]).await,
                 Err(unaddressed) => return Err(unaddressed),
             };
-            match judged.map_err(|error| address::from_trust(&error, "the recipient's access point certificate")) {
+            let about = |failure: Failure| {
+                failure
+                    .about(Field::PeerAccessPoint, metadata.access_point.common_name().unwrap_or_default())
+                    .about(Field::PeerCertificate, metadata.access_point.fingerprint())
+            };
+            let judged = judged.map_err(|error| {
+                let Unaddressed { failure, fail } = address::from_trust(&error, "the recipient's access point certificate");
+                Unaddressed { failure: about(failure), fail }
+            });
+            match judged {
                 Ok(()) => return Ok(metadata),
                 Err(unaddressed) if unaddressed.failure.is_temporary() || freshness == Freshness::Fresh => return Err(unaddressed),
                 Err(_) => freshness = Freshness::Fresh,

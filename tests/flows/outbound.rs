@@ -1,7 +1,10 @@
 //! Outgoing messages: one outcome, told once, and history is never rewritten.
 
-use brevbro::event::EventName;
+use brevbro::as4::EbmsError;
+use brevbro::event::{EventName, Field};
+use brevbro::failure::{Failure, Permanence};
 use brevbro::ident::{As4MessageId, DocumentKind};
+use brevbro::mail::alarm::Cause;
 use brevbro::outbound::retry::Schedule;
 use brevbro::outbound::seal::{self, Seal};
 use brevbro::outbound::settle::{Received, overdue, settle};
@@ -199,4 +202,50 @@ fn an_endpoint_of_another_profile_or_time_is_not_sent_to() {
         let unaddressed = address::endpoint(&metadata, at(1)).unwrap_err();
         assert_eq!((unaddressed.fail, unaddressed.failure.is_temporary()), (Fail::NotRegistered, false));
     }
+}
+
+#[test]
+fn every_line_of_a_failed_attempt_has_the_event_logs_fields() {
+    // SDK C3.4.6 3.4.1, outgoing: access point and its certificate, time, both participants, AS4 ids, cause; and the code it answered with.
+    let state = waiting();
+    let submitted = || Submitted { cargo: Cargo::Letter(letter()), dispatch: state.dispatch.clone() };
+    let schedule = Schedule::default();
+    let refused = EbmsError::not_serviced();
+    let send::Verdict::Failed(failure, fail) = send::refused(std::slice::from_ref(&refused), send::Attempts::First) else { panic!("refused") };
+    assert_eq!(fail, Fail::NotServed);
+    let final_one = failure.about(Field::PeerAccessPoint, "AP0009-TEST").about(Field::PeerCertificate, "ab");
+    let passing = Failure { permanence: Permanence::Temporary, ..final_one.clone() };
+    for (failure, name) in [(passing, EventName::SendDeferred), (final_one, EventName::ExchangeFailed)] {
+        let lease = lease(letter().record, Queue::Send, 0);
+        let effects = send::failed(send::Attempted::Submitted(submitted()), lease, &failure, fail, &schedule, at(5), 0).unwrap();
+        let event = effects.step.ops.iter().find_map(|op| match op {
+            Op::Audit(event) if event.name == name => Some(event),
+            _ => None,
+        });
+        let event = event.unwrap();
+        assert_eq!(event.at, at(5));
+        for (field, value) in [
+            (Field::PeerAccessPoint, "AP0009-TEST"),
+            (Field::PeerCertificate, "ab"),
+            (Field::OriginalSender, HABO),
+            (Field::FinalRecipient, AF),
+            (Field::As4MessageId, "a@b"),
+            (Field::As4ConversationId, letter().conversation_id.as_str()),
+            (Field::MessageId, letter().message_id.as_str()),
+            (Field::ErrorCode, "EBMS:0004"),
+            (Field::Cause, failure.what.as_str()),
+        ] {
+            assert_eq!(event.fields.get(&field).map(String::as_str), Some(value), "{field:?}");
+        }
+    }
+}
+
+#[test]
+fn an_access_point_that_does_not_serve_the_recipient_ends_it_and_both_are_told() {
+    let state = waiting();
+    let submitted = Submitted { cargo: Cargo::Letter(letter()), dispatch: state.dispatch };
+    let send::Verdict::Failed(failure, fail) = send::refused(&[EbmsError::not_serviced()], send::Attempts::Repeated) else { panic!("refused") };
+    let lease = lease(letter().record, Queue::Send, 0);
+    let effects = send::failed(send::Attempted::Submitted(submitted), lease, &failure, fail, &Schedule::default(), at(5), 0).unwrap();
+    assert!(matches!(tells(&effects)[..], [Tell::Failed { why: Fail::NotServed }, Tell::Alarm { cause: Cause::Unsent, .. }]));
 }

@@ -191,8 +191,10 @@ fn an_access_point_that_refuses_ends_it_at_once() {
         let event = gateway.event(EventName::ExchangeFailed).await;
         assert!(event.fields[&Field::Cause].contains("EBMS:0004"), "{event:?}");
         gateway.quiet().await;
-        assert_eq!(gateway.notices().len(), 1);
-        assert_eq!(gateway.notices()[0].0, "failed");
+        assert_eq!(gateway.notices(), notices(&[("failed", "5.4.4")]));
+        let notice = gateway.notice("failed", "5.4.4").await;
+        assert!(notice.text.contains("NOT_SERVICED"), "{}", notice.text);
+        gateway.alarm().await;
         assert_eq!(gateway.events(EventName::SendDeferred).await, []);
         gateway.stop().await;
     });

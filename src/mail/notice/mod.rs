@@ -241,6 +241,7 @@ mod tests {
             Outcome::GaveUp { service: Service::Directory },
             Outcome::NoReceipt { acknowledged: early },
             Outcome::OrganisationUnknown,
+            Outcome::NotServed,
             Outcome::FunctionUnknown,
             Outcome::TypeRefused { file: Some(Redacted("bild.heic".to_owned())) },
             Outcome::TypeRefused { file: None },

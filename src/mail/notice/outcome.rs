@@ -48,6 +48,8 @@ pub enum Outcome {
     },
     /// The organisation is not, or no longer, in the federation.
     OrganisationUnknown,
+    /// The access point that is registered for the organisation does not serve it (SDK C3.2.1 2.5.c).
+    NotServed,
     /// REJECTED BV not-found.
     FunctionUnknown,
     /// REJECTED BV not-supported, about a file.
@@ -169,6 +171,8 @@ impl Outcome {
             Self::Unreachable { service: Service::Directory, .. } => "4.4.3",
             Self::GaveUp { .. } | Self::NoReceipt { .. } => "5.4.7",
             Self::OrganisationUnknown => "5.1.2",
+            // RFC 3463 3.5 X.4.4: what the directory says does not lead to the recipient.
+            Self::NotServed => "5.4.4",
             Self::FunctionUnknown => "5.1.1",
             Self::TypeRefused { .. } => "5.6.1",
             Self::TooLong => "5.3.4",
@@ -192,6 +196,7 @@ impl Outcome {
             Self::GaveUp { service: Service::Directory } => "SMP unreachable until the deadline",
             Self::NoReceipt { .. } => "no message receipt until the deadline",
             Self::OrganisationUnknown => "participant not registered",
+            Self::NotServed => "EBMS:0004 NOT_SERVICED",
             Self::FunctionUnknown => "REJECTED BV not-found",
             Self::TypeRefused { .. } => "REJECTED BV not-supported contentType",
             Self::AnswersRejected => "REJECTED BV not-supported",
@@ -265,6 +270,9 @@ impl Outcome {
                 time(acknowledged)
             ),
             Self::OrganisationUnknown => format!("{name} finns inte i SDK. Kontrollera adressen, eller kontakta mottagaren på annat sätt."),
+            Self::NotServed => format!(
+                "Meddelandet har inte tagits emot. Accesspunkten som är registrerad för {name} i SDK betjänar inte den mottagaren, eller tar inte emot sådana meddelanden åt den. Felet ligger hos mottagarens organisation eller dess operatör, och driftansvarig här har fått besked. Kontakta mottagaren på annat sätt."
+            ),
             Self::FunctionUnknown => format!("Funktionsadressen finns inte hos mottagaren ({name}). Kontrollera adressen i adressboken."),
             Self::TypeRefused { file } => format!(
                 "{name} tar inte emot filtypen{}. Skicka filen som PDF.",
@@ -327,6 +335,9 @@ impl Outcome {
                 time(acknowledged)
             ),
             Self::OrganisationUnknown => format!("{name} is not in SDK. Check the address, or contact the recipient in another way."),
+            Self::NotServed => format!(
+                "The message has not been received. The access point that is registered for {name} in SDK does not serve that recipient, or takes no such messages for it. The fault lies with the recipient's organisation or its operator, and the operator here has been told. Contact the recipient in another way."
+            ),
             Self::FunctionUnknown => format!("The recipient ({name}) has no such function address. Check it in the address book."),
             Self::TypeRefused { file } => format!(
                 "{name} does not take the file type{}. Send the file as PDF.",
