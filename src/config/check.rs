@@ -188,6 +188,7 @@ impl<'a> Checker<'a> {
                 Some(signer) => Some(signer?),
                 None => None,
             },
+            sender_access_point: raw.sender_access_point?,
             revocation: raw.revocation?,
             revocation_order: raw.revocation_order?,
         })

@@ -111,6 +111,8 @@ pub struct TrustAnchors {
     pub smp: Vec<Certificate>,
     /// The only signer, when one is named.
     pub smp_signer: Option<Certificate>,
+    /// Which access points may bring a participant's messages.
+    pub sender_access_point: SenderAccessPoint,
     /// What to do when revocation cannot be checked.
     pub revocation: Revocation,
     /// Which source of revocation is asked first.
@@ -285,6 +287,13 @@ pub struct Warning {
 }
 
 words! {
+    /// Which access points may bring a participant's messages.
+    pub SenderAccessPoint {
+        /// Every approved one.
+        Approved = "approved",
+        /// The one at which SMP has the participant.
+        Registered = "registered",
+    }
     /// What to do when revocation cannot be checked.
     pub Revocation {
         /// Wait and try again.

@@ -26,7 +26,7 @@ use jiff::Timestamp;
 
 pub use checked::{
     AccessPoint, ClientTls, DeliverySecurity, Discovery, Gateway, Log, LogFormat, LogLevel, MailServer, Mailbox, Organisation, PersonPolicy, Retry,
-    Revocation, RevocationOrder, ServerTls, Smtp, StaticParticipant, SuccessNotice, TrustAnchors, Warning,
+    Revocation, RevocationOrder, SenderAccessPoint, ServerTls, Smtp, StaticParticipant, SuccessNotice, TrustAnchors, Warning,
 };
 pub use errors::{ConfigError, ConfigErrors};
 pub use files::Secret;

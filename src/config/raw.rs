@@ -5,7 +5,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use super::checked::{LogFormat, LogLevel, PersonPolicy, Revocation, RevocationOrder, SuccessNotice};
+use super::checked::{LogFormat, LogLevel, PersonPolicy, Revocation, RevocationOrder, SenderAccessPoint, SuccessNotice};
 use super::declare::section;
 use super::values::{Host, HttpUrl, IpNetwork, Line, MediaType, SecretFile, Size, Span, UrlPath, words};
 use crate::ident::{AccessPointId, Domain, FederationId, FunctionId, MailAddress, ParticipantId};
@@ -112,6 +112,10 @@ section! {
         smp_ca: Vec<PathBuf> = Required "[\"federation/production/rot-ca-edelivery-smp-prod.pem\"]";
         /// Takes SMP answers from this signer only. Left out, from every signer that `smp-ca` has issued; the signer is renewed every few years.
         smp_signer: PathBuf = Optional "\"/etc/brevbro/smp.pem\"";
+        /// Which access points may bring a participant's messages: `approved`, every one with a certificate of `access-point-ca`,
+        /// which may not be refused in the federation (SDK C3.4.6 3.1.2.b), or `registered`, only the one at which SMP has the
+        /// participant. The latter asks SMP before a message is taken in, and refuses what is on its way while a participant moves.
+        sender_access_point: SenderAccessPoint = Default "\"approved\"";
         /// What to do when revocation cannot be checked: `hard` waits and tries again, `soft` goes on and says so in the journal,
         /// `off` never checks, and is allowed only where everything is on this machine.
         revocation: Revocation = Default "\"hard\"";

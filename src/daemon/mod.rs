@@ -26,7 +26,8 @@ use crate::edge::tap::Tap;
 use crate::edge::tls::{self, Roots};
 use crate::edge::trust::{CaTrust, Order, Revocation, TrustOptions};
 use crate::event::{Event, EventName};
-use crate::ident::{DocumentKind, MailAddress};
+use crate::ident::{DocumentKind, MailAddress, ParticipantId};
+use crate::inbound::receive::Bringer;
 use crate::mail::policy::{AllowedTypes, MailboxPolicy};
 use crate::outbound::address::TRANSPORT_PROFILE;
 use crate::outbound::retry::Schedule;
@@ -200,15 +201,29 @@ fn directory(config: &checked::Gateway, trust: &Arc<dyn Trust>, clock: &Arc<dyn 
             let directory = DnsDirectory::new(options, Arc::clone(trust), Arc::clone(clock)).map_err(|error| error.to_string())?;
             Ok(Arc::new(directory))
         }
-        checked::Discovery::Static(participants) => Ok(Arc::new(StaticDirectory::new(participants.iter().map(|participant| StaticEntry {
-            participant: participant.id.clone(),
-            kinds: DocumentKind::ALL.to_vec(),
-            endpoint: participant.endpoint.as_str().to_owned(),
-            access_point: participant.access_point.clone(),
-            transport_profile: TRANSPORT_PROFILE.into(),
-            signing: participant.signing.clone(),
-            encryption: participant.encryption.clone(),
-        })))),
+        checked::Discovery::Static(participants) => {
+            let entry = |participant: &ParticipantId, endpoint: &str, access_point: &Certificate| StaticEntry {
+                participant: participant.clone(),
+                kinds: DocumentKind::ALL.to_vec(),
+                endpoint: endpoint.to_owned(),
+                access_point: access_point.clone(),
+                transport_profile: TRANSPORT_PROFILE.into(),
+                signing: Vec::new(),
+                encryption: Vec::new(),
+            };
+            // What is ours need not stand there a second time; where it does, that counts.
+            let point = &config.access_point;
+            let own = config.organisations.iter().map(|own| {
+                let encryption = own.decryption.iter().map(|key| key.certificate.clone()).collect();
+                let entry = entry(&own.participant, point.public_url.as_str(), &point.identity.certificate);
+                StaticEntry { signing: vec![own.signing.certificate.clone()], encryption, ..entry }
+            });
+            let others = participants.iter().map(|other| {
+                let entry = entry(&other.id, other.endpoint.as_str(), &other.access_point);
+                StaticEntry { signing: other.signing.clone(), encryption: other.encryption.clone(), ..entry }
+            });
+            Ok(Arc::new(StaticDirectory::new(own.chain(others))))
+        }
     }
 }
 
@@ -274,6 +289,10 @@ fn settings(config: &checked::Gateway, scratch: std::path::PathBuf) -> Result<Se
     Ok(Settings {
         domain: config.mail_domain.clone(),
         federation: config.federation.clone(),
+        bringer: match config.trust.sender_access_point {
+            checked::SenderAccessPoint::Approved => Bringer::Approved,
+            checked::SenderAccessPoint::Registered => Bringer::Registered,
+        },
         operator: config.operator.clone(),
         postmaster: MailAddress::new(format!("postmaster@{}", config.mail_domain)).map_err(|error| error.to_string())?,
         delivery: schedule,

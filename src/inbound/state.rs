@@ -46,7 +46,7 @@ impl Arrival {
         Key::new("as4", &format!("{peer} {id}"))
     }
 
-    /// An event that carries all ids of the arrival.
+    /// An event that carries all ids of the arrival: each line answers SDK C3.4.6 3.4.1 by itself.
     #[must_use]
     pub fn event(&self, at: Timestamp, name: EventName) -> Event {
         let event = Event::new(at, name)
@@ -54,7 +54,10 @@ impl Arrival {
             .with(Field::OriginalSender, &self.from)
             .with(Field::FinalRecipient, &self.organisation)
             .with(Field::As4MessageId, &self.as4_id)
-            .with(Field::PeerAccessPoint, &self.peer);
+            .with(Field::As4ConversationId, &self.as4_conversation)
+            .with(Field::PeerAccessPoint, &self.peer)
+            .with(Field::PeerCertificate, self.peer_certificate)
+            .with(Field::PeerSignature, self.peer_signature);
         match self.kind {
             DocumentKind::Message => event.with(Field::MessageId, &self.envelope_id),
             DocumentKind::Receipt => event.with(Field::ReceiptId, &self.envelope_id),

@@ -17,11 +17,10 @@ use crate::crypto::KeyReference;
 use crate::edge::as4_server::As4Reception;
 use crate::edge::serving::Peer;
 use crate::failure::{Blame, Failure, Stage};
-use crate::ident::{As4MessageId, RecordId};
+use crate::ident::{As4MessageId, ParticipantId, RecordId};
 use crate::inbound::Arrival;
-use crate::inbound::receive::{self, Unreceived};
-use crate::mail::alarm::Cause;
-use crate::port::{Answer, Blob, BlobId, BlobKind, BlobWriter, Pending, Realm, Tell, TrustError};
+use crate::inbound::receive::{self, Bringer, Brought, Refused, Seen, Unreceived};
+use crate::port::{Answer, Blob, BlobId, BlobKind, BlobWriter, Freshness, Pending, Realm, TrustError};
 use crate::sdk::envelope::{self, Header};
 
 /// A message that was opened but not yet judged.
@@ -45,16 +44,24 @@ struct Refusing {
     error: EbmsError,
     ref_to: Option<As4MessageId>,
     cause: String,
-    message: Option<UserMessage>,
-    alarm: bool,
+    seen: Seen,
+    /// The participant of ours that it is for.
+    organisation: Option<ParticipantId>,
+    /// It breaks the federation's rules, which is told to the operator.
+    reported: bool,
 }
 
 impl From<Refusal> for Declined {
     fn from(refusal: Refusal) -> Self {
         match refusal.fault {
-            Fault::Peer => {
-                Self::Refused(Box::new(Refusing { error: *refusal.error, ref_to: refusal.ref_to, cause: refusal.cause, message: None, alarm: false }))
-            }
+            Fault::Peer => Self::Refused(Box::new(Refusing {
+                error: *refusal.error,
+                seen: Seen::unopened(refusal.ref_to.as_ref()),
+                ref_to: refusal.ref_to,
+                cause: refusal.cause,
+                organisation: None,
+                reported: false,
+            })),
             Fault::Ours => Self::Later(Failure::temporary(Stage::Receive, Blame::Us, refusal.cause)),
             // There is nobody to answer; the answer below goes nowhere.
             Fault::Connection => Self::Later(Failure::temporary(Stage::Receive, Blame::Peer, refusal.cause)),
@@ -77,16 +84,12 @@ impl Gateway {
         };
         match declined {
             Declined::Refused(refusing) => {
-                let Refusing { error, ref_to, cause, message, alarm } = *refusing;
+                let Refusing { error, ref_to, cause, seen, organisation, reported } = *refusing;
                 tracing::warn!(%peer, %error, %cause, "an AS4 message is refused");
                 let now = self.now();
-                let what = Unreceived { peer_address: &peer, message: message.as_ref(), cause: Some(&cause), error: Some(&error) };
-                let mut step = receive::unreceived(&what, now);
-                if alarm {
-                    let hint = "report it to Digg as an incident (SDK C1.6 4.1.1.a); the journal has all ids";
-                    let what = format!("an AS4 message was deleted: {cause}");
-                    step = step.op(Tell::alarm(Cause::EnvelopeDiscarded, &what, hint).job(RecordId(Uuid::new_v4()), "alarm", now));
-                }
+                let what =
+                    Unreceived { peer_address: &peer, seen: &seen, organisation: organisation.as_ref(), cause: Some(&cause), error: Some(&error) };
+                let step = if reported { receive::reported(&what, RecordId(Uuid::new_v4()), now) } else { receive::unreceived(&what, now) };
                 if let Err(failure) = self.carry_out("receive.refused", step.into()).await {
                     return unavailable(&failure);
                 }
@@ -103,13 +106,18 @@ impl Gateway {
         let Opened { received, writer, header } = self.unwrap(content_type, body, record, envelope).await?;
         let signature = received.signature.clone().ok_or_else(|| Failure::permanent(Stage::Receive, Blame::Us, "an unsigned message was opened"))?;
         self.judge_access_point(&received, &signature).await?;
+        let mut seen = Seen::of(&received);
+        if let Ok(header) = &header {
+            seen = seen.with_envelope(header);
+        }
         let refuse = |error: EbmsError, cause: &str, message: Option<&UserMessage>| {
             Declined::Refused(Box::new(Refusing {
                 error,
                 ref_to: Some(received.header.message_id.clone()),
                 cause: cause.to_owned(),
-                message: message.cloned(),
-                alarm: message.is_some(),
+                seen: seen.clone(),
+                organisation: message.map(|message| message.final_recipient.clone()).filter(|own| self.household.organisation(own).is_some()),
+                reported: message.is_some(),
             }))
         };
         if received.is_ping() {
@@ -119,14 +127,15 @@ impl Gateway {
         let message = as4::pmode::check(&received, &self.access_point.pmode).map_err(|error| refuse(error.clone(), &error.to_string(), None))?;
         self.acquaintances.remember(&message.from, &signature.signer);
         if let Some(signal) = self.recorded(&message).await? {
-            let what = Unreceived { peer_address: peer, message: Some(&message), cause: None, error: None };
+            let what = Unreceived { peer_address: peer, seen: &seen, organisation: Some(&message.final_recipient), cause: None, error: None };
             self.carry_out("receive.duplicate", receive::unreceived(&what, self.now()).into()).await?;
             return Ok(signal);
         }
         let header = header.map_err(|cause| refuse(EbmsError::new(Code::Other, "The payload is no valid XHE"), &cause, Some(&message)))?;
         let serves = |participant: &_| self.household.organisation(participant).is_some();
-        receive::cross_check(&message, &header, &self.settings.federation, &serves)
-            .map_err(|refused| refuse(*refused.error, &refused.cause, Some(&message)))?;
+        let refused = |refused: Refused| refuse(*refused.error, &refused.cause, Some(&message));
+        receive::cross_check(&message, &header, &self.settings.federation, &serves).map_err(refused)?;
+        self.check_registered(&message).await.map_err(|error| error.map_or_else(Declined::from, refused))?;
         point("receive", "checked");
         writer.commit().await.map_err(|error| from_store(&error))?;
         point("receive", "spooled");
@@ -158,6 +167,28 @@ impl Gateway {
                 let signal = self.recorded(&message).await?;
                 signal.ok_or_else(|| Declined::Later(Failure::temporary(Stage::Receive, Blame::Us, "a message was overtaken by another")))
             }
+        }
+    }
+
+    /// The parties as the federation's register has them: the recipient by SDK C3.2.1 2.5.a, the sender as configured. What
+    /// is remembered and speaks against a message is asked for once more.
+    async fn check_registered(&self, message: &UserMessage) -> Result<(), Result<Refused, Failure>> {
+        let mut own = self.directory.metadata(&message.final_recipient, message.kind, Freshness::Cached).await;
+        if receive::registered(&own).is_err() {
+            own = self.directory.metadata(&message.final_recipient, message.kind, Freshness::Fresh).await;
+        }
+        receive::registered(&own).map_err(Ok)?;
+        if self.settings.bringer == Bringer::Approved {
+            return Ok(());
+        }
+        let mut brought = receive::brought(message, &self.published(&message.original_sender, Freshness::Cached).await);
+        if matches!(brought, Brought::Wrongly(_)) {
+            brought = receive::brought(message, &self.published(&message.original_sender, Freshness::Fresh).await);
+        }
+        match brought {
+            Brought::Rightly => Ok(()),
+            Brought::Wrongly(refused) => Err(Ok(refused)),
+            Brought::Unknown(failure) => Err(Err(failure)),
         }
     }
 
@@ -208,8 +239,9 @@ impl Gateway {
                 error: EbmsError::new(Code::FailedAuthentication, "The signer's certificate is not accepted in this environment"),
                 ref_to: Some(received.header.message_id.clone()),
                 cause: format!("the signer {} is not accepted: {error}", signature.signer.subject()),
-                message: None,
-                alarm: false,
+                seen: Seen::of(received),
+                organisation: None,
+                reported: false,
             })),
         })
     }

@@ -66,6 +66,8 @@ pub struct Settings {
     pub domain: Domain,
     /// The federation.
     pub federation: FederationId,
+    /// Which access points may bring a participant's messages.
+    pub bringer: crate::inbound::receive::Bringer,
     /// Who is told when a human is needed.
     pub operator: MailAddress,
     /// The sender of notices.

@@ -7,7 +7,7 @@ use super::{Gateway, Organisation};
 use crate::content::Content;
 use crate::event::{Event, EventName, Field};
 use crate::failure::{Blame, Failure, Stage};
-use crate::ident::DocumentKind;
+use crate::ident::{DocumentKind, ParticipantId};
 use crate::inbound::check::{self, Known};
 use crate::inbound::open::{self, Verdict};
 use crate::inbound::settle::{self, Names};
@@ -110,7 +110,7 @@ impl Gateway {
         let judged = self.trust.judge(Realm::Participant, &verified.signer, &verified.intermediates).await;
         judged.map_err(|error| open::from_trust(&error))?;
         for freshness in [Freshness::Cached, Freshness::Fresh] {
-            let metadata = self.published(arrival, freshness).await.map_err(|error| open::from_directory(&error))?;
+            let metadata = self.published(&arrival.from, freshness).await.map_err(|error| open::from_directory(&error))?;
             if open::is_published(&verified.signer, &metadata) {
                 return Ok(());
             }
@@ -118,11 +118,11 @@ impl Gateway {
         Err(open::unpublished())
     }
 
-    /// The sender's certificates: under the receipt document, else under the message document (wire decision, SDK C3.4.5 3).
-    async fn published(&self, arrival: &Arrival, freshness: Freshness) -> Result<Metadata, DirectoryError> {
-        match self.directory.metadata(&arrival.from, DocumentKind::Receipt, freshness).await {
+    /// A sender's certificates: under the receipt document, else under the message document (wire decision, SDK C3.4.5 3).
+    pub(super) async fn published(&self, sender: &ParticipantId, freshness: Freshness) -> Result<Metadata, DirectoryError> {
+        match self.directory.metadata(sender, DocumentKind::Receipt, freshness).await {
             Ok(metadata) if !metadata.signing.is_empty() => Ok(metadata),
-            Ok(_) | Err(DirectoryError::UnknownDocument { .. }) => self.directory.metadata(&arrival.from, DocumentKind::Message, freshness).await,
+            Ok(_) | Err(DirectoryError::UnknownDocument { .. }) => self.directory.metadata(sender, DocumentKind::Message, freshness).await,
             Err(error) => Err(error),
         }
     }

@@ -1,16 +1,17 @@
 //! Incoming envelopes: what disagrees is refused, what is valid is kept before it is acknowledged.
 
 use brevbro::as4::EbmsError;
-use brevbro::event::{Event, EventName};
+use brevbro::crypto::{Profile, Template};
+use brevbro::event::{Event, EventName, Field};
 use brevbro::ident::{DocumentKind, FunctionId, ParticipantId};
 use brevbro::inbound::check::{self, Known};
 use brevbro::inbound::open::Verdict;
-use brevbro::inbound::receive::{self, Refused, Unreceived};
+use brevbro::inbound::receive::{self, Brought, Refused, Seen, Unreceived};
 use brevbro::inbound::settle::{self, Names};
 use brevbro::inbound::state::How;
 use brevbro::inbound::{Arrival, Closed, Incoming, deliver};
 use brevbro::outbound::accept::Link;
-use brevbro::port::{BlobKind, Effects, Guard, Op, Queue, SinkError, Tell};
+use brevbro::port::{BlobKind, DirectoryError, Effects, Guard, Metadata, Op, Queue, SinkError, Tell};
 use brevbro::sdk::message::{self, MessageLimits};
 use brevbro::sdk::receipt::{self, Outcome};
 use brevbro::sdk::rules::{Breach, Detail};
@@ -69,14 +70,84 @@ fn the_same_as4_id_of_another_access_point_is_another_message() {
     assert_ne!(Arrival::seen(&arrival().peer, &arrival().as4_id), Arrival::seen(&other, &arrival().as4_id));
 }
 
+/// What the register says of a participant at an access point of this name.
+fn metadata(participant: &str, access_point: &str) -> Metadata {
+    let subject = vec![("CN", access_point.to_owned())];
+    let template = Template { subject, from: at(-1_000), until: at(100_000_000), profile: Profile::Service, crl_url: None, ocsp_url: None };
+    let certificate = template.issue(2048, None).unwrap().certificate;
+    Metadata {
+        participant: crate::made::participant(participant),
+        kind: DocumentKind::Message,
+        endpoint: "https://ap.example.se/as4".into(),
+        access_point: certificate.clone(),
+        transport_profile: "digg-transport-as4-v1_0".into(),
+        activation: None,
+        expiration: None,
+        signing: Vec::new(),
+        encryption: Vec::new(),
+        signer: certificate,
+    }
+}
+
+fn unavailable() -> DirectoryError {
+    DirectoryError::Unavailable { service: "SMP".into(), reason: "down".into() }
+}
+
+#[test]
+fn a_recipient_that_the_register_does_not_have_for_the_document_is_not_serviced() {
+    let unknown = DirectoryError::UnknownDocument { participant: participant(AF), kind: DocumentKind::Message };
+    for error in [unknown, DirectoryError::UnknownParticipant(participant(AF))] {
+        assert!(receive::registered(&Err(error)).unwrap_err().error.is_not_serviced());
+    }
+    assert_eq!(receive::registered(&Ok(metadata(AF, "AP0002-TEST"))), Ok(()));
+    // SDK C3.4.6 3.1.2.b: that nobody can tell is no reason to refuse.
+    assert_eq!(receive::registered(&Err(unavailable())), Ok(()));
+}
+
+#[test]
+fn a_sender_that_is_registered_at_another_access_point_is_found() {
+    let message = user_message();
+    assert_eq!(receive::brought(&message, &Ok(metadata(HABO, message.from.as_str()))), Brought::Rightly);
+    let Brought::Wrongly(refused) = receive::brought(&message, &Ok(metadata(HABO, "AP0099-TEST"))) else { panic!("refused") };
+    assert_eq!(&*refused.error.code, "EBMS:0003");
+    let unknown = Err(DirectoryError::UnknownParticipant(participant(HABO)));
+    assert!(matches!(receive::brought(&message, &unknown), Brought::Wrongly(_)));
+    assert!(matches!(receive::brought(&message, &Err(unavailable())), Brought::Unknown(failure) if failure.is_temporary()));
+}
+
 #[test]
 fn a_refusal_and_a_duplicate_each_leave_a_line() {
-    let error = EbmsError::not_serviced();
-    let message = user_message();
-    let refused = receive::unreceived(&Unreceived { peer_address: "::1", message: Some(&message), cause: Some("why"), error: Some(&error) }, at(1));
-    let duplicate = receive::unreceived(&Unreceived { peer_address: "::1", message: Some(&message), cause: None, error: None }, at(1));
-    assert_eq!(names(&Effects::from(refused)), [EventName::Refused]);
-    assert_eq!(names(&Effects::from(duplicate)), [EventName::DuplicateReceived]);
+    let (error, own) = (EbmsError::not_serviced(), participant(AF));
+    let seen = Seen::unopened(Some(&"a@b".parse().unwrap()));
+    let refused = Unreceived { peer_address: "::1", seen: &seen, organisation: Some(&own), cause: Some("why"), error: Some(&error) };
+    let duplicate = Unreceived { cause: None, error: None, ..refused };
+    assert_eq!(names(&Effects::from(receive::unreceived(&refused, at(1)))), [EventName::Refused]);
+    assert_eq!(names(&Effects::from(receive::unreceived(&duplicate, at(1)))), [EventName::DuplicateReceived]);
+    // What breaks the federation's rules is told to the operator, with its ids.
+    let reported = Effects::from(receive::reported(&refused, arrival().record, at(1)));
+    assert_eq!(names(&reported), [EventName::Refused]);
+    assert!(matches!(tells(&reported)[..], [Tell::Alarm { .. }]));
+    assert!(
+        reported.step.ops.iter().any(|op| matches!(op, Op::Note(key, facts) if *key == Tell::facts_key(arrival().record) && facts.contains("a@b")))
+    );
+}
+
+#[test]
+fn every_line_of_an_arrival_has_the_event_logs_fields() {
+    // SDK C3.4.6 3.4.1, incoming: access point, certificate and signature, time, both participants, AS4 ids.
+    let event = arrival().event(at(9), EventName::Discarded);
+    assert_eq!(event.at, at(9));
+    for (field, value) in [
+        (Field::PeerAccessPoint, "AP0001-TEST".to_owned()),
+        (Field::PeerCertificate, arrival().peer_certificate.to_string()),
+        (Field::PeerSignature, arrival().peer_signature.to_string()),
+        (Field::OriginalSender, HABO.to_owned()),
+        (Field::FinalRecipient, AF.to_owned()),
+        (Field::As4MessageId, "a@b".to_owned()),
+        (Field::As4ConversationId, arrival().as4_conversation),
+    ] {
+        assert_eq!(event.fields.get(&field), Some(&value), "{field:?}");
+    }
 }
 
 fn checked(change: impl FnOnce(&mut brevbro::content::Content), seen_before: bool) -> Result<(), Vec<Breach>> {

@@ -4,14 +4,14 @@
 
 use std::io::Read;
 
-use brevbro::as4::{TEST_ACTION, TEST_SERVICE};
+use brevbro::as4::{Severity, TEST_ACTION, TEST_SERVICE};
 use brevbro::content::File;
 use brevbro::crypto::{encrypt_element, sign_enveloped};
 use brevbro::event::{EventName, Field};
-use brevbro::ident::MessageId;
+use brevbro::ident::{DocumentKind, MessageId};
 use brevbro::sdk::receipt::Outcome;
 use brevbro::sdk::rules::{Breach, Detail, ReasonCode};
-use brevbro::testbed::Subject;
+use brevbro::testbed::{Registration, Subject};
 
 use crate::harness::peer::{Draft, Package};
 use crate::harness::{Gateway, Peer, Setup, mail, run, world};
@@ -537,6 +537,89 @@ fn a_header_that_is_not_that_of_the_p_mode_is_refused() {
             package.resign(&[(from, to)], &draft.point);
             refused(&gateway, &peer, &package, code).await;
         }
+        gateway.stop().await;
+    });
+}
+
+#[test]
+fn a_document_that_the_register_does_not_have_for_the_recipient_is_not_serviced() {
+    run(async {
+        let (gateway, peer) = pair("as4-unregistered").await;
+        let world = world().await;
+        let metadata = |kinds: Vec<DocumentKind>| {
+            let (point, own) = (world.own_point.identity.certificate.clone(), world.own.identity.certificate.clone());
+            Registration { kinds, ..Registration::new(gateway.participant.clone(), &gateway.endpoint, point, own) }
+        };
+        // It takes receipts alone ...
+        world.testbed.publish(&metadata(vec![DocumentKind::Receipt])).unwrap();
+        let package = peer.draft(&gateway).package();
+        refused(&gateway, &peer, &package, "EBMS:0004").await;
+        let error = peer.push(&gateway, &package).await.refused("EBMS:0004");
+        assert_eq!((error.detail.as_ref(), error.severity), ("NOT_SERVICED", Severity::Failure));
+        // ... and nothing at all ...
+        world.testbed.withdraw(&gateway.participant).unwrap();
+        refused(&gateway, &peer, &peer.draft(&gateway).package(), "EBMS:0004").await;
+        assert_eq!(peer.receipts(), 0);
+        // ... and messages again, which is seen at once: what speaks against a message is looked up once more.
+        world.testbed.publish(&metadata(DocumentKind::ALL.to_vec())).unwrap();
+        peer.send(&gateway, &peer.draft(&gateway)).await.acknowledged();
+        gateway.delivery().await;
+        gateway.stop().await;
+    });
+}
+
+#[test]
+fn a_message_by_an_approved_access_point_that_is_not_the_senders_is_taken_unless_that_is_asked_for() {
+    run(async {
+        let world = world().await;
+        let other = world.testbed.issue_access_point(&"AP0067-TESTBED".parse().unwrap()).unwrap();
+        for (name, trust, taken) in [("as4-approved", "", true), ("as4-registered", "sender-access-point = \"registered\"", false)] {
+            let gateway = Gateway::start(Setup { trust, ..Setup::new(name) }).await;
+            let peer = Peer::start(&format!("{name}-peer")).await;
+            let mut draft = peer.draft(&gateway);
+            draft.point = other.identity.clone();
+            draft.message.from = "AP0067-TESTBED".parse().unwrap();
+            if taken {
+                peer.send(&gateway, &draft).await.acknowledged();
+            } else {
+                refused(&gateway, &peer, &draft.package(), "EBMS:0003").await;
+                gateway.alarm().await;
+                // What its own access point brings is taken.
+                peer.send(&gateway, &peer.draft(&gateway)).await.acknowledged();
+            }
+            gateway.delivery().await;
+            gateway.stop().await;
+        }
+    });
+}
+
+#[test]
+fn what_is_refused_is_reported_to_the_operator_with_every_id() {
+    run(async {
+        let (gateway, peer) = pair("as4-reported").await;
+        let mut draft = peer.draft(&gateway);
+        draft.header.to = "0203:nagon-annan.se".parse().unwrap();
+        refused(&gateway, &peer, &draft.package(), "EBMS:0003").await;
+        let line = gateway.event(EventName::Refused).await;
+        // Quoted-printable breaks long lines.
+        let alarm = gateway.alarm().await.text.replace("=\r\n", "");
+        let point = &world().await.peer_point.identity.certificate;
+        for (field, value) in [
+            (Field::PeerAccessPoint, "AP0002-TESTBED".to_owned()),
+            (Field::PeerCertificate, point.fingerprint().to_string()),
+            (Field::PeerSignature, line.fields[&Field::PeerSignature].clone()),
+            (Field::OriginalSender, peer.participant.to_string()),
+            (Field::FinalRecipient, gateway.participant.to_string()),
+            (Field::As4MessageId, draft.message.message_id.to_string()),
+            (Field::As4ConversationId, draft.message.conversation_id.clone()),
+            (Field::MessageId, draft.header.id.to_string()),
+            (Field::ErrorCode, "EBMS:0003".to_owned()),
+        ] {
+            assert_eq!(line.fields.get(&field), Some(&value), "{field:?}");
+            assert!(alarm.contains(&value), "{field:?} {value}: {alarm}");
+        }
+        assert!(alarm.contains("finalRecipient is not the envelope's ToParty"), "{alarm}");
+        assert_eq!(line.organisation, Some(gateway.participant.clone()));
         gateway.stop().await;
     });
 }

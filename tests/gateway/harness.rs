@@ -143,6 +143,8 @@ pub(crate) struct Setup {
     pub(crate) smtp: &'static str,
     pub(crate) retry: &'static str,
     pub(crate) mailbox: &'static str,
+    /// More lines of `[trust]`.
+    pub(crate) trust: &'static str,
 }
 
 impl Setup {
@@ -153,6 +155,7 @@ impl Setup {
             smtp: "",
             retry: "first = \"200ms\"\nlongest = \"1s\"\ngive-up = \"2h\"\nreceipt-timeout = \"1h\"\ndelayed-notice-after = \"1h\"",
             mailbox: "",
+            trust: "",
         }
     }
 }
@@ -287,8 +290,8 @@ impl Gateway {
 
 fn configuration(world: &World, setup: &Setup, dir: &Path, mail: SocketAddr, as4: u16) -> String {
     let testbed = &world.testbed;
-    let trust = |authority| testbed.trust_file(authority).display().to_string();
-    let Setup { name, clients, smtp, retry, mailbox } = setup;
+    let trust_file = |authority| testbed.trust_file(authority).display().to_string();
+    let Setup { name, clients, smtp, retry, mailbox, trust } = setup;
     format!(
         r#"
 name = "gw.{name}.se"
@@ -316,6 +319,7 @@ key = "{tls}"
 access-point-ca = ["{access_point_ca}"]
 participant-ca = ["{participant_ca}"]
 smp-ca = ["{smp_ca}"]
+{trust}
 
 [discovery]
 sml-zone = "{zone}"
@@ -356,10 +360,10 @@ label = "Inkorgen"
         participant = world.own.pkcs12.display(),
         participant_password = world.own.password_file.display(),
         tls = world.tls.pem.display(),
-        tls_ca = trust(Authority::Tls),
-        access_point_ca = trust(Authority::AccessPoint),
-        participant_ca = trust(Authority::Participant),
-        smp_ca = trust(Authority::Smp),
+        tls_ca = trust_file(Authority::Tls),
+        access_point_ca = trust_file(Authority::AccessPoint),
+        participant_ca = trust_file(Authority::Participant),
+        smp_ca = trust_file(Authority::Smp),
         zone = testbed.sml_zone(),
         dns = testbed.dns_address(),
         mail_port = mail.port(),
