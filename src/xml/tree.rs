@@ -161,6 +161,10 @@ impl Document {
         }
         let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
         let text = std::str::from_utf8(bytes).map_err(|_| XmlError::Encoding)?;
+        if text.starts_with('\u{feff}') {
+            // The reader would pass over it, and every offset after it would be wrong.
+            return Err(XmlError::Malformed { at: 0, reason: "a second byte order mark".into() });
+        }
         if let Some((at, _)) = text.char_indices().find(|(_, c)| !is_xml_char(*c)) {
             return Err(XmlError::Malformed { at: at as u64, reason: "a character that XML forbids".into() });
         }
@@ -680,6 +684,12 @@ mod tests {
         let document = parse(text).unwrap();
         let sources: Vec<_> = document.elements().map(|e| &text[e.source()]).collect();
         assert_eq!(sources, [text, "<b><c/></b>", "<c/>", "<d/>"]);
+    }
+
+    #[test]
+    fn a_byte_order_mark_stands_at_the_start_once_and_in_content_as_often_as_it_likes() {
+        assert_eq!(parse("\u{feff}<r>\u{feff}\u{feff}</r>").unwrap().root().text(), "\u{feff}\u{feff}");
+        assert!(matches!(parse("\u{feff}\u{feff}<r/>"), Err(XmlError::Malformed { at: 0, .. })));
     }
 
     #[test]
