@@ -25,6 +25,8 @@ pub enum EventName {
     MailRepeated,
     /// The recipient's metadata was looked up and verified.
     Addressed,
+    /// Metadata was used beyond its age, since DNS or the SMP is down.
+    StaleMetadata,
     /// The XHE was encrypted and signed.
     Sealed,
     /// The AS4 message was signed and encrypted; its id is fixed.
@@ -133,6 +135,14 @@ pub enum Field {
     MailServerAnswer,
     /// The kind of document.
     Document,
+    /// The participant whose metadata was used.
+    MetadataOf,
+    /// When the metadata that was used was fetched.
+    MetadataFetched,
+    /// The subject of the certificate that the other end of the connection showed and that was verified.
+    TlsClient,
+    /// SHA-256 of that certificate.
+    TlsClientCertificate,
 }
 
 /// One event.

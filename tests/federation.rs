@@ -18,6 +18,7 @@ use brevbro::edge::as4_client::As4Client;
 use brevbro::edge::clock::SystemClock;
 use brevbro::edge::directory::{DirectoryOptions, DnsDirectory, StaticDirectory, StaticEntry};
 use brevbro::edge::http::{HttpClient, HttpOptions, PlainHttp};
+use brevbro::edge::reach::Reach;
 use brevbro::edge::tls::{ClientAuth, Roots, TlsIdentity, client_config, server_config};
 use brevbro::edge::trust::{CaTrust, Revocation, TrustOptions};
 use brevbro::ident::{AccessPointId, DocumentKind, ParticipantId};
@@ -58,6 +59,7 @@ impl Federation {
         let authorities = realms.map(|(realm, authority)| (realm, Authorities::from_bundle(self.testbed.trusted(authority).unwrap())));
         let mut options = TrustOptions { authorities: BTreeMap::from(authorities), ..TrustOptions::default() };
         options.http.plain = PlainHttp::Loopback;
+        options.http.reach = Reach::with_loopback();
         change(&mut options);
         CaTrust::new(options, Arc::new(SystemClock))
     }
@@ -71,12 +73,13 @@ impl Federation {
         options.dns.resolvers = vec![self.running.dns_addr];
         options.dns.timeout = Duration::from_secs(2);
         options.http.plain = PlainHttp::Loopback;
+        options.http.reach = Reach::with_loopback();
         change(&mut options);
         DnsDirectory::new(options, Arc::new(self.trust(|_| ())), Arc::new(SystemClock)).unwrap()
     }
 
     async fn fetch(&self, url: &str) -> Vec<u8> {
-        let http = HttpClient::new(HttpOptions { plain: PlainHttp::Loopback, ..HttpOptions::default() });
+        let http = HttpClient::new(HttpOptions { plain: PlainHttp::Loopback, reach: Reach::with_loopback(), ..HttpOptions::default() });
         let answer = http.get(url).await.unwrap();
         assert_eq!(answer.status, 200, "{url}: {}", String::from_utf8_lossy(&answer.body));
         answer.body
@@ -506,8 +509,16 @@ async fn another_process_issues_and_registers_while_the_testbed_runs() {
     let testbed = Testbed::open(dir.path(), &Options::small()).unwrap();
     let mut options = DirectoryOptions::new(testbed.sml_zone().clone());
     options.dns.resolvers = vec![testbed.dns_address()];
+    options.http.reach = Reach::with_loopback();
     let authorities = BTreeMap::from([(Realm::Smp, Authorities::from_bundle(testbed.trusted(Authority::Smp).unwrap()))]);
-    let trust = CaTrust::new(TrustOptions { authorities, ..TrustOptions::default() }, Arc::new(SystemClock));
+    let trust = CaTrust::new(
+        TrustOptions {
+            authorities,
+            http: HttpOptions { plain: PlainHttp::Loopback, reach: Reach::with_loopback(), ..HttpOptions::default() },
+            ..TrustOptions::default()
+        },
+        Arc::new(SystemClock),
+    );
     let directory = DnsDirectory::new(options, Arc::new(trust), Arc::new(SystemClock)).unwrap();
     let metadata = directory.metadata(&participant("0203:ny.se"), DocumentKind::Receipt, Freshness::Fresh).await.unwrap();
     assert_eq!(metadata.access_point, Certificate::from_pem(&fs::read(&ap_cert).unwrap()).unwrap());
@@ -552,7 +563,11 @@ async fn an_as4_request_goes_over_tls_to_the_right_server_only() {
         As4Client::new(options).push(Request { endpoint, content_type: "multipart/related".into(), length: LENGTH, body }).await
     };
     let identity = TlsIdentity::try_from(&client).unwrap();
-    let tls = |identity| HttpOptions { tls: Some(client_config(Roots::Only(&roots), identity).unwrap()), ..HttpOptions::default() };
+    let tls = |identity| HttpOptions {
+        tls: Some(client_config(Roots::Only(&roots), identity).unwrap()),
+        reach: Reach::with_loopback(),
+        ..HttpOptions::default()
+    };
     let answer = push(tls(Some(&identity)), format!("https://localhost:{port}/as4")).await.unwrap();
     assert_eq!((answer.status, answer.content_type.as_str(), answer.body.as_slice()), (500, "application/soap+xml", &b"fault"[..]));
     let wrong_name = push(tls(Some(&identity)), format!("https://127.0.0.1:{port}/as4")).await;

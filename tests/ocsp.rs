@@ -17,6 +17,7 @@ use brevbro::crypto::{
 };
 use brevbro::edge::clock::SystemClock;
 use brevbro::edge::http::{HttpClient, HttpOptions, PlainHttp};
+use brevbro::edge::reach::Reach;
 use brevbro::edge::trust::{CaTrust, Order, Revocation, TrustOptions};
 use brevbro::ident::{AccessPointId, ParticipantId};
 use brevbro::port::{Realm, Trust, TrustError};
@@ -52,6 +53,7 @@ impl Federation {
         let authorities = realms.map(|(realm, authority)| (realm, Authorities::from_bundle(self.testbed.trusted(authority).unwrap())));
         let mut options = TrustOptions { authorities: BTreeMap::from(authorities), ..TrustOptions::default() };
         options.http.plain = PlainHttp::Loopback;
+        options.http.reach = Reach::with_loopback();
         change(&mut options);
         CaTrust::new(options, Arc::new(SystemClock))
     }
@@ -239,7 +241,7 @@ async fn openssl_asks_the_testbeds_responders_and_believes_them() {
         // The same by GET.
         let question = ocsp_request(&certificate, &trusted[0], &[7; 32]).unwrap();
         let path = BASE64_STANDARD.encode(question).replace('+', "%2B").replace('/', "%2F").replace('=', "%3D");
-        let http = HttpClient::new(HttpOptions { plain: PlainHttp::Loopback, ..HttpOptions::default() });
+        let http = HttpClient::new(HttpOptions { plain: PlainHttp::Loopback, reach: Reach::with_loopback(), ..HttpOptions::default() });
         let answer = http.get(&format!("{url}/{path}")).await.unwrap();
         assert_eq!((answer.status, answer.content_type.as_str()), (200, "application/ocsp-response"));
         let answer = temporary(dir.path(), "answer.der", &answer.body);

@@ -17,6 +17,7 @@ use super::keys::KeyFiles;
 use super::raw;
 use super::values::{HttpUrl, is_loopback_host};
 use crate::crypto::{Authorities, Certificate};
+use crate::edge::reach::{IpNetwork, Reach};
 use crate::edge::tls::{ClientAuth, Roots, client_config};
 use crate::ident::{AccessPointId, Domain, MailAddress};
 
@@ -45,6 +46,7 @@ impl<'a> Checker<'a> {
             self.outside(&common, "operator", operator);
         }
         let only_here = is_only_here(raw.access_point.as_ref(), raw.discovery.as_ref());
+        let reach = self.reach(raw.access_point.as_ref(), raw.discovery.as_ref(), only_here);
         let access_point = raw.access_point.and_then(|raw| self.access_point(raw));
         let trust = raw.trust.and_then(|raw| self.trust(raw, only_here));
         let discovery = raw.discovery.and_then(|raw| self.discovery(raw));
@@ -70,6 +72,7 @@ impl<'a> Checker<'a> {
             access_point: access_point?,
             trust: trust?,
             discovery: discovery?,
+            reach,
             smtp: smtp?,
             mail_server: mail_server?,
             retry: retry?,
@@ -188,10 +191,29 @@ impl<'a> Checker<'a> {
                 Some(signer) => Some(signer?),
                 None => None,
             },
+            smp_signer_name: raw.smp_signer_name.map(|name| name.0),
             sender_access_point: raw.sender_access_point?,
             revocation: raw.revocation?,
             revocation_order: raw.revocation_order?,
         })
+    }
+
+    /// What SMP, endpoints and revocation lists may be, whose addresses others name.
+    fn reach(&mut self, access_point: Option<&raw::AccessPoint>, discovery: Option<&raw::Discovery>, only_here: bool) -> Reach {
+        const LOOPBACK: &str = "discovery.allow-plain-loopback";
+        let mut networks = discovery.and_then(|raw| raw.allow_networks.clone()).unwrap_or_default();
+        for (i, network) in networks.iter().enumerate().filter(|(_, network)| network.is_everything()) {
+            let hint = "name the networks that the SMP, endpoints or revocation lists lie in; leave the option out when they lie in the internet";
+            self.error(ConfigError::new(format!("discovery.allow-networks[{i}]"), "allows every address there is").text(network).hint(hint));
+        }
+        let here = discovery.and_then(|raw| raw.allow_plain_loopback) == Some(true);
+        if here && !only_here {
+            self.warn(LOOPBACK, "lets addresses that others name lead to this machine, although not everything is on it: it is for tests");
+        }
+        if here || access_point.and_then(|raw| raw.allow_plain_loopback) == Some(true) {
+            networks.extend(IpNetwork::loopback());
+        }
+        Reach::Public(networks)
     }
 
     fn discovery(&mut self, raw: raw::Discovery) -> Option<Discovery> {
@@ -206,10 +228,16 @@ impl<'a> Checker<'a> {
                         ConfigError::new("discovery.participant", "has no meaning with mode = \"dns\"").hint("say mode = \"static\", or remove it"),
                     );
                 }
+                let profiles: Vec<String> = raw.transport_profiles?.into_iter().map(|profile| profile.0).collect();
+                if profiles.is_empty() {
+                    self.error(ConfigError::new("discovery.transport-profiles", "is empty: nobody could be sent to"));
+                }
                 Some(Discovery::Dns {
+                    transport_profiles: profiles,
                     sml_zone: raw.sml_zone?,
                     resolvers: raw.resolvers.unwrap_or_default(),
                     cache: raw.cache?.0,
+                    cache_stale: raw.cache_stale?.0,
                     cache_absent: raw.cache_absent?.0,
                     timeout: raw.timeout?.0,
                 })

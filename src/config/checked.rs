@@ -6,8 +6,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::files::Secret;
-use super::values::{HttpUrl, IpNetwork, words};
+use super::values::{HttpUrl, words};
 use crate::crypto::{Certificate, Identity};
+use crate::edge::reach::{IpNetwork, Reach};
 use crate::ident::{AccessPointId, Domain, FederationId, FunctionId, MailAddress, ParticipantId};
 
 /// A whole configuration.
@@ -29,6 +30,8 @@ pub struct Gateway {
     pub trust: TrustAnchors,
     /// How participants are found.
     pub discovery: Discovery,
+    /// Where addresses that others name may lead.
+    pub reach: Reach,
     /// Mail in.
     pub smtp: Smtp,
     /// Mail out.
@@ -111,6 +114,8 @@ pub struct TrustAnchors {
     pub smp: Vec<Certificate>,
     /// The only signer, when one is named.
     pub smp_signer: Option<Certificate>,
+    /// The only name that the signer may have, when one is given.
+    pub smp_signer_name: Option<String>,
     /// Which access points may bring a participant's messages.
     pub sender_access_point: SenderAccessPoint,
     /// What to do when revocation cannot be checked.
@@ -128,8 +133,12 @@ pub enum Discovery {
         sml_zone: Domain,
         /// Name servers; empty for the operating system's.
         resolvers: Vec<SocketAddr>,
+        /// The transport profiles of endpoints that are sent to; at least one.
+        transport_profiles: Vec<String>,
         /// How long an answer may be used again.
         cache: Duration,
+        /// How long it may be used when there is no newer one to be had.
+        cache_stale: Duration,
         /// How long "not registered" may be used again.
         cache_absent: Duration,
         /// How long one answer may take.

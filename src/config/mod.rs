@@ -24,6 +24,7 @@ use std::path::Path;
 
 use jiff::Timestamp;
 
+pub use crate::edge::reach::IpNetwork;
 pub use checked::{
     AccessPoint, ClientTls, DeliverySecurity, Discovery, Gateway, Log, LogFormat, LogLevel, MailServer, Mailbox, Organisation, PersonPolicy, Retry,
     Revocation, RevocationOrder, SenderAccessPoint, ServerTls, Smtp, StaticParticipant, SuccessNotice, TrustAnchors, Warning,
@@ -31,7 +32,7 @@ pub use checked::{
 pub use errors::{ConfigError, ConfigErrors};
 pub use files::Secret;
 pub use reference::reference;
-pub use values::{HttpUrl, IpNetwork};
+pub use values::HttpUrl;
 
 /// Reads the file and all files that it names, and checks everything as of now.
 ///

@@ -7,7 +7,8 @@ use std::path::PathBuf;
 
 use super::checked::{LogFormat, LogLevel, PersonPolicy, Revocation, RevocationOrder, SenderAccessPoint, SuccessNotice};
 use super::declare::section;
-use super::values::{Host, HttpUrl, IpNetwork, Line, MediaType, SecretFile, Size, Span, UrlPath, words};
+use super::values::{Host, HttpUrl, Line, MediaType, SecretFile, Size, Span, UrlPath, words};
+use crate::edge::reach::IpNetwork;
 use crate::ident::{AccessPointId, Domain, FederationId, FunctionId, MailAddress, ParticipantId};
 
 section! {
@@ -112,6 +113,8 @@ section! {
         smp_ca: Vec<PathBuf> = Required "[\"federation/production/rot-ca-edelivery-smp-prod.pem\"]";
         /// Takes SMP answers from this signer only. Left out, from every signer that `smp-ca` has issued; the signer is renewed every few years.
         smp_signer: PathBuf = Optional "\"/etc/brevbro/smp.pem\"";
+        /// Takes SMP answers only when their signer's certificate, issued by `smp-ca`, has this common name: renewals keep it.
+        smp_signer_name: Line = Optional "\"SMP0001-SDK-PROD\"";
         /// Which access points may bring a participant's messages: `approved`, every one with a certificate of `access-point-ca`,
         /// which may not be refused in the federation (SDK C3.4.6 3.1.2.b), or `registered`, only the one at which SMP has the
         /// participant. The latter asks SMP before a message is taken in, and refuses what is on its way while a participant moves.
@@ -134,14 +137,22 @@ section! {
         sml_zone: Domain = Optional "\"sml.example.se\"";
         /// With `dns`: the name servers to ask. Left out, the operating system's.
         resolvers: Vec<SocketAddr> = Optional "[\"192.0.2.53:53\"]";
+        /// With `dns`: the transport profiles of endpoints that are sent to. A newer one that is compatible may be added.
+        transport_profiles: Vec<Line> = Default "[\"digg-transport-as4-v1_0\"]";
         /// With `dns`: how long an answer may be used again.
         cache: Span = Default "\"1h\"";
+        /// With `dns`: how old an answer may be that is used because DNS or the SMP is down. The log and the journal say so each time.
+        /// A certificate that has ended or is revoked is never used, however its metadata was kept.
+        cache_stale: Span = Default "\"1d\"";
         /// With `dns`: how long "not registered" may be used again.
         cache_absent: Span = Default "\"5m\"";
         /// With `dns`: how long DNS and SMP may take together for one answer.
         timeout: Span = Default "\"10s\"";
-        /// With `static`: allows http endpoints on this machine. For tests. (SMP and revocation lists are asked by http where
-        /// their addresses say so: what they answer is signed.)
+        /// Networks that are not of the public internet and may be connected to all the same, where SMP, endpoints or revocation
+        /// lists lie in them. Others decide where these addresses lead, so without this none leads into private networks.
+        allow_networks: Vec<IpNetwork> = Default "[]";
+        /// Allows addresses of this machine, and with `static` http endpoints there. For tests. (SMP and revocation lists are asked
+        /// by http where their addresses say so: what they answer is signed.)
         allow_plain_loopback: bool = Default "false";
         /// With `static`: one participant.
         participant: Vec<StaticParticipant> = Optional "[]";

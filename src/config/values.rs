@@ -7,6 +7,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use super::declare::{At, Errors, Read, Shape, kind_of};
+use crate::edge::reach::IpNetwork;
 use crate::ident::{AccessPointId, Domain, FederationId, FunctionId, MailAddress, ParticipantId};
 
 /// Reads a text by `FromStr`; the error's own text is the reason.
@@ -200,65 +201,6 @@ text_values! {
     Span, "time span", "a time span above zero and below a year, such as \"30s\", \"5m\", \"1h30m\" or \"2d\"";
 }
 
-/// One address or all addresses that begin alike.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct IpNetwork {
-    address: IpAddr,
-    prefix: u8,
-}
-
-impl IpNetwork {
-    /// Whether the address belongs to it; an IPv4 address in IPv6's clothes counts as what it is.
-    #[must_use]
-    pub fn contains(&self, address: IpAddr) -> bool {
-        match (self.address, address.to_canonical()) {
-            (IpAddr::V4(own), IpAddr::V4(other)) => {
-                top(u128::from(u32::from(own)) << 96, self.prefix) == top(u128::from(u32::from(other)) << 96, self.prefix)
-            }
-            (IpAddr::V6(own), IpAddr::V6(other)) => top(own.into(), self.prefix) == top(other.into(), self.prefix),
-            _ => false,
-        }
-    }
-
-    /// Whether it is every address there is.
-    #[must_use]
-    pub const fn is_everything(&self) -> bool {
-        self.prefix == 0
-    }
-
-    /// Whether all its addresses are this machine's own.
-    #[must_use]
-    pub fn is_loopback(&self) -> bool {
-        self.address.is_loopback() && self.prefix >= 8
-    }
-}
-
-/// The first `prefix` bits.
-const fn top(bits: u128, prefix: u8) -> u128 {
-    if prefix == 0 { 0 } else { bits >> (128 - prefix as u32) }
-}
-
-impl FromStr for IpNetwork {
-    type Err = ();
-    fn from_str(text: &str) -> Result<Self, ()> {
-        let (address, prefix) = text.split_once('/').map_or((text, None), |(address, prefix)| (address, Some(prefix)));
-        let address: IpAddr = address.parse().map_err(|_| ())?;
-        let (bits, width) = match address {
-            IpAddr::V4(v4) => (u128::from(u32::from(v4)) << 96, 32),
-            IpAddr::V6(v6) => (v6.into(), 128),
-        };
-        let prefix: u8 = prefix.map_or(Ok(width), |prefix| prefix.parse().map_err(|_| ()))?;
-        let left_over = prefix < 128 && bits << prefix != 0;
-        if prefix > width || left_over { Err(()) } else { Ok(Self { address, prefix }) }
-    }
-}
-
-impl fmt::Display for IpNetwork {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{}", self.address, self.prefix)
-    }
-}
-
 /// An `http` or `https` URL with a host.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HttpUrl {
@@ -410,18 +352,6 @@ mod tests {
         assert_eq!((size("150 MB"), size("30MiB"), size("7")), (Some(150_000_000), Some(31_457_280), Some(7)));
         for wrong in ["", "0", "MB", "5 mb", "18446744073709551615 GB"] {
             assert_eq!(size(wrong), None, "{wrong}");
-        }
-    }
-
-    #[test]
-    fn networks_hold_their_addresses() {
-        let net = |text: &str| text.parse::<IpNetwork>().unwrap();
-        let ip = |text: &str| text.parse::<IpAddr>().unwrap();
-        assert!(net("10.1.0.0/16").contains(ip("10.1.255.1")) && !net("10.1.0.0/16").contains(ip("10.2.0.1")));
-        assert!(net("10.1.2.3").contains(ip("::ffff:10.1.2.3")) && !net("::/0").contains(ip("10.1.2.3")));
-        assert!(net("2001:db8::/32").contains(ip("2001:db8::1")) && net("0.0.0.0/0").contains(ip("192.0.2.1")));
-        for wrong in ["10.1.2.3/16", "10.0.0.0/33", "::1/129", "kommun.se", "10.0.0.0/", "1.2.3"] {
-            assert!(wrong.parse::<IpNetwork>().is_err(), "{wrong}");
         }
     }
 

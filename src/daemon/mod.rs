@@ -19,6 +19,7 @@ use crate::edge::clock::SystemClock;
 use crate::edge::directory::{DirectoryOptions, DnsDirectory, StaticDirectory, StaticEntry};
 use crate::edge::dns::DnsOptions;
 use crate::edge::http::{HttpOptions, PlainHttp};
+use crate::edge::reach::Reach;
 use crate::edge::serving::{ConnectionLimits, Stopper, stop};
 use crate::edge::smtp_client::{ClientTls, Login, SmtpClient, SmtpClientOptions};
 use crate::edge::smtp_server::{SmtpServer, SmtpServerError, SmtpServerOptions, SmtpTls};
@@ -109,9 +110,9 @@ impl Daemon {
         let store: Arc<dyn Store> = Arc::new(SledStore::open(SledOptions::new(dir.join("store"))).map_err(store_error)?);
         let scratch = dir.join("scratch");
         std::fs::create_dir_all(&scratch).map_err(|error| setup("the scratch folder")(error.to_string()))?;
-        let trust: Arc<dyn Trust> = Arc::new(CaTrust::new(trust_options(&config.trust), Arc::clone(&clock)));
+        let trust: Arc<dyn Trust> = Arc::new(CaTrust::new(trust_options(&config), Arc::clone(&clock)));
         let directory = directory(&config, &trust, &clock).map_err(setup("discovery"))?;
-        let client: Arc<dyn Transport> = Arc::new(As4Client::new(HttpOptions { tap, ..as4_http(&config.access_point) }));
+        let client: Arc<dyn Transport> = Arc::new(As4Client::new(HttpOptions { tap, ..as4_http(&config) }));
         let sink: Arc<dyn MailSink> = Arc::new(
             SmtpClient::new(sink_options(&config.mail_server).map_err(setup("TLS to the mail server"))?)
                 .map_err(|error| setup("delivery to the mail server")(error.to_string()))?,
@@ -162,7 +163,9 @@ impl Daemon {
     }
 }
 
-fn trust_options(trust: &checked::TrustAnchors) -> TrustOptions {
+fn trust_options(config: &checked::Gateway) -> TrustOptions {
+    let trust = &config.trust;
+    let defaults = TrustOptions::default();
     let realms = [(Realm::AccessPoint, &trust.access_point), (Realm::Participant, &trust.participant), (Realm::Smp, &trust.smp)];
     TrustOptions {
         authorities: realms.into_iter().map(|(realm, certificates)| (realm, authorities(certificates))).collect(),
@@ -175,7 +178,8 @@ fn trust_options(trust: &checked::TrustAnchors) -> TrustOptions {
             checked::RevocationOrder::OcspFirst => Order::OcspFirst,
             checked::RevocationOrder::CrlFirst => Order::CrlFirst,
         },
-        ..TrustOptions::default()
+        http: HttpOptions { reach: config.reach.clone(), ..defaults.http },
+        ..defaults
     }
 }
 
@@ -185,7 +189,7 @@ fn authorities(certificates: &[Certificate]) -> Authorities {
 
 fn directory(config: &checked::Gateway, trust: &Arc<dyn Trust>, clock: &Arc<dyn Clock>) -> Result<Arc<dyn Directory>, String> {
     match &config.discovery {
-        checked::Discovery::Dns { sml_zone, resolvers, cache, cache_absent, timeout } => {
+        checked::Discovery::Dns { sml_zone, resolvers, transport_profiles, cache, cache_stale, cache_absent, timeout } => {
             let mut options = DirectoryOptions::new(sml_zone.clone());
             options.dns = DnsOptions {
                 resolvers: resolvers.clone(), // Room for a second question, when the first or its answer is lost.
@@ -194,10 +198,14 @@ fn directory(config: &checked::Gateway, trust: &Arc<dyn Trust>, clock: &Arc<dyn 
             };
             options.http.exchange_timeout = *timeout;
             options.http.tls = Some(Arc::clone(&config.access_point.client_tls.config));
+            options.http.reach = config.reach.clone();
             options.max_age = *cache;
+            options.max_stale = *cache_stale;
             options.negative_max_age = *cache_absent;
             options.timeout = *timeout;
+            options.transport_profiles.clone_from(transport_profiles);
             options.smp_signer.clone_from(&config.trust.smp_signer);
+            options.smp_signer_name.clone_from(&config.trust.smp_signer_name);
             let directory = DnsDirectory::new(options, Arc::clone(trust), Arc::clone(clock)).map_err(|error| error.to_string())?;
             Ok(Arc::new(directory))
         }
@@ -227,8 +235,11 @@ fn directory(config: &checked::Gateway, trust: &Arc<dyn Trust>, clock: &Arc<dyn 
     }
 }
 
-fn as4_http(access_point: &checked::AccessPoint) -> HttpOptions {
+fn as4_http(config: &checked::Gateway) -> HttpOptions {
+    let access_point = &config.access_point;
     HttpOptions {
+        // The operator vouches for what stands in the configuration.
+        reach: if matches!(config.discovery, checked::Discovery::Static(_)) { Reach::Anywhere } else { config.reach.clone() },
         plain: if access_point.allow_plain_loopback { PlainHttp::Loopback } else { PlainHttp::Never },
         tls: Some(Arc::clone(&access_point.client_tls.config)),
         // A hundred megabytes over a slow line, and the time the other side takes to verify them.
@@ -300,6 +311,10 @@ fn settings(config: &checked::Gateway, scratch: std::path::PathBuf) -> Result<Se
         message: MessageLimits::RECEIVING,
         largest_payload: config.smtp.max_message,
         scratch,
+        transport_profiles: match &config.discovery {
+            checked::Discovery::Dns { transport_profiles, .. } => transport_profiles.clone(),
+            checked::Discovery::Static(_) => vec![TRANSPORT_PROFILE.to_owned()],
+        },
     })
 }
 

@@ -7,6 +7,7 @@ use super::check::Checks;
 use super::error::DemoError;
 use super::stage::{Player, Stage};
 use crate::edge::http::{HttpClient, HttpOptions, PlainHttp};
+use crate::edge::reach::Reach;
 use crate::ident::DocumentKind;
 use crate::port::{Blob, BlobKind};
 use crate::smp::{service_group_url, service_metadata_url};
@@ -30,7 +31,7 @@ pub(super) async fn keep(stage: &Stage, checks: &mut Checks) -> Result<(), DemoE
         stage.folder.keep(&format!("{name}-request.http"), &exchange.request)?;
         stage.folder.keep(&format!("{name}-response.http"), &exchange.response)?;
     }
-    let client = HttpClient::new(HttpOptions { plain: PlainHttp::Loopback, ..HttpOptions::default() });
+    let client = HttpClient::new(HttpOptions { plain: PlainHttp::Loopback, reach: Reach::with_loopback(), ..HttpOptions::default() });
     let (smp, participant) = (stage.testbed.smp_url(), stage.af.cast.participant());
     let urls = [
         ("servicegroup.xml", service_group_url(&smp, &participant)),

@@ -59,6 +59,7 @@ fn swedish(name: EventName) -> &'static str {
         EventName::MailAccepted => "mejlet mottaget",
         EventName::MailDropped => "automatiskt mejl, kastat",
         EventName::MailRepeated => "samma mejl igen",
+        EventName::StaleMetadata => "äldre uppgifter om deltagaren användes, DNS eller SMP svarade inte",
         EventName::Addressed => "mottagaren funnen i DNS och SMP",
         EventName::Sealed => "kuvertet förseglat",
         EventName::Submitted => "AS4-meddelandet signerat och krypterat",

@@ -22,12 +22,18 @@ use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 use tokio_rustls::TlsConnector;
 
+use super::reach::Reach;
 use super::tap::{Tap, Tapped};
 use super::tls;
 
 /// How much of a body is read at once and how many such pieces wait for the network.
 const PIECE: usize = 64 * 1024;
 const PIECES: usize = 4;
+/// Addresses of a name that are tried.
+const ADDRESSES: usize = 8;
+/// Octets and fields of an answer's head.
+const HEAD: usize = 64 * 1024;
+const FIELDS: usize = 100;
 
 /// Where unencrypted HTTP is allowed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -52,6 +58,8 @@ pub struct HttpOptions {
     pub answer_limit: usize,
     /// Whether `http:` is allowed. Default never.
     pub plain: PlainHttp,
+    /// Which addresses may be connected to. Default those of the public internet.
+    pub reach: Reach,
     /// How TLS servers are judged; without it `https:` is refused.
     pub tls: Option<Arc<rustls::ClientConfig>>,
     /// Hears what goes over the connections. Default nobody.
@@ -65,6 +73,7 @@ impl Default for HttpOptions {
             exchange_timeout: Duration::from_secs(30),
             answer_limit: 4_000_000,
             plain: PlainHttp::Never,
+            reach: Reach::default(),
             tls: None,
             tap: None,
         }
@@ -168,25 +177,40 @@ impl HttpClient {
 
     async fn connect(&self, target: &Target) -> Result<TcpStream, HttpError> {
         let found = tokio::net::lookup_host((target.host.as_str(), target.port)).await;
-        let mut addresses: Vec<SocketAddr> = found.map_err(|error| HttpError::Unreachable(format!("{}: {error}", target.host)))?.collect();
-        if !target.secure && self.options.plain == PlainHttp::Loopback {
-            addresses.retain(|address| address.ip().is_loopback());
-            if addresses.is_empty() {
-                return Err(HttpError::Refused("http is allowed only to this machine's own addresses".into()));
+        let found: Vec<SocketAddr> = found.map_err(|error| HttpError::Unreachable(format!("{}: {error}", target.host)))?.take(ADDRESSES).collect();
+        let (mut addresses, mut refused) = (Vec::new(), None);
+        for address in found {
+            match self.judge(target, address) {
+                Ok(()) => addresses.push(address),
+                Err(why) => refused = Some(HttpError::Refused(why)),
             }
         }
-        let mut last = HttpError::Unreachable(format!("{} has no address", target.host));
+        let mut last = refused.unwrap_or_else(|| HttpError::Unreachable(format!("{} has no address", target.host)));
+        // One that swallows packets must leave time for the others.
+        let share = self.options.connect_timeout / u32::try_from(addresses.len()).unwrap_or(u32::MAX).max(1);
         for address in addresses {
-            match TcpStream::connect(address).await {
-                Ok(stream) => {
+            match tokio::time::timeout(share, TcpStream::connect(address)).await {
+                Ok(Ok(stream)) => {
                     // A small request must not wait for the acknowledgement of the one before it.
                     stream.set_nodelay(true).map_err(|error| HttpError::Unreachable(error.to_string()))?;
                     return Ok(stream);
                 }
-                Err(error) => last = HttpError::Unreachable(format!("{address}: {error}")),
+                Ok(Err(error)) => last = HttpError::Unreachable(format!("{address}: {error}")),
+                Err(_) => last = HttpError::Unreachable(format!("{address}: it took too long to connect")),
             }
         }
         Err(last)
+    }
+
+    /// Whether this very address may be connected to, as this request wants it.
+    fn judge(&self, target: &Target, address: SocketAddr) -> Result<(), String> {
+        if !target.secure && self.options.plain == PlainHttp::Loopback && !address.ip().to_canonical().is_loopback() {
+            return Err("http is allowed only to this machine's own addresses".into());
+        }
+        self.options.reach.judge(address).map_err(|why| match target.host.parse::<std::net::IpAddr>() {
+            Ok(ip) => format!("{ip} {why}"),
+            Err(_) => format!("{} is {}, which {why}", target.host, address.ip()),
+        })
     }
 }
 
@@ -224,10 +248,25 @@ impl Target {
         if host.is_empty() {
             return Err(refused("it names no host"));
         }
+        if is_odd(&host) {
+            return Err(refused("its host is a number, neither a name nor an address in its usual form"));
+        }
         let port = authority.port_u16().unwrap_or(if secure { 443 } else { 80 });
         let path = uri.path_and_query().map_or("/", |path| path.as_str()).to_owned();
         Ok(Self { secure, host, port, authority: authority.as_str().to_owned(), path })
     }
+}
+
+/// Whether a host is one of the spellings of an address that only some programs understand: `2130706433`, `0x7f.1`,
+/// `0177.0.0.1`, `127.1`, or IPv6 with a zone. What different readers understand differently is refused.
+fn is_odd(host: &str) -> bool {
+    if host.parse::<std::net::IpAddr>().is_ok() {
+        return false;
+    }
+    let last = host.trim_end_matches('.').rsplit('.').next().unwrap_or_default();
+    let hexadecimal = last.strip_prefix("0x").or_else(|| last.strip_prefix("0X"));
+    let is_number = !last.is_empty() && last.bytes().all(|b| b.is_ascii_digit());
+    is_number || hexadecimal.is_some_and(|digits| digits.bytes().all(|b| b.is_ascii_hexdigit())) || host.contains(['%', ':'])
 }
 
 /// One exchange on a connection that stands.
@@ -236,7 +275,7 @@ where
     S: HyperRead + HyperWrite + Send + Unpin + 'static,
 {
     let no_answer = |error: hyper::Error| HttpError::NoAnswer(chain(&error));
-    let (mut sender, connection) = http1::handshake(stream).await.map_err(no_answer)?;
+    let (mut sender, connection) = http1::Builder::new().max_buf_size(HEAD).max_headers(FIELDS).handshake(stream).await.map_err(no_answer)?;
     let driver = tokio::spawn(connection);
     let answer = async {
         let response = sender.send_request(request).await.map_err(no_answer)?;
@@ -340,7 +379,13 @@ mod tests {
     use tokio::net::TcpListener;
 
     fn client(plain: PlainHttp, answer_limit: usize) -> HttpClient {
-        HttpClient::new(HttpOptions { plain, answer_limit, exchange_timeout: Duration::from_secs(5), ..HttpOptions::default() })
+        HttpClient::new(HttpOptions {
+            plain,
+            answer_limit,
+            exchange_timeout: Duration::from_secs(5),
+            reach: Reach::with_loopback(),
+            ..HttpOptions::default()
+        })
     }
 
     /// Answers one connection with `answer` after its request has been read wholly; gives back the request.
@@ -422,6 +467,15 @@ mod tests {
             (PlainHttp::Anywhere, "http://user@127.0.0.1:1/"),
             (PlainHttp::Anywhere, "/path"),
             (PlainHttp::Anywhere, "not a url"),
+            (PlainHttp::Anywhere, "http://10.0.0.1/"),
+            (PlainHttp::Anywhere, "http://[::ffff:10.0.0.1]/"),
+            (PlainHttp::Anywhere, "http://[fe80::1%25eth0]/"),
+            (PlainHttp::Anywhere, "http://2130706433/"),
+            (PlainHttp::Anywhere, "http://0x7f000001/"),
+            (PlainHttp::Anywhere, "http://0x7f.1/"),
+            (PlainHttp::Anywhere, "http://0177.0.0.1/"),
+            (PlainHttp::Anywhere, "http://127.1/"),
+            (PlainHttp::Anywhere, "http://127.0.0.1./"),
         ] {
             assert!(matches!(client(plain, 1).get(url).await, Err(HttpError::Refused(_))), "{url}");
         }

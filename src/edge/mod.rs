@@ -9,6 +9,7 @@ pub mod clock;
 pub mod directory;
 pub mod dns;
 pub mod http;
+pub mod reach;
 mod revocation;
 pub mod serving;
 pub mod smtp_client;

@@ -14,22 +14,22 @@ pub struct Unaddressed {
     pub fail: Fail,
 }
 
-/// The transport profile that brevbro speaks (SDK C3.2.1 2.3.1.e).
+/// The transport profile that brevbro speaks (SDK C3.2.1 2.3.1.e), where no other is configured.
 pub const TRANSPORT_PROFILE: &str = "digg-transport-as4-v1_0";
 
 /// Checks profile and dates of an endpoint.
 ///
 /// # Errors
 /// [`Unaddressed`] when the endpoint is not one that can be used now.
-pub fn endpoint(metadata: &Metadata, now: Timestamp) -> Result<(), Unaddressed> {
+pub fn endpoint(metadata: &Metadata, profiles: &[String], now: Timestamp) -> Result<(), Unaddressed> {
     let unusable = |what: String| Unaddressed {
         failure: Failure::permanent(Stage::Address, Blame::Federation, what)
             .hint("the other organisation's access point operator must correct the registration in SMP"),
         fail: Fail::NotRegistered,
     };
     let participant = &metadata.participant;
-    if metadata.transport_profile != TRANSPORT_PROFILE {
-        return Err(unusable(format!("{participant} is registered with another transport profile than {TRANSPORT_PROFILE}")));
+    if !profiles.contains(&metadata.transport_profile) {
+        return Err(unusable(format!("{participant} is registered with another transport profile than {}", profiles.join(", "))));
     }
     if metadata.activation.is_some_and(|at| now < at) {
         return Err(unusable(format!("the endpoint of {participant} is not active yet")));

@@ -29,14 +29,16 @@ pub struct Metadata {
     pub encryption: Vec<Certificate>,
     /// Who signed the metadata; already judged.
     pub signer: Certificate,
+    /// When it was fetched, if it is older than it should be and is used only because DNS or the SMP is down.
+    pub stale: Option<Timestamp>,
 }
 
 /// How old an answer may be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Freshness {
-    /// As old as the cache allows.
+    /// As old as the cache allows; older ones too while DNS or the SMP is down.
     Cached,
-    /// Asked now, past every cache.
+    /// Asked now, past every cache: after a certificate that does not fit, or a participant that was not known.
     Fresh,
 }
 
@@ -70,6 +72,15 @@ pub enum DirectoryError {
         /// Why.
         reason: String,
     },
+}
+
+impl DirectoryError {
+    /// Whether DNS or SMP said that there is nothing. What was said before may have been kept: whoever acts on it asks past
+    /// the cache first.
+    #[must_use]
+    pub const fn is_absence(&self) -> bool {
+        matches!(self, Self::UnknownParticipant(_) | Self::UnknownDocument { .. })
+    }
 }
 
 /// Looks participants up.

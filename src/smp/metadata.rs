@@ -135,18 +135,22 @@ impl ServiceMetadata {
     /// # Errors
     /// [`SmpError::NoEndpoint`] that says what it lacks.
     pub fn endpoint(&self, profiles: &[String], at: Timestamp) -> Result<&Endpoint, SmpError> {
-        let mut lacking = "process bdx:noprocess";
+        let (mut met, mut asleep) = (false, false);
         for endpoint in self.processes.iter().filter(|process| process.is_of_sdk()).flat_map(|process| &process.endpoints) {
-            if !profiles.contains(&endpoint.transport_profile) {
-                lacking = "endpoint of a transport profile that is used here";
-            } else if endpoint.is_active(at) {
-                return Ok(endpoint);
-            } else {
-                lacking = "endpoint that is in service now";
-                break;
+            met = true;
+            if profiles.contains(&endpoint.transport_profile) {
+                // During a move the old endpoint and the new one may stand side by side.
+                if endpoint.is_active(at) {
+                    return Ok(endpoint);
+                }
+                asleep = true;
             }
         }
-        Err(SmpError::NoEndpoint(lacking))
+        Err(SmpError::NoEndpoint(match (met, asleep) {
+            (_, true) => "endpoint that is in service now",
+            (true, false) => "endpoint of a transport profile that is used here",
+            (false, false) => "process bdx:noprocess",
+        }))
     }
 
     /// The certificates of one use, in order.
@@ -159,14 +163,15 @@ impl ServiceMetadata {
         if !scheme.eq_ignore_ascii_case(DOCUMENT_SCHEME) {
             return Err(SmpError::Invalid("DocumentIdentifier"));
         }
-        let processes = only(information, "ProcessList")?.named(SMP_NS, "Process").take(MOST).map(read_process).collect::<Result<_, _>>()?;
+        let processes: Vec<_> =
+            only(information, "ProcessList")?.named(SMP_NS, "Process").take(MOST + 1).map(read_process).collect::<Result<_, _>>()?;
+        if processes.len() > MOST {
+            return Err(SmpError::Invalid("number of processes"));
+        }
         let mut published = Vec::new();
         for extension in information.named(SMP_NS, "Extension") {
             if extension.child(SMP_NS, "ExtensionID").is_some_and(|id| id.trimmed() == CERTPUB_ID) {
-                published.extend(read_published(extension)?);
-            }
-            if published.len() > MOST {
-                return Err(SmpError::Invalid("number of certificates"));
+                read_published(extension, &mut published)?;
             }
         }
         Ok(Self { participant: participant(information)?, document_id, processes, published })
@@ -195,8 +200,22 @@ impl ServiceMetadata {
 
 fn read_process(element: Element<'_>) -> Result<Process, SmpError> {
     let (scheme, id) = identifier(element, "ProcessIdentifier")?;
-    let endpoints = only(element, "ServiceEndpointList")?.named(SMP_NS, "Endpoint").take(MOST).map(read_endpoint).collect::<Result<_, _>>()?;
-    Ok(Process { id, scheme, endpoints })
+    let mut endpoints = Vec::new();
+    let mut broken = None;
+    for endpoint in only(element, "ServiceEndpointList")?.named(SMP_NS, "Endpoint") {
+        match read_endpoint(endpoint) {
+            Ok(endpoint) => endpoints.push(endpoint),
+            // One that is for others, and that we cannot read, must not hide ours.
+            Err(error) => broken = Some(error),
+        }
+        if endpoints.len() > MOST {
+            return Err(SmpError::Invalid("number of endpoints"));
+        }
+    }
+    match broken {
+        Some(error) if endpoints.is_empty() => Err(error),
+        _ => Ok(Process { id, scheme, endpoints }),
+    }
 }
 
 fn read_endpoint(element: Element<'_>) -> Result<Endpoint, SmpError> {
@@ -229,14 +248,20 @@ fn write_process(writer: &mut Writer, process: &Process) {
     writer.close().close();
 }
 
-/// The certificate of one CertPub extension; `None` for a use that is not ours.
-fn read_published(extension: Element<'_>) -> Result<Option<Published>, SmpError> {
-    let certificate = extension.only(AGGREGATE_NS, "Certificate").ok_or(SmpError::Invalid("smc:Certificate"))?;
-    let code = certificate.only(BASIC_NS, "TypeCode").ok_or(SmpError::Invalid("smb:TypeCode"))?.trimmed();
-    let Some(usage) = [CertificateUse::Signing, CertificateUse::Encryption].into_iter().find(|usage| usage.code() == code) else { return Ok(None) };
-    let object = certificate.only(BASIC_NS, "ContentBinaryObject").ok_or(SmpError::Invalid("smb:ContentBinaryObject"))?;
-    let certificate = certificate_of(&object.trimmed()).ok_or(SmpError::Invalid("smb:ContentBinaryObject"))?;
-    Ok(Some(Published { usage, certificate }))
+/// The certificates of one CertPub extension; those for a use that is not ours are left out.
+fn read_published(extension: Element<'_>, published: &mut Vec<Published>) -> Result<(), SmpError> {
+    extension.child(AGGREGATE_NS, "Certificate").ok_or(SmpError::Invalid("smc:Certificate"))?;
+    for certificate in extension.named(AGGREGATE_NS, "Certificate") {
+        let code = certificate.only(BASIC_NS, "TypeCode").ok_or(SmpError::Invalid("smb:TypeCode"))?.trimmed();
+        let Some(usage) = [CertificateUse::Signing, CertificateUse::Encryption].into_iter().find(|usage| usage.code() == code) else { continue };
+        let object = certificate.only(BASIC_NS, "ContentBinaryObject").ok_or(SmpError::Invalid("smb:ContentBinaryObject"))?;
+        let certificate = certificate_of(&object.trimmed()).ok_or(SmpError::Invalid("smb:ContentBinaryObject"))?;
+        published.push(Published { usage, certificate });
+        if published.len() > MOST {
+            return Err(SmpError::Invalid("number of certificates"));
+        }
+    }
+    Ok(())
 }
 
 /// PEM, base64 of DER, or base64 of PEM: SDK C3.4.5 2.1 says "PEM-format (BASE64-kodat)", which can be read as any of them.

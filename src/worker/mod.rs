@@ -27,6 +27,7 @@ mod run;
 mod seal;
 mod send;
 mod smtp;
+mod stale;
 
 use std::sync::Arc;
 
@@ -82,6 +83,8 @@ pub struct Settings {
     pub largest_payload: u64,
     /// Where scratch files are made.
     pub scratch: std::path::PathBuf,
+    /// The transport profiles of endpoints that are sent to.
+    pub transport_profiles: Vec<String>,
 }
 
 /// Everything a job may need of the world.

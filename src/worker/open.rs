@@ -110,9 +110,12 @@ impl Gateway {
         let judged = self.trust.judge(Realm::Participant, &verified.signer, &verified.intermediates).await;
         judged.map_err(|error| open::from_trust(&error))?;
         for freshness in [Freshness::Cached, Freshness::Fresh] {
-            let metadata = self.published(&arrival.from, freshness).await.map_err(|error| open::from_directory(&error))?;
+            let metadata = match self.published(&arrival.from, freshness).await {
+                Err(error) if error.is_absence() && freshness == Freshness::Cached => continue,
+                found => found.map_err(|error| open::from_directory(&error))?,
+            };
             if open::is_published(&verified.signer, &metadata) {
-                return Ok(());
+                return self.note_stale(arrival.record, &arrival.organisation, &metadata).await.map_err(Verdict::Later);
             }
         }
         Err(open::unpublished())

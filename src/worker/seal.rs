@@ -68,18 +68,27 @@ impl Gateway {
     async fn recipient(&self, state: &Scheduled) -> Result<Metadata, Unaddressed> {
         let mut freshness = Freshness::Cached;
         loop {
-            let metadata = self.directory.metadata(&state.letter.participant, DocumentKind::Message, freshness).await;
-            let metadata = metadata.map_err(|error| address::from_directory(&error))?;
+            let metadata = match self.directory.metadata(&state.letter.participant, DocumentKind::Message, freshness).await {
+                Err(error) if error.is_absence() && freshness == Freshness::Cached => {
+                    freshness = Freshness::Fresh;
+                    continue;
+                }
+                found => found.map_err(|error| address::from_directory(&error))?,
+            };
             let judged = self.judge_recipient(&metadata).await;
             match judged {
                 Err(unaddressed) if !unaddressed.failure.is_temporary() && freshness == Freshness::Cached => freshness = Freshness::Fresh,
-                judged => return judged.map(|()| metadata),
+                judged => {
+                    judged?;
+                    let noted = self.note_stale(state.letter.record, &state.letter.organisation, &metadata).await;
+                    return noted.map(|()| metadata).map_err(|failure| Unaddressed { failure, fail: Fail::Internal });
+                }
             }
         }
     }
 
     async fn judge_recipient(&self, metadata: &Metadata) -> Result<(), Unaddressed> {
-        address::endpoint(metadata, self.now())?;
+        address::endpoint(metadata, &self.settings.transport_profiles, self.now())?;
         if let Some(certificate) = metadata.encryption.first() {
             let judged = self.trust.judge(Realm::Participant, certificate, &[]).await;
             judged.map_err(|error| address::from_trust(&error, "the recipient's encryption certificate"))?;

@@ -146,9 +146,14 @@ impl Gateway {
     async fn access_point_of(&self, state: &Submitted) -> Result<Metadata, Unaddressed> {
         let mut freshness = Freshness::Cached;
         loop {
-            let metadata = self.directory.metadata(state.cargo.participant(), state.cargo.kind(), freshness).await;
-            let metadata = metadata.map_err(|error| address::from_directory(&error))?;
-            let judged = match address::endpoint(&metadata, self.now()) {
+            let metadata = match self.directory.metadata(state.cargo.participant(), state.cargo.kind(), freshness).await {
+                Err(error) if error.is_absence() && freshness == Freshness::Cached => {
+                    freshness = Freshness::Fresh;
+                    continue;
+                }
+                found => found.map_err(|error| address::from_directory(&error))?,
+            };
+            let judged = match address::endpoint(&metadata, &self.settings.transport_profiles, self.now()) {
                 // SDK C3.2.1 2.10.a-b
                 Ok(()) => self.trust.judge(Realm::AccessPoint, &metadata.access_point, &[]).await,
                 Err(unaddressed) => return Err(unaddressed),
@@ -163,7 +168,10 @@ impl Gateway {
                 Unaddressed { failure: about(failure), fail }
             });
             match judged {
-                Ok(()) => return Ok(metadata),
+                Ok(()) => {
+                    let noted = self.note_stale(state.cargo.record(), state.cargo.organisation(), &metadata).await;
+                    return noted.map(|()| metadata).map_err(|failure| Unaddressed { failure, fail: Fail::Internal });
+                }
                 Err(unaddressed) if unaddressed.failure.is_temporary() || freshness == Freshness::Fresh => return Err(unaddressed),
                 Err(_) => freshness = Freshness::Fresh,
             }

@@ -86,6 +86,7 @@ fn metadata(participant: &str, access_point: &str) -> Metadata {
         signing: Vec::new(),
         encryption: Vec::new(),
         signer: certificate,
+        stale: None,
     }
 }
 

@@ -171,6 +171,7 @@ fn metadata(identity: &brevbro::crypto::Identity) -> Metadata {
         signing: vec![identity.certificate.clone()],
         encryption: vec![identity.certificate.clone()],
         signer: identity.certificate.clone(),
+        stale: None,
     }
 }
 
@@ -193,13 +194,13 @@ fn what_breaks_the_rules_of_a_message_is_not_sealed() {
 fn an_endpoint_of_another_profile_or_time_is_not_sent_to() {
     let identity = crate::common::pki::Ca::new("Test CA").issue("af.example.se");
     let sound = metadata(&identity);
-    assert_eq!(address::endpoint(&sound, at(1)), Ok(()));
+    assert_eq!(address::endpoint(&sound, &[address::TRANSPORT_PROFILE.to_owned()], at(1)), Ok(()));
     for metadata in [
         Metadata { transport_profile: "busdox-transport-as4-v2".into(), ..sound.clone() },
         Metadata { activation: Some(at(2)), ..sound.clone() },
         Metadata { expiration: Some(at(0)), ..sound },
     ] {
-        let unaddressed = address::endpoint(&metadata, at(1)).unwrap_err();
+        let unaddressed = address::endpoint(&metadata, &[address::TRANSPORT_PROFILE.to_owned()], at(1)).unwrap_err();
         assert_eq!((unaddressed.fail, unaddressed.failure.is_temporary()), (Fail::NotRegistered, false));
     }
 }

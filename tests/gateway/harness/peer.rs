@@ -11,6 +11,7 @@ use brevbro::crypto::{Certificate, Identity, SignatureAlgorithm, sha256};
 use brevbro::edge::as4_client::As4Client;
 use brevbro::edge::as4_server::{As4Reception, As4Server, As4ServerOptions, As4Tls};
 use brevbro::edge::http::HttpOptions;
+use brevbro::edge::reach::Reach;
 use brevbro::edge::serving::{Peer as From, Stopper, stop};
 use brevbro::edge::tls::{ClientAuth, Roots, TlsIdentity, client_config, server_config};
 use brevbro::ident::{As4MessageId, ConversationId, DocumentKind, MessageId, ParticipantId};
@@ -79,7 +80,7 @@ impl Peer {
         world.register(&participant, &endpoint, &world.peer_point, &world.peer);
         let roots = world.testbed.trusted(Authority::Tls).unwrap();
         let tls = client_config(Roots::Only(&roots), Some(&tls)).unwrap();
-        let client = As4Client::new(HttpOptions { tls: Some(tls), ..HttpOptions::default() });
+        let client = As4Client::new(HttpOptions { tls: Some(tls), reach: Reach::with_loopback(), ..HttpOptions::default() });
         Self { name: peer, endpoint, participant: participant.parse().unwrap(), world, taken, mood, client, _stopper: stopper }
     }
 

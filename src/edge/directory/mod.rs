@@ -1,20 +1,26 @@
 //! Finding participants: in DNS and SMP, or in the configuration.
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+mod cache;
+mod fixed;
+
+use std::sync::Arc;
 use std::time::Duration;
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
+
+pub use fixed::{StaticDirectory, StaticEntry};
+
+use cache::{Cache, Found, Key, Recalled};
 
 use super::dns::{Dns, DnsError, DnsOptions};
 use super::http::{HttpClient, HttpError, HttpOptions, PlainHttp};
-use crate::crypto::{Certificate, SignedBy};
+use crate::crypto::Certificate;
 use crate::ident::{DocumentKind, Domain, ParticipantId};
 use crate::port::{Clock, Directory, DirectoryError, Freshness, Metadata, Pending, Realm, Trust, TrustError};
 use crate::smp::{self, CertificateUse, ServiceGroup, ServiceMetadata, SmpError};
 
-/// Answers that are kept at most; beyond it the old ones go.
-const KEPT: usize = 20_000;
+/// NAPTR records of one name; real ones have one or two.
+const RECORDS: usize = 32;
 
 /// The options of [`DnsDirectory`].
 #[derive(Debug, Clone)]
@@ -31,8 +37,14 @@ pub struct DirectoryOptions {
     pub smp_signer: Option<Certificate>,
     /// How long DNS, SMP and the judging of its signer may take together for one answer. Default 30 s.
     pub timeout: Duration,
+    /// The only common name that the signer may have; a signer's certificate is renewed every few years, its name stays.
+    pub smp_signer_name: Option<String>,
     /// How long a found participant is remembered. Default 15 min.
     pub max_age: Duration,
+    /// How old an answer may be that is used while DNS or the SMP is down. Default 1 day.
+    pub max_stale: Duration,
+    /// How long it is used then before DNS and SMP are asked again. Default 30 s.
+    pub retry_after: Duration,
     /// How long it is remembered that a participant or document is unknown. Default 1 min.
     pub negative_max_age: Duration,
 }
@@ -48,7 +60,10 @@ impl DirectoryOptions {
             transport_profiles: vec!["digg-transport-as4-v1_0".into()],
             smp_signer: None,
             timeout: Duration::from_secs(30),
+            smp_signer_name: None,
             max_age: Duration::from_mins(15),
+            max_stale: Duration::from_hours(24),
+            retry_after: Duration::from_secs(30),
             negative_max_age: Duration::from_mins(1),
         }
     }
@@ -61,12 +76,7 @@ pub struct DnsDirectory {
     http: HttpClient,
     trust: Arc<dyn Trust>,
     clock: Arc<dyn Clock>,
-    kept: Mutex<HashMap<(ParticipantId, DocumentKind), Kept>>,
-}
-
-struct Kept {
-    at: Timestamp,
-    answer: Result<Metadata, DirectoryError>,
+    cache: Cache,
 }
 
 impl DnsDirectory {
@@ -76,50 +86,62 @@ impl DnsDirectory {
     /// [`DnsError::Setup`].
     pub fn new(options: DirectoryOptions, trust: Arc<dyn Trust>, clock: Arc<dyn Clock>) -> Result<Self, DnsError> {
         let (dns, http) = (Dns::new(&options.dns)?, HttpClient::new(options.http.clone()));
-        Ok(Self { options, dns, http, trust, clock, kept: Mutex::new(HashMap::new()) })
-    }
-
-    /// What is remembered and young enough. That DNS or SMP was down is never remembered.
-    fn remembered(&self, participant: &ParticipantId, kind: DocumentKind, now: Timestamp) -> Option<Result<Metadata, DirectoryError>> {
-        let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        let found = kept.get(&(participant.clone(), kind))?;
-        let max_age = if found.answer.is_ok() { self.options.max_age } else { self.options.negative_max_age };
-        let young = now.duration_since(found.at) < SignedDuration::try_from(max_age).unwrap_or(SignedDuration::MAX);
-        let in_service = found.answer.as_ref().map_or(true, |metadata| metadata.expiration.is_none_or(|until| now < until));
-        (young && in_service).then(|| found.answer.clone())
-    }
-
-    fn remember(&self, participant: &ParticipantId, kind: DocumentKind, at: Timestamp, answer: &Result<Metadata, DirectoryError>) {
-        if matches!(answer, Err(DirectoryError::Unavailable { .. } | DirectoryError::Unusable { .. })) {
-            return;
-        }
-        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        if kept.len() >= KEPT {
-            let oldest = at - SignedDuration::try_from(self.options.negative_max_age).unwrap_or(SignedDuration::ZERO);
-            kept.retain(|_, found| found.at > oldest && found.answer.is_ok());
-        }
-        if kept.len() < KEPT {
-            kept.insert((participant.clone(), kind), Kept { at, answer: answer.clone() });
-        }
+        let cache = Cache::new(&options);
+        Ok(Self { options, dns, http, trust, clock, cache })
     }
 
     async fn find(&self, participant: &ParticipantId, kind: DocumentKind, freshness: Freshness) -> Result<Metadata, DirectoryError> {
+        let key = (participant.clone(), kind);
         let now = self.clock.now();
-        if freshness == Freshness::Cached
-            && let Some(answer) = self.remembered(participant, kind, now)
-        {
-            return answer;
+        if freshness == Freshness::Cached {
+            match self.cache.recall(&key, now) {
+                Recalled::Young(answer) => return answer,
+                Recalled::Stale(found, failure) => return self.stale(&key, found, failure, now).await,
+                Recalled::Nothing => {}
+            }
         }
-        let timed_out = |_| DirectoryError::Unavailable { service: "DNS or SMP".into(), reason: "it took too long".into() };
-        let answer = tokio::time::timeout(self.options.timeout, self.ask(participant, kind, now)).await.map_err(timed_out).flatten();
-        self.remember(participant, kind, now, &answer);
-        answer
+        let asking = || async {
+            let timed_out = |_| DirectoryError::Unavailable { service: "DNS or SMP".into(), reason: "it took too long".into() };
+            let answer = tokio::time::timeout(self.options.timeout, self.ask(participant, kind, now)).await.map_err(timed_out).flatten();
+            self.cache.remember(&key, now, &answer);
+            answer
+        };
+        match self.cache.once(&key, asking).await {
+            Ok(found) => Ok(found.metadata),
+            // Who asks past the cache doubts what is in it, so nothing old will do.
+            Err(failure @ DirectoryError::Unavailable { .. }) if freshness == Freshness::Cached => match self.cache.old(&key, now) {
+                Some(found) => self.stale(&key, found, failure, now).await,
+                None => Err(failure),
+            },
+            Err(error) => Err(error),
+        }
     }
 
-    /// The base URL of the participant's SMP.
-    async fn smp(&self, participant: &ParticipantId) -> Result<String, DirectoryError> {
+    /// An answer beyond its age, in place of the failure to get a new one. Its signer is judged again: what has been
+    /// revoked or has ended in the meantime is not used.
+    async fn stale(&self, key: &Key, found: Found, failure: DirectoryError, now: Timestamp) -> Result<Metadata, DirectoryError> {
+        let (participant, _) = key;
+        match self.judge(participant, &found.metadata.signer, &found.intermediates).await {
+            Ok(()) => {
+                tracing::warn!(%participant, fetched = %found.at, why = %failure, "metadata is used beyond its age, since there is no newer one to be had");
+                Ok(Metadata { stale: Some(found.at), ..found.metadata })
+            }
+            Err(error @ DirectoryError::Unusable { .. }) => {
+                self.cache.forget(key, now);
+                Err(error)
+            }
+            Err(_) => Err(failure),
+        }
+    }
+
+    /// The base URL of the participant's SMP, as DNS has it now.
+    ///
+    /// # Errors
+    /// [`DirectoryError`].
+    pub async fn smp(&self, participant: &ParticipantId) -> Result<String, DirectoryError> {
         let name = smp::naptr_name(participant, &self.options.sml_zone);
         match self.dns.naptr(&name).await {
+            Ok(records) if records.len() > RECORDS => Err(unusable(participant, "there are too many NAPTR records at its name")),
             Ok(records) => smp::base_url(&records).ok_or_else(|| unusable(participant, "its NAPTR records lead to no SMP")),
             Err(DnsError::Absent) => Err(DirectoryError::UnknownParticipant(participant.clone())),
             Err(error) => Err(DirectoryError::Unavailable { service: "DNS".into(), reason: error.to_string() }),
@@ -132,7 +154,7 @@ impl DnsDirectory {
         match self.http.get(url).await {
             Ok(answer) => match answer.status {
                 200 => Ok(Some(answer.body)),
-                404 => Ok(None),
+                404 | 410 => Ok(None),
                 300..=399 => Err(unusable(participant, "its SMP redirects, which this federation does not allow")),
                 status => Err(unavailable(format!("status {status}"))),
             },
@@ -141,14 +163,19 @@ impl DnsDirectory {
         }
     }
 
-    async fn group(&self, participant: &ParticipantId, smp: &str) -> Result<ServiceGroup, DirectoryError> {
+    /// The list of documents that the SMP at `smp` has for the participant. It is not signed: it is for people to read, and to
+    /// tell who is unknown from what is.
+    ///
+    /// # Errors
+    /// [`DirectoryError`].
+    pub async fn group(&self, participant: &ParticipantId, smp: &str) -> Result<ServiceGroup, DirectoryError> {
         let body = self.fetch(participant, smp, &smp::service_group_url(smp, participant)).await?;
         let body = body.ok_or_else(|| DirectoryError::UnknownParticipant(participant.clone()))?;
         let group = ServiceGroup::read(&body).map_err(|error| unusable(participant, &told(&error)))?;
         if group.participant == *participant { Ok(group) } else { Err(unusable(participant, &SmpError::Another("participant").to_string())) }
     }
 
-    async fn ask(&self, participant: &ParticipantId, kind: DocumentKind, now: Timestamp) -> Result<Metadata, DirectoryError> {
+    async fn ask(&self, participant: &ParticipantId, kind: DocumentKind, now: Timestamp) -> Result<Found, DirectoryError> {
         let smp = self.smp(participant).await?;
         let url = smp::service_metadata_url(&smp, participant, kind.document_id());
         let Some(body) = self.fetch(participant, &smp, &url).await? else {
@@ -160,16 +187,20 @@ impl DnsDirectory {
         let opened = tokio::task::spawn_blocking(move || ServiceMetadata::open(&body)).await;
         let opened = opened.map_err(|_| unusable(participant, "reading it failed"))?;
         let (metadata, signer) = opened.map_err(|error| unusable(participant, &told(&error)))?;
-        self.judge(participant, &signer).await?;
-        self.accept(participant, kind, metadata, signer.certificate, now).map_err(|error| unusable(participant, &told(&error)))
+        self.judge(participant, &signer.certificate, &signer.intermediates).await?;
+        let metadata = self.accept(participant, kind, metadata, signer.certificate, now).map_err(|error| unusable(participant, &told(&error)))?;
+        Ok(Found { at: now, metadata, intermediates: signer.intermediates })
     }
 
-    async fn judge(&self, participant: &ParticipantId, signer: &SignedBy) -> Result<(), DirectoryError> {
-        if self.options.smp_signer.as_ref().is_some_and(|only| *only != signer.certificate) {
+    async fn judge(&self, participant: &ParticipantId, signer: &Certificate, intermediates: &[Certificate]) -> Result<(), DirectoryError> {
+        if self.options.smp_signer.as_ref().is_some_and(|only| only != signer) {
             return Err(unusable(participant, "the signer of its metadata is not the configured one"));
         }
-        self.trust.judge(Realm::Smp, &signer.certificate, &signer.intermediates).await.map_err(|error| match error {
-            TrustError::Unchecked(reason) => DirectoryError::Unavailable { service: "revocation list of the SMP's signer".into(), reason },
+        if self.options.smp_signer_name.is_some() && self.options.smp_signer_name != signer.common_name() {
+            return Err(unusable(participant, "the signer of its metadata has another name than the configured one"));
+        }
+        self.trust.judge(Realm::Smp, signer, intermediates).await.map_err(|error| match error {
+            TrustError::Unchecked(reason) => DirectoryError::Unavailable { service: "revocation of the SMP's signer".into(), reason },
             other => unusable(participant, &format!("the signer of its metadata is not trusted: {other}")),
         })
     }
@@ -202,6 +233,7 @@ impl DnsDirectory {
             signing: certificates(CertificateUse::Signing),
             encryption: certificates(CertificateUse::Encryption),
             signer,
+            stale: None,
         })
     }
 
@@ -237,78 +269,6 @@ impl Directory for DnsDirectory {
 impl std::fmt::Debug for DnsDirectory {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("DnsDirectory").field("options", &self.options).finish_non_exhaustive()
-    }
-}
-
-/// One participant of a [`StaticDirectory`].
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct StaticEntry {
-    /// Who.
-    pub participant: ParticipantId,
-    /// Which documents it takes.
-    pub kinds: Vec<DocumentKind>,
-    /// The access point's URL.
-    pub endpoint: String,
-    /// The access point's certificate.
-    pub access_point: Certificate,
-    /// The transport profile of the endpoint.
-    pub transport_profile: String,
-    /// The participant's signing certificates.
-    pub signing: Vec<Certificate>,
-    /// The participant's encryption certificates, the preferred one first.
-    pub encryption: Vec<Certificate>,
-}
-
-/// Participants out of the configuration, for closed networks and tests. Who wrote the configuration vouches for them;
-/// as signer of the metadata stands the access point's own certificate.
-#[derive(Debug, Clone, Default)]
-pub struct StaticDirectory {
-    entries: HashMap<ParticipantId, StaticEntry>,
-}
-
-impl StaticDirectory {
-    /// A directory of these participants; of two entries for one participant the last counts.
-    #[must_use]
-    pub fn new(entries: impl IntoIterator<Item = StaticEntry>) -> Self {
-        Self { entries: entries.into_iter().map(|entry| (entry.participant.clone(), entry)).collect() }
-    }
-
-    fn entry(&self, participant: &ParticipantId) -> Result<&StaticEntry, DirectoryError> {
-        self.entries.get(participant).ok_or_else(|| DirectoryError::UnknownParticipant(participant.clone()))
-    }
-
-    fn find(&self, participant: &ParticipantId, kind: DocumentKind) -> Result<Metadata, DirectoryError> {
-        let entry = self.entry(participant)?;
-        if !entry.kinds.contains(&kind) {
-            return Err(DirectoryError::UnknownDocument { participant: participant.clone(), kind });
-        }
-        Ok(Metadata {
-            participant: entry.participant.clone(),
-            kind,
-            endpoint: entry.endpoint.clone(),
-            access_point: entry.access_point.clone(),
-            transport_profile: entry.transport_profile.clone(),
-            activation: None,
-            expiration: None,
-            signing: entry.signing.clone(),
-            encryption: entry.encryption.clone(),
-            signer: entry.access_point.clone(),
-        })
-    }
-}
-
-impl Directory for StaticDirectory {
-    fn kinds<'a>(&'a self, participant: &'a ParticipantId) -> Pending<'a, Result<Vec<DocumentKind>, DirectoryError>> {
-        Box::pin(async move { self.entry(participant).map(|entry| entry.kinds.clone()) })
-    }
-
-    fn metadata<'a>(
-        &'a self,
-        participant: &'a ParticipantId,
-        kind: DocumentKind,
-        _freshness: Freshness,
-    ) -> Pending<'a, Result<Metadata, DirectoryError>> {
-        Box::pin(async move { self.find(participant, kind) })
     }
 }
 
