@@ -4,6 +4,7 @@
 //! notice and alarm. A failure's texts go to logs and operators: they name things, never content.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -82,17 +83,20 @@ pub struct Failure {
     /// What else the journal's line names: the other access point, its certificate, its error code (SDK C3.4.6 3.4.1).
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub facts: BTreeMap<Field, String>,
+    /// How long the other side asked us to wait before we try again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub wait: Option<Duration>,
 }
 
 impl Failure {
     /// A failure that may pass.
     pub fn temporary(stage: Stage, blame: Blame, what: impl Into<String>) -> Self {
-        Self { stage, blame, permanence: Permanence::Temporary, what: what.into(), hint: String::new(), facts: BTreeMap::new() }
+        Self { stage, blame, permanence: Permanence::Temporary, what: what.into(), hint: String::new(), facts: BTreeMap::new(), wait: None }
     }
 
     /// A failure that stays.
     pub fn permanent(stage: Stage, blame: Blame, what: impl Into<String>) -> Self {
-        Self { stage, blame, permanence: Permanence::Permanent, what: what.into(), hint: String::new(), facts: BTreeMap::new() }
+        Self { stage, blame, permanence: Permanence::Permanent, what: what.into(), hint: String::new(), facts: BTreeMap::new(), wait: None }
     }
 
     /// The same failure with advice.
@@ -106,6 +110,13 @@ impl Failure {
     #[must_use]
     pub fn about(mut self, field: Field, value: impl ToString) -> Self {
         self.facts.entry(field).or_insert_with(|| value.to_string());
+        self
+    }
+
+    /// The same failure, not to be tried again before that time has passed.
+    #[must_use]
+    pub fn not_within(mut self, wait: Option<Duration>) -> Self {
+        self.wait = wait;
         self
     }
 

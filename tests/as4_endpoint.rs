@@ -31,8 +31,8 @@ impl As4Reception for Mirror {
             });
             let name = peer.certificate().and_then(Certificate::common_name).unwrap_or_else(|| "nobody".to_owned());
             match read.await.unwrap() {
-                Ok(digest) => Answer { status: 202, content_type, body: format!("{digest} {name}").into_bytes() },
-                Err(error) => Answer { status: 400, content_type: "text/plain".into(), body: error.to_string().into_bytes() },
+                Ok(digest) => Answer { status: 202, content_type, retry_after: None, body: format!("{digest} {name}").into_bytes() },
+                Err(error) => Answer { status: 400, content_type: "text/plain".into(), retry_after: None, body: error.to_string().into_bytes() },
             }
         })
     }

@@ -223,12 +223,11 @@ fn properties(list: Element<'_>) -> Result<Vec<Property>, EbmsError> {
 impl<'d> Signal<'d> {
     fn read(signal: Element<'d>) -> Result<Self, EbmsError> {
         let info = Info::read(signal)?;
-        Ok(Self {
-            message_id: info.message_id,
-            ref_to: info.ref_to,
-            receipt: signal.child(EB, "Receipt"),
-            errors: signal.named(EB, "Error").map(EbmsError::read).collect(),
-        })
+        let receipt = signal.child(EB, "Receipt");
+        if receipt.is_some() && signal.only(EB, "Receipt").is_none() {
+            return Err(invalid("eb:Receipt"));
+        }
+        Ok(Self { message_id: info.message_id, ref_to: info.ref_to, receipt, errors: signal.named(EB, "Error").map(EbmsError::read).collect() })
     }
 }
 

@@ -30,7 +30,7 @@ pub fn write(received: &Received, signal_id: &As4MessageId, at: Timestamp, signe
 /// The references that an `eb:Receipt` repeats, one from each part.
 pub(super) fn references(receipt: Element<'_>) -> Result<Vec<SignedReference>, EbmsError> {
     let mut all = Vec::new();
-    for part in receipt.child(EBBP, "NonRepudiationInformation").into_iter().flat_map(|e| e.named(EBBP, "MessagePartNRInformation")) {
+    for part in receipt.only(EBBP, "NonRepudiationInformation").into_iter().flat_map(|e| e.named(EBBP, "MessagePartNRInformation")) {
         if part.child(DS, "Reference").is_some() {
             all.extend(security::references(part)?);
         }

@@ -22,7 +22,9 @@ impl Transport for As4Client {
         Box::pin(async move {
             let Request { endpoint, content_type, length, body } = request;
             match self.http.post(&endpoint, &content_type, length, body).await {
-                Ok(answer) => Ok(Answer { status: answer.status, content_type: answer.content_type, body: answer.body }),
+                Ok(answer) => {
+                    Ok(Answer { status: answer.status, content_type: answer.content_type, retry_after: answer.retry_after, body: answer.body })
+                }
                 Err(HttpError::Refused(reason)) => Err(TransportError::Refused { endpoint, reason }),
                 Err(HttpError::Unreachable(reason)) => Err(TransportError::Unreachable { endpoint, reason }),
                 Err(error @ HttpError::TooLong(_)) => Err(TransportError::NoAnswer { endpoint, reason: error.to_string() }),

@@ -11,13 +11,15 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{ACCEPT, CONNECTION, CONTENT_TYPE, HOST, USER_AGENT};
+use http::header::{ACCEPT, CONNECTION, CONTENT_TYPE, HOST, RETRY_AFTER, USER_AGENT};
 use http::{HeaderValue, Method, Request, Uri};
 use http_body_util::BodyExt;
 use hyper::body::{Body, Frame, Incoming, SizeHint};
 use hyper::client::conn::http1;
 use hyper::rt::{Read as HyperRead, Write as HyperWrite};
 use hyper_util::rt::TokioIo;
+use jiff::Timestamp;
+use jiff::fmt::rfc2822;
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 use tokio_rustls::TlsConnector;
@@ -104,6 +106,8 @@ pub struct HttpAnswer {
     pub status: u16,
     /// The Content-Type; empty when there was none.
     pub content_type: String,
+    /// `Retry-After`, from now; none when it was unreadable or past.
+    pub retry_after: Option<Duration>,
     /// The body.
     pub body: Vec<u8>,
 }
@@ -281,11 +285,22 @@ where
         let response = sender.send_request(request).await.map_err(no_answer)?;
         let status = response.status().as_u16();
         let content_type = response.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default().to_owned();
-        Ok(HttpAnswer { status, content_type, body: collect(response.into_body(), limit).await? })
+        let retry_after = response.headers().get(RETRY_AFTER).and_then(|value| retry_after(value.to_str().ok()?, Timestamp::now()));
+        Ok(HttpAnswer { status, content_type, retry_after, body: collect(response.into_body(), limit).await? })
     };
     let answer = answer.await;
     driver.abort();
     answer
+}
+
+/// Seconds, or a date (RFC 9110 10.2.3).
+fn retry_after(value: &str, now: Timestamp) -> Option<Duration> {
+    let value = value.trim();
+    if value.bytes().all(|b| b.is_ascii_digit()) {
+        return value.parse().ok().map(Duration::from_secs);
+    }
+    let at = rfc2822::parse(value).ok()?.timestamp();
+    at.duration_since(now).try_into().ok()
 }
 
 async fn collect(mut body: Incoming, limit: usize) -> Result<Vec<u8>, HttpError> {
@@ -418,8 +433,18 @@ mod tests {
         let (url, task) =
             serve("HTTP/1.1 302 Found\r\nLocation: http://other.example/\r\nContent-Type: text/x\r\nContent-Length: 2\r\n\r\nhi", 0).await;
         let answer = client(PlainHttp::Loopback, 100).get(&url).await.unwrap();
-        assert_eq!(answer, HttpAnswer { status: 302, content_type: "text/x".into(), body: b"hi".to_vec() });
+        assert_eq!(answer, HttpAnswer { status: 302, content_type: "text/x".into(), retry_after: None, body: b"hi".to_vec() });
         assert!(task.await.unwrap().starts_with(b"GET /a%3A%23b?c HTTP/1.1\r\n"));
+    }
+
+    #[test]
+    fn retry_after_is_seconds_or_a_date() {
+        let now = "1994-11-06T08:49:07Z".parse().unwrap();
+        assert_eq!(retry_after(" 120 ", now), Some(Duration::from_secs(120)));
+        assert_eq!(retry_after("Sun, 06 Nov 1994 08:49:37 GMT", now), Some(Duration::from_secs(30)));
+        for none in ["", "soon", "-1", "Sun, 06 Nov 1994 08:49:06 GMT", "99999999999999999999999"] {
+            assert_eq!(retry_after(none, now), None, "{none}");
+        }
     }
 
     #[tokio::test]

@@ -16,5 +16,6 @@ pub mod seal;
 pub mod send;
 pub mod settle;
 pub mod state;
+pub mod verdict;
 
-pub use state::{Cargo, Dispatch, Letter, Outgoing, Reply, Scheduled, Submitted, Waiting};
+pub use state::{Cargo, Dispatch, Letter, Outgoing, Reached, Reply, Scheduled, Submitted, Waiting};

@@ -52,11 +52,21 @@ impl Schedule {
     /// `random` is any number; it moves the wait by up to a fifth either way.
     #[must_use]
     pub fn next(&self, attempt: u32, since: Timestamp, now: Timestamp, random: u64) -> Next {
+        self.next_asked(attempt, None, since, now, random)
+    }
+
+    /// As [`Self::next`], where the other side asked to be left alone for a time: that lengthens a wait, up to the
+    /// longest one.
+    #[must_use]
+    pub fn next_asked(&self, attempt: u32, asked: Option<Duration>, since: Timestamp, now: Timestamp, random: u64) -> Next {
         let grown = self.first.as_secs_f64() * self.factor.powi(i32::try_from(attempt.min(64)).unwrap_or(64));
         let wait = grown.min(self.longest.as_secs_f64());
         #[expect(clippy::cast_precision_loss, reason = "ten bits of randomness are exact")]
         let jitter = 0.8 + 0.4 * ((random % 1024) as f64 / 1024.0);
-        let due = now.saturating_add(SignedDuration::from_secs_f64((wait * jitter).max(0.001))).unwrap_or(Timestamp::MAX);
+        // Not before the time that was asked for: jitter only comes on top.
+        let asked = asked.unwrap_or_default().min(self.longest).as_secs_f64();
+        let wait = (wait * jitter).max(asked * (jitter + 0.2)).max(0.001);
+        let due = now.saturating_add(SignedDuration::from_secs_f64(wait)).unwrap_or(Timestamp::MAX);
         if due > self.last(since) { Next::GiveUp } else { Next::At(due) }
     }
 
@@ -103,6 +113,22 @@ mod tests {
         for random in [0, 1023, u64::MAX] {
             let Next::At(due) = schedule.next(0, Timestamp::UNIX_EPOCH, Timestamp::UNIX_EPOCH, random) else { panic!("it gave up") };
             assert!((24_000..=36_000).contains(&due.as_millisecond()), "{due}");
+        }
+    }
+
+    #[test]
+    fn who_asks_to_be_left_alone_is_but_no_longer_than_the_longest_wait() {
+        let schedule = Schedule::default();
+        let wait = |asked: u64, random| {
+            let asked = Some(Duration::from_secs(asked));
+            let next = schedule.next_asked(0, asked, Timestamp::UNIX_EPOCH, Timestamp::UNIX_EPOCH, random);
+            let Next::At(due) = next else { panic!("it gave up") };
+            due.as_millisecond()
+        };
+        for random in [0, 512, 1023] {
+            assert!((24_000..=36_000).contains(&wait(1, random)), "shorter than our own wait");
+            assert!((120_000..=168_000).contains(&wait(120, random)));
+            assert!((1_800_000..=2_520_000).contains(&wait(1 << 40, random)));
         }
     }
 }

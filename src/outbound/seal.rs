@@ -4,7 +4,7 @@
 
 use jiff::Timestamp;
 
-use super::state::{Cargo, Dispatch, Outgoing, Reply, Scheduled, Submitted};
+use super::state::{Cargo, Dispatch, Outgoing, Reached, Reply, Scheduled, Submitted};
 use crate::content::Content;
 use crate::crypto::Identity;
 use crate::event::{EventName, Field};
@@ -99,7 +99,7 @@ pub fn receipt(reply: Reply, lease: Lease, xml: &[u8], service: Option<FunctionI
 fn submit(cargo: Cargo, delay_told: Option<Timestamp>, envelope: Vec<u8>, with: &Seal<'_>) -> (Submitted, NewBlob) {
     let header = serde_json::json!({ "record": cargo.record(), "message_id": cargo.message_id() }).to_string();
     let blob = Blob { id: with.envelope, kind: BlobKind::Envelope, header };
-    let dispatch = Dispatch { as4_id: with.as4_id.clone(), envelope: with.envelope, request: None, delay_told };
+    let dispatch = Dispatch { as4_id: with.as4_id.clone(), envelope: with.envelope, request: None, reached: Reached::Never, delay_told };
     (Submitted { cargo, dispatch }, NewBlob { blob, body: envelope.into() })
 }
 

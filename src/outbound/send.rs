@@ -6,13 +6,13 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::retry::{Next, Schedule, later};
-use super::state::{Cargo, Dispatch, End, Ended, Outgoing, Scheduled, Submitted, Waiting};
-use crate::as4::{Code, EbmsError, Sent, Severity, UserMessage};
+use super::state::{Cargo, Dispatch, End, Ended, Outgoing, Reached, Scheduled, Submitted, Waiting};
+use crate::as4::{EbmsError, Sent, UserMessage};
 use crate::event::{Event, EventName, Field};
 use crate::failure::{Blame, Failure, Stage};
 use crate::ident::{AccessPointId, As4MessageId, RecordId, Sha256};
 use crate::mail::alarm::Cause;
-use crate::port::{Blob, BlobId, BlobKind, Delay, Effects, Fail, Guard, Job, JobId, Lease, NewBlob, Op, Queue, Step, Tell, TransportError};
+use crate::port::{Blob, BlobId, BlobKind, Delay, Effects, Fail, Guard, Job, JobId, Lease, NewBlob, Op, Queue, Step, Tell};
 
 /// What must be remembered of a request to judge its receipt, in the header of the request's blob.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -87,12 +87,29 @@ pub fn prepared(
         .with(Field::PeerCertificate, peer_certificate)
         .with(Field::Document, state.cargo.kind().action());
     state.dispatch.request = Some(request);
+    // The first attempt follows at once; what becomes of it is known when it has ended.
+    state.dispatch.reached = Reached::Perhaps;
     let step = Step::new()
         .guard(Guard::Held(lease.clone()))
         .guard(Guard::In(state.cargo.record(), Outgoing::SUBMITTED))
         .op(Op::Put(Outgoing::Submitted(state.clone()).to_record()?))
         .op(Op::Audit(event));
     Ok((state, step))
+}
+
+/// The request is about to be sent once more; from here on it may have arrived until its failure says otherwise.
+/// `None` when the record says so already.
+///
+/// # Errors
+/// A [`Failure`] when the record cannot be written.
+pub fn attempted(state: &Submitted, lease: &Lease) -> Result<Option<Step>, Failure> {
+    if state.dispatch.reached == Reached::Perhaps {
+        return Ok(None);
+    }
+    let mut state = state.clone();
+    state.dispatch.reached = Reached::Perhaps;
+    let step = Step::new().guard(Guard::Held(lease.clone())).guard(Guard::In(state.cargo.record(), Outgoing::SUBMITTED));
+    Ok(Some(step.op(Op::Put(Outgoing::Submitted(state).to_record()?))))
 }
 
 /// The proof that the other access point has the message.
@@ -105,6 +122,10 @@ pub struct Proof {
     pub certificate: Sha256,
     /// The other access point.
     pub peer: AccessPointId,
+    /// Warnings beside it.
+    pub warnings: Vec<EbmsError>,
+    /// The Content-Type that it came with: a package is not read without its boundary.
+    pub content_type: String,
     /// The signal as it came.
     pub signal: Vec<u8>,
     /// The name of its blob.
@@ -131,7 +152,11 @@ pub fn acknowledged(state: Submitted, lease: Lease, proof: Option<Proof>, schedu
             .with(Field::PeerSignature, proof.signature)
             .with(Field::PeerCertificate, proof.certificate)
             .with(Field::PeerAccessPoint, &proof.peer);
-        let header = serde_json::json!({ "record": record }).to_string();
+        if !proof.warnings.is_empty() {
+            let listed: Vec<String> = proof.warnings.iter().map(ToString::to_string).collect();
+            event = event.clone().with(Field::Cause, format!("taken with warnings: {}", listed.join(", ")));
+        }
+        let header = serde_json::json!({ "record": record, "content_type": proof.content_type }).to_string();
         let blob = Blob { id: proof.blob, kind: BlobKind::Signal, header };
         (proof.blob, NewBlob { blob, body: proof.signal.into() })
     });
@@ -154,70 +179,15 @@ pub fn acknowledged(state: Submitted, lease: Lease, proof: Option<Proof>, schedu
         }
         cargo @ Cargo::Reply(_) => {
             effects.discard.push(state.dispatch.envelope);
-            effects.discard.extend(state.dispatch.request);
             effects.blobs.extend(signal.as_ref().map(|(_, blob)| blob.clone()));
-            let kept = signal.iter().map(|(id, _)| *id).collect();
+            // The request's header says what was signed: without it the receipt would prove nothing later.
+            let kept = signal.iter().map(|(id, _)| *id).chain(state.dispatch.request).collect();
             let ended = Ended { cargo, end: End::Accepted, at: now, late_told: false, kept };
             step = step.op(Op::Put(Outgoing::Ended(ended).to_record()?));
         }
     }
     effects.step = step.op(Op::Audit(event));
     Ok(effects)
-}
-
-/// What an attempt that brought no proof means.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Verdict {
-    /// It counts as taken: a retry was named a duplicate.
-    Taken,
-    /// It failed.
-    Failed(Failure, Fail),
-}
-
-/// Whether a request may have been sent before.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Attempts {
-    /// This is the first time.
-    First,
-    /// An earlier attempt may have arrived.
-    Repeated,
-}
-
-/// What EBMS errors mean (ebMS 3.0 6.7, AS4 5.1.8).
-#[must_use]
-pub fn refused(errors: &[EbmsError], attempts: Attempts) -> Verdict {
-    let listed: Vec<String> = errors.iter().map(ToString::to_string).collect();
-    let what = format!("the other access point answered {}", listed.join(", "));
-    let codes = errors.iter().map(|error| error.code.as_ref()).collect::<Vec<_>>().join(" ");
-    let grave: Vec<&EbmsError> = errors.iter().filter(|error| error.severity == Severity::Failure).collect();
-    if grave.iter().any(|error| error.is_not_serviced()) {
-        let failure = Failure::permanent(Stage::Send, Blame::Peer, what)
-            .hint("the recipient's organisation has changed its access point or does not take messages: ask it to correct its registration in SMP");
-        return Verdict::Failed(failure.about(Field::ErrorCode, codes), Fail::NotServed);
-    }
-    if attempts == Attempts::Repeated && grave.iter().all(|error| error.is(Code::Other)) && !grave.is_empty() {
-        return Verdict::Taken;
-    }
-    // These may pass, and so may an Other of unknown cause.
-    let passing = [Code::Other, Code::ConnectionFailure, Code::DeliveryFailure, Code::MissingReceipt];
-    if grave.iter().all(|error| passing.iter().any(|code| error.is(*code))) {
-        Verdict::Failed(Failure::temporary(Stage::Send, Blame::Peer, what).about(Field::ErrorCode, codes), Fail::AccessPoint)
-    } else {
-        let failure =
-            Failure::permanent(Stage::Send, Blame::Peer, what).hint("compare P-Mode and certificates with the other access point's operator");
-        Verdict::Failed(failure.about(Field::ErrorCode, codes), Fail::RefusedByPeer)
-    }
-}
-
-/// What a failed transport means.
-#[must_use]
-pub fn unsent(error: &TransportError) -> Verdict {
-    let failure = match error {
-        TransportError::Refused { .. } => Failure::permanent(Stage::Send, Blame::Federation, error.to_string())
-            .hint("the endpoint in SMP is not one that may be sent to: https and a public address, or allow it in [access-point]"),
-        TransportError::Unreachable { .. } | TransportError::NoAnswer { .. } => Failure::temporary(Stage::Send, Blame::Peer, error.to_string()),
-    };
-    Verdict::Failed(failure, Fail::AccessPoint)
 }
 
 /// What the next state of a failed attempt is kept in.
@@ -259,6 +229,10 @@ impl Attempted {
         }
     }
 
+    fn may_be_there(&self) -> bool {
+        matches!(self, Self::Submitted(Submitted { dispatch, .. }) if dispatch.request.is_some() && dispatch.reached == Reached::Perhaps)
+    }
+
     fn into_outgoing(self) -> Outgoing {
         match self {
             Self::Scheduled(state) => Outgoing::Scheduled(state),
@@ -282,25 +256,27 @@ pub fn failed(
 ) -> Result<Effects, Failure> {
     let cargo = state.cargo();
     if failure.is_temporary()
-        && let Next::At(due) = schedule.next(lease.job.attempt, cargo.since(), now, random)
+        && let Next::At(due) = schedule.next_asked(lease.job.attempt, failure.wait, cargo.since(), now, random)
     {
         let event =
             state.event(now, EventName::SendDeferred).because(failure).with(Field::Attempt, lease.job.attempt + 1).with(Field::NextAttempt, due);
         let mut step = Step::new().guard(Guard::Held(lease.clone()));
+        let late = schedule.is_late(cargo.since(), now) && !state.was_told();
         if let Cargo::Letter(letter) = &cargo
-            && !state.was_told()
-            && schedule.is_late(cargo.since(), now)
+            && late
             && state.tell_delay(now)
         {
-            step = step.op(Op::Put(state.into_outgoing().to_record()?));
             if letter.notify.delay {
                 let why = if fail == Fail::Directory { Delay::Directory { next: due } } else { Delay::AccessPoint { next: due } };
                 step = step.op(Tell::Delayed { why, until: schedule.last(cargo.since()) }.job(letter.record, "delayed", now));
             }
         }
+        let outgoing = state.into_outgoing();
+        let step = step.guard(Guard::In(outgoing.record_id(), outgoing.state())).op(Op::Put(outgoing.to_record()?));
         let note = lease.job.note.clone();
         return Ok(step.op(Op::Reschedule { lease, due, note }).op(Op::Audit(event)).into());
     }
+    let fail = if fail == Fail::AccessPoint && state.may_be_there() { Fail::Unproven } else { fail };
     end(&state.into_outgoing(), lease, failure, fail, now)
 }
 
@@ -384,15 +360,5 @@ mod tests {
         let end = failed(attempted(), lease(99), &failure, Fail::AccessPoint, &schedule, schedule.last(Timestamp::UNIX_EPOCH), 0).unwrap();
         assert!(matches!(tells(&end)[..], [Tell::Failed { why: Fail::AccessPoint }, Tell::Alarm { cause: Cause::Unsent, .. }]));
         assert!(end.step.ops.iter().any(|op| matches!(op, Op::Complete(_))));
-    }
-
-    #[test]
-    fn only_a_retry_may_be_a_duplicate() {
-        let other = EbmsError::new(Code::Other, "");
-        assert_eq!(refused(std::slice::from_ref(&other), Attempts::Repeated), Verdict::Taken);
-        assert!(matches!(refused(&[other], Attempts::First), Verdict::Failed(failure, _) if failure.is_temporary()));
-        assert!(
-            matches!(refused(&[EbmsError::not_serviced()], Attempts::Repeated), Verdict::Failed(failure, Fail::NotServed) if !failure.is_temporary())
-        );
     }
 }

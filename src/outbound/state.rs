@@ -182,8 +182,30 @@ pub struct Dispatch {
     pub envelope: BlobId,
     /// The AS4 request, once it is made; every attempt sends these bytes.
     pub request: Option<BlobId>,
+    /// Whether an attempt so far may have got there; written before each attempt, so a crash leaves it at the safe side.
+    #[serde(default)]
+    pub reached: Reached,
     /// When the sender was told that it takes long.
     pub delay_told: Option<Timestamp>,
+}
+
+/// Whether the other access point may have taken a message without our knowing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Reached {
+    /// It cannot have: no connection came about, or it said by an error that it did not take it.
+    Never,
+    /// It may have.
+    #[default]
+    Perhaps,
+}
+
+impl Reached {
+    /// Either of two attempts.
+    #[must_use]
+    pub fn or(self, other: Self) -> Self {
+        if self == Self::Perhaps { self } else { other }
+    }
 }
 
 /// Accepted, valid, recipient known; not yet sealed.
@@ -382,7 +404,13 @@ pub(crate) mod tests {
 
     #[test]
     fn every_state_survives_its_record() {
-        let dispatch = Dispatch { as4_id: "a@b".parse().unwrap(), envelope: BlobId(uuid::Uuid::nil()), request: None, delay_told: None };
+        let dispatch = Dispatch {
+            as4_id: "a@b".parse().unwrap(),
+            envelope: BlobId(uuid::Uuid::nil()),
+            request: None,
+            reached: Reached::Never,
+            delay_told: None,
+        };
         let cargo = Cargo::Letter(letter());
         for state in [
             Outgoing::Scheduled(Scheduled { letter: letter(), delay_told: None }),

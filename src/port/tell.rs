@@ -94,6 +94,8 @@ pub enum Delay {
 pub enum Fail {
     /// The access point was not reached in time.
     AccessPoint,
+    /// It was sent, but no valid receipt of the access point came in time: it may have arrived.
+    Unproven,
     /// DNS or SMP was not reached in time.
     Directory,
     /// The access point has it, but no message receipt came: it may have arrived.

@@ -1,6 +1,7 @@
 //! Sending one AS4 request and getting its answer.
 
 use std::io::Read;
+use std::time::Duration;
 
 use super::Pending;
 
@@ -23,6 +24,8 @@ pub struct Answer {
     pub status: u16,
     /// The Content-Type; empty when there was none.
     pub content_type: String,
+    /// `Retry-After`, when there was one: how long to leave the other side alone.
+    pub retry_after: Option<Duration>,
     /// The body, bounded by the transport's limit.
     pub body: Vec<u8>,
 }

@@ -5,6 +5,7 @@
 
 use std::io::{Read, Write};
 use std::pin::pin;
+use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
 use uuid::Uuid;
@@ -79,7 +80,7 @@ impl Gateway {
     /// Takes one AS4 request in.
     async fn receive_as4(&self, content_type: String, peer: String, body: Box<dyn Read + Send>) -> Answer {
         let declined = match self.take(content_type, body, &peer).await {
-            Ok(signal) => return Answer { status: 200, content_type: as4::error::CONTENT_TYPE.into(), body: signal },
+            Ok(signal) => return Answer { status: 200, content_type: as4::error::CONTENT_TYPE.into(), retry_after: None, body: signal },
             Err(declined) => declined,
         };
         match declined {
@@ -267,7 +268,7 @@ impl Gateway {
             signed.map_err(|error| Failure::permanent(Stage::Receive, Blame::Us, format!("an error cannot be signed: {error}")))
         };
         match signed.await {
-            Ok(body) => Answer { status: 200, content_type: as4::error::CONTENT_TYPE.into(), body },
+            Ok(body) => Answer { status: 200, content_type: as4::error::CONTENT_TYPE.into(), retry_after: None, body },
             Err(failure) => unavailable(&failure),
         }
     }
@@ -276,7 +277,8 @@ impl Gateway {
 /// We cannot now; nothing was taken in.
 fn unavailable(failure: &Failure) -> Answer {
     tracing::error!(what = %failure.what, hint = %failure.hint, "an AS4 message cannot be taken in now");
-    Answer { status: 503, content_type: "text/plain; charset=UTF-8".into(), body: b"try again later\n".to_vec() }
+    let (content_type, body) = ("text/plain; charset=UTF-8".into(), b"try again later\n".to_vec());
+    Answer { status: 503, content_type, retry_after: Some(Duration::from_secs(30)), body }
 }
 
 impl As4Reception for Gateway {

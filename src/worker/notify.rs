@@ -193,6 +193,7 @@ fn outcome(told: &Tell, evidence: Option<&[u8]>, files: impl FnOnce() -> Vec<cra
         Tell::Delayed { why: Delay::Directory { next }, until } => Outcome::Unreachable { service: Service::Directory, next: *next, last: *until },
         Tell::Failed { why } => match why {
             Fail::AccessPoint => Outcome::GaveUp { service: Service::AccessPoint },
+            Fail::Unproven => Outcome::Unproven,
             Fail::Directory => Outcome::GaveUp { service: Service::Directory },
             Fail::NoReceipt { acknowledged } => Outcome::NoReceipt { acknowledged: *acknowledged },
             Fail::NotRegistered => Outcome::OrganisationUnknown,

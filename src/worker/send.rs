@@ -10,8 +10,9 @@ use crate::event::Field;
 use crate::failure::{Blame, Failure, Stage};
 use crate::ident::AccessPointId;
 use crate::outbound::address::{self, Unaddressed};
-use crate::outbound::send::{self, Attempted, Attempts, Prepared, Proof, Verdict};
-use crate::outbound::{Outgoing, Submitted};
+use crate::outbound::send::{self, Attempted, Prepared, Proof};
+use crate::outbound::verdict::{self, Verdict};
+use crate::outbound::{Outgoing, Reached, Submitted};
 use crate::port::{BlobId, Fail, Freshness, Lease, Metadata, Realm, Request};
 
 impl Gateway {
@@ -21,12 +22,19 @@ impl Gateway {
             return self.abandon(lease).await;
         };
         let Outgoing::Submitted(state) = Outgoing::from_record(&record)? else { return self.abandon(lease).await };
-        // A request that is there already may have been sent, whatever came of it.
-        let attempts = if state.dispatch.request.is_some() { Attempts::Repeated } else { Attempts::First };
-        let (state, request) = match state.dispatch.request {
-            Some(request) => (state, request),
+        // What the attempts before this one say; a crash in one leaves it at the safe side.
+        let (mut state, request, earlier) = match state.dispatch.request {
+            Some(request) => {
+                if let Some(step) = send::attempted(&state, &lease)?
+                    && self.carry_out("send.attempted", step.into()).await? == Outcome::Overtaken
+                {
+                    return Ok(Outcome::Overtaken);
+                }
+                let earlier = state.dispatch.reached;
+                (state, request, earlier)
+            }
             None => match self.prepare(state.clone(), &lease).await {
-                Ok(prepared) => prepared,
+                Ok((prepared, request)) => (prepared, request, Reached::Never),
                 Err(Unaddressed { failure, fail }) => return self.fail(state, lease, &failure, fail).await,
             },
         };
@@ -46,7 +54,7 @@ impl Gateway {
             .await;
         point("send", "after-push");
         let verdict = match pushed {
-            Err(error) => send::unsent(&error),
+            Err(error) => verdict::of_transport(&error),
             Ok(pushed) => {
                 let (sent, expected) = (prepared.sent.clone(), certificate.clone());
                 let (read, pushed) =
@@ -58,17 +66,16 @@ impl Gateway {
                             signature: receipt.signature_digest,
                             certificate: certificate.fingerprint(),
                             peer: prepared.peer,
+                            warnings: receipt.warnings,
+                            content_type: pushed.content_type,
                             signal: pushed.body,
                             blob: new_blob(),
                         };
                         let effects = send::acknowledged(state, lease, Some(proof), &self.settings.schedule, self.now())?;
                         return self.carry_out("send", effects).await;
                     }
-                    Answer::Errors(errors) => send::refused(&errors, attempts),
-                    Answer::Unusable(why) => {
-                        let what = format!("{} answered with status {} and no usable receipt: {why}", prepared.endpoint, pushed.status);
-                        Verdict::Failed(Failure::temporary(Stage::Send, Blame::Peer, what), Fail::AccessPoint)
-                    }
+                    Answer::Errors(errors) => verdict::of_errors(&errors, earlier),
+                    Answer::Unusable(why) => verdict::of_unusable(&prepared.endpoint, pushed.status, &why, pushed.retry_after),
                 }
             }
         };
@@ -77,7 +84,8 @@ impl Gateway {
                 let effects = send::acknowledged(state, lease, None, &self.settings.schedule, self.now())?;
                 self.carry_out("send", effects).await
             }
-            Verdict::Failed(failure, fail) => {
+            Verdict::Failed { failure, fail, reached } => {
+                state.dispatch.reached = earlier.or(reached);
                 let failure = failure.about(Field::PeerAccessPoint, &prepared.peer).about(Field::PeerCertificate, certificate.fingerprint());
                 self.fail(state, lease, &failure, fail).await
             }

@@ -5,7 +5,7 @@ use brevbro::content::{Content, Document, Party};
 use brevbro::ident::{DocumentKind, MessageId, ParticipantId, RecordId, Sha256};
 use brevbro::inbound::{Arrival, Taken};
 use brevbro::outbound::state::Notify;
-use brevbro::outbound::{Dispatch, Letter, Outgoing, Waiting};
+use brevbro::outbound::{Dispatch, Letter, Outgoing, Reached, Waiting};
 use brevbro::port::{BlobId, Effects, Job, JobId, Lease, Op, Queue, Tell, Told};
 use brevbro::sdk::envelope::Header;
 use brevbro::sdk::receipt::{Outcome, Receipt};
@@ -62,7 +62,7 @@ pub fn letter() -> Letter {
 }
 
 pub fn waiting() -> Waiting {
-    let dispatch = Dispatch { as4_id: "a@b".parse().unwrap(), envelope: blob(4), request: Some(blob(5)), delay_told: None };
+    let dispatch = Dispatch { as4_id: "a@b".parse().unwrap(), envelope: blob(4), request: Some(blob(5)), reached: Reached::Never, delay_told: None };
     Waiting { letter: letter(), dispatch, acknowledged_at: at(10), signal: Some(blob(6)), delay_told: None }
 }
 

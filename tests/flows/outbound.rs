@@ -9,7 +9,7 @@ use brevbro::outbound::retry::Schedule;
 use brevbro::outbound::seal::{self, Seal};
 use brevbro::outbound::settle::{Received, overdue, settle};
 use brevbro::outbound::state::{End, Ended};
-use brevbro::outbound::{Cargo, Dispatch, Outgoing, Reply, Scheduled, Submitted, address, send};
+use brevbro::outbound::{Cargo, Dispatch, Outgoing, Reached, Reply, Scheduled, Submitted, address, send};
 use brevbro::port::Metadata;
 use brevbro::port::{Fail, Guard, Op, Queue, Tell};
 use brevbro::sdk::receipt::{Outcome, Receipt};
@@ -133,7 +133,10 @@ fn the_journals_summary_of_a_receipt_quotes_nothing() {
 }
 
 fn submitted(cargo: Cargo) -> Submitted {
-    Submitted { cargo, dispatch: Dispatch { as4_id: "a@b".parse().unwrap(), envelope: blob(4), request: None, delay_told: None } }
+    Submitted {
+        cargo,
+        dispatch: Dispatch { as4_id: "a@b".parse().unwrap(), envelope: blob(4), request: None, reached: Reached::Never, delay_told: None },
+    }
 }
 
 fn reply() -> Reply {

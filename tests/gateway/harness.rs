@@ -139,7 +139,8 @@ pub(crate) struct Setup {
     pub(crate) name: String,
     /// `[smtp] clients`.
     pub(crate) clients: &'static str,
-    /// More lines of `[smtp]`, `[retry]` and `[[organisation.mailbox]]`.
+    /// More lines of `[access-point]`, `[smtp]`, `[retry]` and `[[organisation.mailbox]]`.
+    pub(crate) access_point: &'static str,
     pub(crate) smtp: &'static str,
     pub(crate) retry: &'static str,
     pub(crate) mailbox: &'static str,
@@ -152,6 +153,7 @@ impl Setup {
         Self {
             name: name.to_owned(),
             clients: "127.0.0.0/8",
+            access_point: "",
             smtp: "",
             retry: "first = \"200ms\"\nlongest = \"1s\"\ngive-up = \"2h\"\nreceipt-timeout = \"1h\"\ndelayed-notice-after = \"1h\"",
             mailbox: "",
@@ -291,7 +293,7 @@ impl Gateway {
 fn configuration(world: &World, setup: &Setup, dir: &Path, mail: SocketAddr, as4: u16) -> String {
     let testbed = &world.testbed;
     let trust_file = |authority| testbed.trust_file(authority).display().to_string();
-    let Setup { name, clients, smtp, retry, mailbox, trust } = setup;
+    let Setup { name, clients, access_point, smtp, retry, mailbox, trust } = setup;
     format!(
         r#"
 name = "gw.{name}.se"
@@ -301,10 +303,11 @@ federation = "urn:fdc:digg.se:edelivery:federation:test"
 state-dir = "{state}"
 
 [access-point]
-key = "{access_point}"
-key-password-file = "{access_point_password}"
+key = "{point}"
+key-password-file = "{point_password}"
 listen = "127.0.0.1:{as4}"
 public-url = "https://127.0.0.1:{as4}/as4"
+{access_point}
 
 [access-point.tls]
 key = "{tls}"
@@ -355,8 +358,8 @@ label = "Inkorgen"
 {mailbox}
 "#,
         state = dir.join("state").display(),
-        access_point = world.own_point.pkcs12.display(),
-        access_point_password = world.own_point.password_file.display(),
+        point = world.own_point.pkcs12.display(),
+        point_password = world.own_point.password_file.display(),
         participant = world.own.pkcs12.display(),
         participant_password = world.own.password_file.display(),
         tls = world.tls.pem.display(),

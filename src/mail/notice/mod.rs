@@ -239,6 +239,7 @@ mod tests {
             Outcome::Unreachable { service: Service::Directory, next: early, last: late },
             Outcome::GaveUp { service: Service::AccessPoint },
             Outcome::GaveUp { service: Service::Directory },
+            Outcome::Unproven,
             Outcome::NoReceipt { acknowledged: early },
             Outcome::OrganisationUnknown,
             Outcome::NotServed,

@@ -41,6 +41,8 @@ pub enum Outcome {
         /// What did not answer.
         service: Service,
     },
+    /// It was sent, and no valid receipt of the access point came in time. It may have arrived.
+    Unproven,
     /// The time for a message receipt is over. It may have arrived.
     NoReceipt {
         /// When the access point took it.
@@ -169,7 +171,7 @@ impl Outcome {
             Self::AwaitingReceipt { .. } => "4.4.7",
             Self::Unreachable { service: Service::AccessPoint, .. } => "4.4.1",
             Self::Unreachable { service: Service::Directory, .. } => "4.4.3",
-            Self::GaveUp { .. } | Self::NoReceipt { .. } => "5.4.7",
+            Self::GaveUp { .. } | Self::Unproven | Self::NoReceipt { .. } => "5.4.7",
             Self::OrganisationUnknown => "5.1.2",
             // RFC 3463 3.5 X.4.4: what the directory says does not lead to the recipient.
             Self::NotServed => "5.4.4",
@@ -194,6 +196,7 @@ impl Outcome {
             Self::Unreachable { service: Service::Directory, .. } => "SMP unreachable",
             Self::GaveUp { service: Service::AccessPoint } => "access point unreachable until the deadline",
             Self::GaveUp { service: Service::Directory } => "SMP unreachable until the deadline",
+            Self::Unproven => "no receipt of the access point until the deadline",
             Self::NoReceipt { .. } => "no message receipt until the deadline",
             Self::OrganisationUnknown => "participant not registered",
             Self::NotServed => "EBMS:0004 NOT_SERVICED",
@@ -225,7 +228,7 @@ impl Outcome {
             Self::LateReceipt { .. } => "Avvisat i efterhand",
             Self::AwaitingReceipt { .. } => "Väntar på kvittens",
             Self::Unreachable { .. } => "Försenat",
-            Self::NoReceipt { .. } => "Kvittens saknas",
+            Self::Unproven | Self::NoReceipt { .. } => "Kvittens saknas",
             _ => "Inte levererat",
         }
     }
@@ -264,6 +267,9 @@ impl Outcome {
                     Service::AccessPoint => format!("Accesspunkten hos {name} gick inte att nå i tid."),
                     Service::Directory => format!("Adressuppgifterna för {name} gick inte att hämta i tid."),
                 }
+            ),
+            Self::Unproven => format!(
+                "Meddelandet har skickats till accesspunkten hos {name}, men den har inte bekräftat det. Det kan ha kommit fram. Fråga mottagaren innan du skickar det igen."
             ),
             Self::NoReceipt { acknowledged } => format!(
                 "Meddelandet har nått accesspunkten hos {name} ({}) men har inte kvitterats. Det kan ha kommit fram. Fråga mottagaren innan du skickar det igen.",
@@ -329,6 +335,9 @@ impl Outcome {
                     Service::AccessPoint => format!("The access point of {name} could not be reached in time."),
                     Service::Directory => format!("The address data of {name} could not be fetched in time."),
                 }
+            ),
+            Self::Unproven => format!(
+                "The message has been sent to the access point of {name}, which has not confirmed it. It may have arrived. Ask the recipient before you send it again."
             ),
             Self::NoReceipt { acknowledged } => format!(
                 "The message has reached the access point of {name} ({}) but was never acknowledged. It may have arrived. Ask the recipient before you send it again.",

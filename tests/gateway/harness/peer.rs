@@ -210,7 +210,7 @@ impl Peer {
             length: package.body.len() as u64,
             body: Box::new(Cursor::new(package.body.clone())),
         };
-        let Answer { status, content_type, body } = self.client.push(request).await.unwrap();
+        let Answer { status, content_type, body, .. } = self.client.push(request).await.unwrap();
         let answer = as4::answer::read(status, &content_type, &body, &package.sent, &self.world.own_point.identity.certificate);
         Reply { body, answer }
     }
@@ -362,19 +362,19 @@ impl As4Reception for Endpoint {
                 let received = as4::receive::open(&content_type, &mut body, &context, Cursor::new(Vec::new()), &mut envelope).unwrap();
                 let id = As4MessageId::new(format!("{}@ap.peer.se", Uuid::new_v4())).unwrap();
                 let signal = match mood {
-                    Mood::Down => return Answer { status: 503, content_type: "text/plain".into(), body: b"later".to_vec() },
+                    Mood::Down => return Answer { status: 503, content_type: "text/plain".into(), retry_after: None, body: b"later".to_vec() },
                     Mood::Refusing(error) => as4::error::write(&[error], Some(&received.header.message_id), &id, Timestamp::now(), &point).unwrap(),
                     Mood::Forged => as4::receipt::write(&received, &id, Timestamp::now(), &forger).unwrap(),
                     Mood::Good | Mood::Mute => {
                         let message = as4::pmode::check(&received, &PMode::sdk("AP0002-TESTBED".parse().unwrap())).unwrap();
                         taken.lock().unwrap().push(Taken { message, envelope });
                         if matches!(mood, Mood::Mute) {
-                            return Answer { status: 502, content_type: "text/plain".into(), body: b"lost".to_vec() };
+                            return Answer { status: 502, content_type: "text/plain".into(), retry_after: None, body: b"lost".to_vec() };
                         }
                         as4::receipt::write(&received, &id, Timestamp::now(), &point).unwrap()
                     }
                 };
-                Answer { status: 200, content_type: as4::error::CONTENT_TYPE.into(), body: signal }
+                Answer { status: 200, content_type: as4::error::CONTENT_TYPE.into(), retry_after: None, body: signal }
             });
             answered.await.unwrap()
         })
