@@ -99,6 +99,11 @@ impl<'a> Checker<'a> {
             let hint = "add a section [access-point.tls]; without TLS it listens on this machine only, with allow-plain-loopback = true";
             self.error(ConfigError::new("access-point.listen", "listens without TLS").text(listen).hint(hint));
         }
+        for (at, number) in [("max-connections", raw.max_connections), ("max-connections-per-address", raw.max_connections_per_address)] {
+            if number == Some(0) {
+                self.error(ConfigError::new(format!("access-point.{at}"), "lets nobody in").value(0));
+            }
+        }
         let identity = identity?;
         let name = self.access_point_name(raw.name, &identity.certificate);
         Some(AccessPoint {
@@ -108,6 +113,12 @@ impl<'a> Checker<'a> {
             path: raw.path?.0,
             public_url: raw.public_url?,
             max_envelope: raw.max_envelope?.0,
+            max_connections: raw.max_connections?,
+            max_connections_per_address: raw.max_connections_per_address?,
+            silence_timeout: raw.silence_timeout?.0,
+            request_timeout: raw.request_timeout?.0,
+            connect_timeout: raw.connect_timeout?.0,
+            answer_timeout: raw.answer_timeout?.0,
             allow_plain_loopback: allowed,
             tls: match tls {
                 Some(tls) => Some(tls?),

@@ -77,6 +77,18 @@ pub struct AccessPoint {
     pub public_url: HttpUrl,
     /// The largest envelope, in octets.
     pub max_envelope: u64,
+    /// Connections at once.
+    pub max_connections: u32,
+    /// Connections at once from one address.
+    pub max_connections_per_address: u32,
+    /// How long a client may be silent.
+    pub silence_timeout: Duration,
+    /// How long a request's body may take.
+    pub request_timeout: Duration,
+    /// How long a connection to another access point may take.
+    pub connect_timeout: Duration,
+    /// How long its answer may take.
+    pub answer_timeout: Duration,
     /// Whether http is allowed, on this machine only.
     pub allow_plain_loopback: bool,
     /// TLS of the endpoint; `None` only on this machine.

@@ -63,6 +63,18 @@ section! {
         public_url: HttpUrl = Required "\"https://as4.habo.se/as4\"";
         /// The largest envelope that is taken in and sent, at least 100 MB in a federation.
         max_envelope: Size = Default "\"150 MB\"";
+        /// Connections at once, of all clients together. When all are taken, one that has not sent a whole request makes room.
+        max_connections: u32 = Default "500";
+        /// Connections at once from one address (of IPv6: one network of 64 bits). Behind a reverse proxy all come from one.
+        max_connections_per_address: u32 = Default "100";
+        /// How long a client may be silent: in the TLS handshake, before and in a request's head, and in its body.
+        silence_timeout: Span = Default "\"30s\"";
+        /// How long the body of a request may take to arrive.
+        request_timeout: Span = Default "\"20m\"";
+        /// How long a connection to another access point may take to come about, TLS included.
+        connect_timeout: Span = Default "\"10s\"";
+        /// How long another access point may take to read a message and answer it. Then it is sent again later.
+        answer_timeout: Span = Default "\"10m\"";
         /// Allows http without TLS, to and from this machine only. For tests.
         allow_plain_loopback: bool = Default "false";
         /// TLS of the AS4 endpoint. Its certificate is another one than the access point's.

@@ -242,15 +242,24 @@ fn as4_http(config: &checked::Gateway) -> HttpOptions {
         reach: if matches!(config.discovery, checked::Discovery::Static(_)) { Reach::Anywhere } else { config.reach.clone() },
         plain: if access_point.allow_plain_loopback { PlainHttp::Loopback } else { PlainHttp::Never },
         tls: Some(Arc::clone(&access_point.client_tls.config)),
-        // A hundred megabytes over a slow line, and the time the other side takes to verify them.
-        exchange_timeout: std::time::Duration::from_mins(10),
+        connect_timeout: access_point.connect_timeout,
+        exchange_timeout: access_point.answer_timeout,
         ..HttpOptions::default()
     }
 }
 
 fn as4_options(access_point: &checked::AccessPoint) -> As4ServerOptions {
     let tls = access_point.tls.as_ref().map_or(As4Tls::LoopbackOnly, |tls| As4Tls::Tls(Arc::clone(&tls.config)));
-    As4ServerOptions { path: access_point.path.clone(), max_body: access_point.max_envelope, ..As4ServerOptions::new(access_point.listen, tls) }
+    As4ServerOptions {
+        path: access_point.path.clone(),
+        connections: ConnectionLimits { total: access_point.max_connections as usize, per_peer: access_point.max_connections_per_address as usize },
+        max_body: access_point.max_envelope,
+        handshake_timeout: access_point.silence_timeout,
+        head_timeout: access_point.silence_timeout,
+        body_block_timeout: access_point.silence_timeout,
+        body_timeout: access_point.request_timeout,
+        ..As4ServerOptions::new(access_point.listen, tls)
+    }
 }
 
 fn smtp_options(smtp: &checked::Smtp) -> SmtpServerOptions {

@@ -1,7 +1,20 @@
 //! The HTTPS endpoint that other access points push AS4 messages to: HTTP/1.1, one path, POST.
 //!
 //! The server judges no message: it streams the body to an [`As4Reception`] and sends back what that answers.
-//! Memory of a request is bounded whatever its size; headers, body, time and connections have limits.
+//! Memory of a request is bounded whatever its size.
+//!
+//! | what | limit | then |
+//! |---|---|---|
+//! | connections | [`ConnectionLimits`] | one that has not sent a whole request makes room, the oldest of the address that has most |
+//! | TLS handshake | `handshake_timeout` | closed |
+//! | head, and time before it | `head_timeout`, 32 KiB, 64 fields | closed; 431 |
+//! | body | `max_body` | 413 |
+//! | next piece of a body | `body_block_timeout` | 408 |
+//! | whole body | `body_timeout`; of the client's own time `body_block_timeout` and a second for each KiB | 408 |
+//! | length and transfer coding both, or several (RFC 9112 6.1, 6.3) | none | 400 |
+//!
+//! A request is worked on to its end although its connection ends: half a step would leave things behind. What breaks
+//! off in its body is an error to the reader, never an end.
 
 use std::convert::Infallible;
 use std::io::{self, Read};
@@ -11,7 +24,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Buf, Bytes};
-use http::header::{ALLOW, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE};
+use http::header::{ALLOW, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER, TRANSFER_ENCODING};
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
@@ -25,7 +38,7 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout};
 use tokio_rustls::TlsAcceptor;
 
-use super::serving::{self, ConnectionLimits, Peer, Stop};
+use super::serving::{self, ConnectionLimits, Peer, Seat, Standing, Stop};
 use crate::port::{Answer, Pending};
 
 /// Pieces of a body that wait for the reception; a piece is what hyper reads at once.
@@ -34,6 +47,8 @@ const PIECES: usize = 4;
 const HEAD: usize = 32 * 1024;
 /// Header fields of a request.
 const FIELDS: usize = 64;
+/// Octets that a second of the client's time has to bring, on the average.
+const LEAST: u64 = 1024;
 
 /// TLS of the endpoint.
 #[derive(Debug, Clone)]
@@ -145,10 +160,10 @@ impl As4Server {
     /// Serves until told to stop; then idle connections are closed and requests under way are answered.
     pub async fn run(self, reception: Arc<dyn As4Reception>, stop: Stop) {
         let options = Arc::new(self.options);
-        let connection = |stream, peer| {
+        let connection = |stream, peer, seat| {
             let (options, reception, stop) = (Arc::clone(&options), Arc::clone(&reception), stop.clone());
             async move {
-                if let Err(error) = connection(stream, peer, options, reception, stop).await {
+                if let Err(error) = connection(stream, peer, seat, options, reception, stop).await {
                     tracing::debug!(%error, "an AS4 connection broke");
                 }
             }
@@ -163,18 +178,19 @@ type Broken = Box<dyn std::error::Error + Send + Sync>;
 async fn connection(
     stream: TcpStream,
     mut peer: Peer,
+    seat: Arc<Seat>,
     options: Arc<As4ServerOptions>,
     reception: Arc<dyn As4Reception>,
     stop: Stop,
 ) -> Result<(), Broken> {
     stream.set_nodelay(true)?;
     match &options.tls {
-        As4Tls::LoopbackOnly => requests(stream, peer, options, reception, stop).await,
+        As4Tls::LoopbackOnly => requests(stream, peer, seat, options, reception, stop).await,
         As4Tls::Tls(config) => {
             let handshake = TlsAcceptor::from(Arc::clone(config)).accept(stream);
             let stream = timeout(options.handshake_timeout, handshake).await??;
             peer.secured(stream.get_ref().1);
-            requests(stream, peer, options, reception, stop).await
+            requests(stream, peer, seat, options, reception, stop).await
         }
     }
 }
@@ -182,13 +198,19 @@ async fn connection(
 async fn requests<S: AsyncRead + AsyncWrite + Unpin>(
     stream: S,
     peer: Peer,
+    seat: Arc<Seat>,
     options: Arc<As4ServerOptions>,
     reception: Arc<dyn As4Reception>,
     mut stop: Stop,
 ) -> Result<(), Broken> {
     let service = service_fn(|request| {
-        let (peer, options, reception) = (peer.clone(), Arc::clone(&options), Arc::clone(&reception));
-        async move { Ok::<_, Infallible>(respond(request, peer, &options, reception.as_ref()).await) }
+        let (peer, seat, options, reception) = (peer.clone(), Arc::clone(&seat), Arc::clone(&options), Arc::clone(&reception));
+        async move {
+            seat.stand(Standing::Receiving);
+            let response = respond(request, peer, &seat, &options, reception).await;
+            seat.stand(Standing::Waiting);
+            Ok::<_, Infallible>(response)
+        }
     });
     let mut builder = http1::Builder::new();
     builder.timer(TokioTimer::new()).header_read_timeout(options.head_timeout).max_buf_size(HEAD).max_headers(FIELDS);
@@ -200,7 +222,13 @@ async fn requests<S: AsyncRead + AsyncWrite + Unpin>(
     Ok(served.await?)
 }
 
-async fn respond(request: Request<Incoming>, peer: Peer, options: &As4ServerOptions, reception: &dyn As4Reception) -> Response<Full<Bytes>> {
+async fn respond(
+    request: Request<Incoming>,
+    peer: Peer,
+    seat: &Seat,
+    options: &As4ServerOptions,
+    reception: Arc<dyn As4Reception>,
+) -> Response<Full<Bytes>> {
     if request.uri().path() != options.path {
         return refusal(StatusCode::NOT_FOUND);
     }
@@ -209,6 +237,9 @@ async fn respond(request: Request<Incoming>, peer: Peer, options: &As4ServerOpti
         response.headers_mut().insert(ALLOW, HeaderValue::from_static("POST"));
         return response;
     }
+    if is_ambiguous(request.headers()) {
+        return refusal(StatusCode::BAD_REQUEST);
+    }
     let Some(content_type) = request.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).map(str::to_owned) else {
         return refusal(StatusCode::UNSUPPORTED_MEDIA_TYPE);
     };
@@ -216,23 +247,38 @@ async fn respond(request: Request<Incoming>, peer: Peer, options: &As4ServerOpti
         return refusal(StatusCode::PAYLOAD_TOO_LARGE);
     }
     let (pieces, body) = mpsc::channel(PIECES);
-    let body = Box::new(PieceReader { pieces: body, piece: Bytes::new(), failed: None });
-    // Both at once: the reception reads what the pump brings. When the reception is done, nobody reads any more.
+    let body = Box::new(PieceReader { pieces: body, piece: Bytes::new(), state: Reading::Open });
+    // Both at once: the reception reads what the pump brings. When the reception is done, nobody reads any more. It is a
+    // task of its own, so that a client that goes away ends the reading and not what follows it.
     let mut pump = pin!(pump(request.into_body(), pieces, options));
-    let mut answer = reception.receive(content_type, peer, body);
+    let mut answer = tokio::spawn(async move { reception.receive(content_type, peer, body).await });
     let mut pumped = None;
     let answer = loop {
         tokio::select! {
             biased;
-            outcome = pump.as_mut(), if pumped.is_none() => pumped = Some(outcome),
+            outcome = pump.as_mut(), if pumped.is_none() => {
+                seat.stand(Standing::Working);
+                pumped = Some(outcome);
+            }
             answer = &mut answer => break answer,
         }
     };
-    match pumped {
-        Some(Pumped::TooLarge) => refusal(StatusCode::PAYLOAD_TOO_LARGE),
-        Some(Pumped::TooSlow) => refusal(StatusCode::REQUEST_TIMEOUT),
-        Some(Pumped::Whole | Pumped::Broken) | None => response(answer),
+    match (pumped, answer) {
+        (Some(Pumped::TooLarge), _) => refusal(StatusCode::PAYLOAD_TOO_LARGE),
+        (Some(Pumped::TooSlow), _) => refusal(StatusCode::REQUEST_TIMEOUT),
+        (Some(Pumped::Whole | Pumped::Broken) | None, Ok(answer)) => response(answer),
+        // It panicked, or the runtime ends.
+        (_, Err(error)) => {
+            tracing::error!(%error, "an AS4 request was not worked on to its end");
+            refusal(StatusCode::INTERNAL_SERVER_ERROR)
+        }
     }
+}
+
+/// Whether a proxy before us could find another end of the body than we do (RFC 9112 6.1, 6.3).
+fn is_ambiguous(headers: &HeaderMap) -> bool {
+    let (lengths, codings) = (headers.get_all(CONTENT_LENGTH).iter().count(), headers.get_all(TRANSFER_ENCODING).iter().count());
+    lengths + codings > 1
 }
 
 fn announced(headers: &HeaderMap) -> Option<u64> {
@@ -256,6 +302,9 @@ fn response(answer: Answer) -> Response<Full<Bytes>> {
     {
         response.headers_mut().insert(CONTENT_TYPE, value);
     }
+    if let Some(wait) = answer.retry_after {
+        response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(wait.as_secs()));
+    }
     response
 }
 
@@ -271,16 +320,24 @@ enum Pumped {
 
 async fn pump(mut body: Incoming, pieces: mpsc::Sender<io::Result<Bytes>>, options: &As4ServerOptions) -> Pumped {
     let end = Instant::now() + options.body_timeout;
-    let mut octets = 0;
+    // What the client has taken so far; the time that our own reader takes is not held against it.
+    let (mut octets, mut waited) = (0, Duration::ZERO);
     let (outcome, error) = loop {
-        let until = end.min(Instant::now() + options.body_block_timeout);
-        let frame = match tokio::time::timeout_at(until, body.frame()).await {
+        let now = Instant::now();
+        let steady = (options.body_block_timeout + Duration::from_secs(octets / LEAST)).saturating_sub(waited);
+        let frame = tokio::time::timeout_at(end.min(now + steady.min(options.body_block_timeout)), body.frame()).await;
+        waited += now.elapsed();
+        let frame = match frame {
             Err(_) => break (Pumped::TooSlow, io::Error::new(io::ErrorKind::TimedOut, "the body came too slowly")),
-            Ok(None) => return Pumped::Whole,
+            Ok(None) => {
+                // An empty piece is the end; without one the reader gets an error.
+                drop(pieces.send(Ok(Bytes::new())).await);
+                return Pumped::Whole;
+            }
             Ok(Some(Err(error))) => break (Pumped::Broken, io::Error::new(io::ErrorKind::UnexpectedEof, error)),
             Ok(Some(Ok(frame))) => frame,
         };
-        let Ok(piece) = frame.into_data() else { continue };
+        let Some(piece) = frame.into_data().ok().filter(|piece| !piece.is_empty()) else { continue };
         octets += piece.len() as u64;
         if octets > options.max_body {
             break (Pumped::TooLarge, io::Error::new(io::ErrorKind::FileTooLarge, "the body is over the limit"));
@@ -297,23 +354,29 @@ async fn pump(mut body: Incoming, pieces: mpsc::Sender<io::Result<Bytes>>, optio
 struct PieceReader {
     pieces: mpsc::Receiver<io::Result<Bytes>>,
     piece: Bytes,
-    /// An error stays: a reader that goes on after one must not see an end.
-    failed: Option<(io::ErrorKind, String)>,
+    state: Reading,
+}
+
+/// How far the body was read. An error stays: a reader that goes on after one must not see an end.
+enum Reading {
+    Open,
+    Ended,
+    Failed(io::ErrorKind, String),
 }
 
 impl Read for PieceReader {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        if let Some((kind, text)) = &self.failed {
-            return Err(io::Error::new(*kind, text.clone()));
-        }
         while self.piece.is_empty() && !buffer.is_empty() {
+            match &self.state {
+                Reading::Ended => return Ok(0),
+                Reading::Failed(kind, text) => return Err(io::Error::new(*kind, text.clone())),
+                Reading::Open => {}
+            }
             match self.pieces.blocking_recv() {
+                Some(Ok(piece)) if piece.is_empty() => self.state = Reading::Ended,
                 Some(Ok(piece)) => self.piece = piece,
-                Some(Err(error)) => {
-                    self.failed = Some((error.kind(), error.to_string()));
-                    return Err(error);
-                }
-                None => return Ok(0),
+                Some(Err(error)) => self.state = Reading::Failed(error.kind(), error.to_string()),
+                None => self.state = Reading::Failed(io::ErrorKind::UnexpectedEof, "the connection was lost".to_owned()),
             }
         }
         let count = self.piece.len().min(buffer.len());

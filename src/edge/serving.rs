@@ -1,16 +1,16 @@
 //! What both servers share: taking connections in within limits, and stopping without cutting anything off.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::future::{Future, poll_fn};
 use std::net::{IpAddr, SocketAddr};
 use std::pin::pin;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Poll;
 use std::time::Duration;
 
 use rustls::ServerConnection;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
 
 use super::tls;
@@ -109,18 +109,45 @@ impl Default for ConnectionLimits {
     }
 }
 
-/// Gives out seats within the limits.
+/// Where a connection stands, and so whether it may be cut off for another when all seats are taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Standing {
+    /// Nothing of a request is known: it is in the handshake, in a request's head, or idle. Cut off first.
+    Waiting,
+    /// A request is coming in. Cut off only for a network that has fewer seats.
+    Receiving,
+    /// A request is whole and being worked on. Never cut off.
+    Working,
+}
+
+/// Gives out seats within the limits. When they are all taken, whoever holds one without using it makes room: thousands
+/// of connections that begin and never go on cost others nothing.
 #[derive(Debug)]
 pub(super) struct Seats {
     limits: ConnectionLimits,
-    taken: Mutex<HashMap<IpAddr, usize>>,
+    taken: Mutex<Taken>,
+}
+
+/// The seats that are taken, oldest first.
+#[derive(Debug, Default)]
+struct Taken {
+    next: u64,
+    seats: BTreeMap<u64, Sitter>,
+}
+
+#[derive(Debug)]
+struct Sitter {
+    network: IpAddr,
+    standing: Standing,
+    cut: Arc<Notify>,
 }
 
 /// One connection's place; given back when dropped.
 #[derive(Debug)]
 pub(super) struct Seat {
     seats: Arc<Seats>,
-    network: IpAddr,
+    number: u64,
+    cut: Arc<Notify>,
 }
 
 impl Seats {
@@ -130,24 +157,77 @@ impl Seats {
 
     pub(super) fn take(self: &Arc<Self>, address: IpAddr) -> Option<Seat> {
         let network = network(address);
-        let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
-        if taken.values().sum::<usize>() >= self.limits.total || taken.get(&network).is_some_and(|count| *count >= self.limits.per_peer) {
-            return None;
+        let mut taken = self.lock();
+        let own = taken.held(network);
+        let victim = if own >= self.limits.per_peer {
+            Some(taken.oldest(Standing::Waiting, network)?)
+        } else if taken.seats.len() >= self.limits.total {
+            Some(taken.idler().or_else(|| taken.hog(own))?)
+        } else {
+            None
+        };
+        if let Some(victim) = victim.and_then(|number| taken.seats.remove(&number)) {
+            victim.cut.notify_one();
         }
-        *taken.entry(network).or_default() += 1;
-        Some(Seat { seats: Arc::clone(self), network })
+        let (number, cut) = (taken.next, Arc::new(Notify::new()));
+        taken.next += 1;
+        taken.seats.insert(number, Sitter { network, standing: Standing::Waiting, cut: Arc::clone(&cut) });
+        Some(Seat { seats: Arc::clone(self), number, cut })
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Taken> {
+        self.taken.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Taken {
+    fn held(&self, network: IpAddr) -> usize {
+        self.seats.values().filter(|sitter| sitter.network == network).count()
+    }
+
+    fn oldest(&self, standing: Standing, network: IpAddr) -> Option<u64> {
+        self.seats.iter().find(|(_, sitter)| sitter.standing == standing && sitter.network == network).map(|(number, _)| *number)
+    }
+
+    /// The network with most connections of that standing, and how many.
+    fn largest(&self, standing: Standing) -> Option<(IpAddr, usize)> {
+        let mut counts: HashMap<IpAddr, usize> = HashMap::new();
+        for sitter in self.seats.values().filter(|sitter| sitter.standing == standing) {
+            *counts.entry(sitter.network).or_default() += 1;
+        }
+        counts.into_iter().max_by_key(|(_, count)| *count)
+    }
+
+    /// The one that has waited longest, of the network that has most waiting.
+    fn idler(&self) -> Option<u64> {
+        self.oldest(Standing::Waiting, self.largest(Standing::Waiting)?.0)
+    }
+
+    /// The longest of the requests that are coming in, of the network that has most; only when it has clearly more than
+    /// the newcomer's `own`.
+    fn hog(&self, own: usize) -> Option<u64> {
+        let (network, count) = self.largest(Standing::Receiving)?;
+        if count > own + 1 { self.oldest(Standing::Receiving, network) } else { None }
+    }
+}
+
+impl Seat {
+    /// Says where the connection stands.
+    pub(super) fn stand(&self, standing: Standing) {
+        if let Some(sitter) = self.seats.lock().seats.get_mut(&self.number) {
+            sitter.standing = standing;
+        }
+    }
+
+    /// Waits until the connection has to make room for another.
+    async fn cut(&self) {
+        self.cut.notified().await;
     }
 }
 
 impl Drop for Seat {
     fn drop(&mut self) {
-        let mut taken = self.seats.taken.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(count) = taken.get_mut(&self.network) {
-            *count -= 1;
-            if *count == 0 {
-                taken.remove(&self.network);
-            }
-        }
+        self.seats.lock().seats.remove(&self.number);
     }
 }
 
@@ -166,7 +246,7 @@ pub(super) async fn serve<F>(
     mut stop: Stop,
     drain: Duration,
     full: impl Fn(TcpStream),
-    connection: impl Fn(TcpStream, Peer) -> F,
+    connection: impl Fn(TcpStream, Peer, Arc<Seat>) -> F,
 ) where
     F: Future<Output = ()> + Send + 'static,
 {
@@ -181,11 +261,16 @@ pub(super) async fn serve<F>(
         match accepted {
             Ok((stream, address)) => match seats.take(address.ip()) {
                 Some(seat) => {
-                    let work = connection(stream, Peer::new(address));
+                    let seat = Arc::new(seat);
+                    let work = connection(stream, Peer::new(address), Arc::clone(&seat));
                     open.spawn(async move {
-                        work.await;
-                        drop(seat);
+                        tokio::select! {
+                            () = work => {}
+                            () = seat.cut() => tracing::debug!(%address, "a connection was cut off to make room for another"),
+                        }
                     });
+                    // In a flood there are more that have ended than come in between two that are taken.
+                    while open.try_join_next().is_some() {}
                 }
                 None => full(stream),
             },
@@ -218,18 +303,71 @@ pub(super) async fn now<F: Future>(future: F) -> Option<F::Output> {
 mod tests {
     use super::*;
 
+    fn seats(total: usize, per_peer: usize) -> impl Fn(&str) -> Option<Seat> {
+        let seats = Seats::new(ConnectionLimits { total, per_peer });
+        move |address| seats.take(address.parse().unwrap())
+    }
+
+    fn working(seat: Option<Seat>) -> Seat {
+        let seat = seat.unwrap();
+        seat.stand(Standing::Working);
+        seat
+    }
+
+    fn is_cut(seat: &Seat) -> bool {
+        !seat.seats.lock().seats.contains_key(&seat.number)
+    }
+
     #[test]
     fn seats_are_counted_by_network_and_given_back() {
-        let seats = Seats::new(ConnectionLimits { total: 3, per_peer: 2 });
-        let take = |address: &str| seats.take(address.parse().unwrap());
-        let (a, b) = (take("2001:db8::1").unwrap(), take("2001:db8::ffff").unwrap());
+        let take = seats(3, 2);
+        let (a, b) = (working(take("2001:db8::1")), working(take("2001:db8::ffff")));
         assert!(take("2001:db8::2").is_none(), "one network");
-        let c = take("192.0.2.1").unwrap();
+        let c = working(take("192.0.2.1"));
         assert!(take("192.0.2.2").is_none(), "full");
         drop(a);
-        assert!(take("::ffff:192.0.2.1").is_some());
-        drop((b, c));
-        assert!(seats.taken.lock().unwrap().is_empty());
+        let d = take("::ffff:192.0.2.1").unwrap();
+        assert_eq!(d.seats.lock().held("192.0.2.1".parse().unwrap()), 2);
+        let all = Arc::clone(&d.seats);
+        drop((b, c, d));
+        assert!(all.lock().seats.is_empty());
+    }
+
+    #[test]
+    fn who_waits_makes_room_the_oldest_of_the_largest_network_first() {
+        let take = seats(4, 3);
+        let few = take("192.0.2.1").unwrap();
+        let many: Vec<Seat> = (0..3).map(|_| take("192.0.2.2").unwrap()).collect();
+        let newcomer = take("192.0.2.3").unwrap();
+        assert_eq!(many.iter().map(is_cut).collect::<Vec<_>>(), [true, false, false]);
+        // One more of the same network replaces one of its own, not somebody else.
+        let own = take("192.0.2.2").unwrap();
+        assert_eq!((is_cut(&many[1]), is_cut(&few), is_cut(&newcomer), is_cut(&own)), (true, false, false, false));
+    }
+
+    #[test]
+    fn a_request_under_way_makes_room_only_for_who_has_less_and_one_that_is_whole_never() {
+        let take = seats(3, 3);
+        let receiving: Vec<Seat> = (0..3).map(|_| take("192.0.2.1").unwrap()).collect();
+        receiving.iter().for_each(|seat| seat.stand(Standing::Receiving));
+        assert!(take("192.0.2.1").is_none(), "its own network is full of requests");
+        let newcomer = working(take("192.0.2.2"));
+        assert!(is_cut(&receiving[0]) && !is_cut(&receiving[1]));
+        assert!(take("192.0.2.2").is_none(), "it has as many then");
+        receiving.iter().for_each(|seat| seat.stand(Standing::Working));
+        assert!(take("192.0.2.3").is_none());
+        assert!(!is_cut(&receiving[1]) && !is_cut(&newcomer));
+        // One that was cut off and says where it stands takes no seat again.
+        receiving[0].stand(Standing::Waiting);
+        assert!(is_cut(&receiving[0]));
+    }
+
+    #[tokio::test]
+    async fn one_that_was_cut_off_before_it_looked_hears_of_it() {
+        let take = seats(1, 1);
+        let (first, second) = (take("192.0.2.1").unwrap(), take("192.0.2.1").unwrap());
+        first.cut().await;
+        assert!(now(second.cut()).await.is_none());
     }
 
     #[tokio::test]

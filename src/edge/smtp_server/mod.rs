@@ -17,7 +17,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 
-use super::serving::{self, ConnectionLimits, Peer, Stop};
+use super::serving::{self, ConnectionLimits, Peer, Seat, Standing, Stop};
 use crate::ident::Domain;
 use crate::mail::session::{self, Envelope, Recipient, Reply, Security, Session, timeout as rfc};
 use crate::port::Pending;
@@ -169,8 +169,10 @@ impl SmtpServer {
     /// Serves until told to stop; then idle clients get 421 and mails that are coming in are finished.
     pub async fn run(self, reception: Arc<dyn Reception>, stop: Stop) {
         let options = Arc::new(self.options);
-        let connection = |stream, peer| {
+        let connection = |stream, peer, seat: Arc<Seat>| {
             let (options, reception, stop) = (Arc::clone(&options), Arc::clone(&reception), stop.clone());
+            // Clients are the organisation's own mail servers: who is too many is told so, and nobody is cut off.
+            seat.stand(Standing::Working);
             async move {
                 if let Err(error) = connection(stream, peer, &options, reception.as_ref(), stop).await {
                     tracing::debug!(%error, "an SMTP connection broke");
