@@ -304,7 +304,7 @@ pub(super) fn end(outgoing: &Outgoing, lease: Lease, failure: &Failure, fail: Fa
             match fail {
                 Fail::NoReceipt { .. } => Some(Cause::NoReceipt),
                 Fail::Certificate => Some(Cause::Certificate),
-                Fail::AccessPoint | Fail::Directory | Fail::NotServed | Fail::RefusedByPeer => Some(Cause::Unsent),
+                Fail::AccessPoint | Fail::Unproven | Fail::Directory | Fail::NotServed | Fail::RefusedByPeer => Some(Cause::Unsent),
                 Fail::NotRegistered | Fail::Internal => (failure.blame != Blame::Sender).then_some(Cause::Fault),
             }
         }

@@ -9,6 +9,7 @@ use brevbro::outbound::retry::Schedule;
 use brevbro::outbound::seal::{self, Seal};
 use brevbro::outbound::settle::{Received, overdue, settle};
 use brevbro::outbound::state::{End, Ended};
+use brevbro::outbound::verdict::{self, Verdict};
 use brevbro::outbound::{Cargo, Dispatch, Outgoing, Reached, Reply, Scheduled, Submitted, address, send};
 use brevbro::port::Metadata;
 use brevbro::port::{Fail, Guard, Op, Queue, Tell};
@@ -215,7 +216,7 @@ fn every_line_of_a_failed_attempt_has_the_event_logs_fields() {
     let submitted = || Submitted { cargo: Cargo::Letter(letter()), dispatch: state.dispatch.clone() };
     let schedule = Schedule::default();
     let refused = EbmsError::not_serviced();
-    let send::Verdict::Failed(failure, fail) = send::refused(std::slice::from_ref(&refused), send::Attempts::First) else { panic!("refused") };
+    let Verdict::Failed { failure, fail, .. } = verdict::of_errors(std::slice::from_ref(&refused), Reached::Never) else { panic!("refused") };
     assert_eq!(fail, Fail::NotServed);
     let final_one = failure.about(Field::PeerAccessPoint, "AP0009-TEST").about(Field::PeerCertificate, "ab");
     let passing = Failure { permanence: Permanence::Temporary, ..final_one.clone() };
@@ -248,7 +249,7 @@ fn every_line_of_a_failed_attempt_has_the_event_logs_fields() {
 fn an_access_point_that_does_not_serve_the_recipient_ends_it_and_both_are_told() {
     let state = waiting();
     let submitted = Submitted { cargo: Cargo::Letter(letter()), dispatch: state.dispatch };
-    let send::Verdict::Failed(failure, fail) = send::refused(&[EbmsError::not_serviced()], send::Attempts::Repeated) else { panic!("refused") };
+    let Verdict::Failed { failure, fail, .. } = verdict::of_errors(&[EbmsError::not_serviced()], Reached::Perhaps) else { panic!("refused") };
     let lease = lease(letter().record, Queue::Send, 0);
     let effects = send::failed(send::Attempted::Submitted(submitted), lease, &failure, fail, &Schedule::default(), at(5), 0).unwrap();
     assert!(matches!(tells(&effects)[..], [Tell::Failed { why: Fail::NotServed }, Tell::Alarm { cause: Cause::Unsent, .. }]));
