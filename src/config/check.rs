@@ -20,6 +20,7 @@ use crate::crypto::{Authorities, Certificate};
 use crate::edge::reach::{IpNetwork, Reach};
 use crate::edge::tls::{ClientAuth, Roots, client_config};
 use crate::ident::{AccessPointId, Domain, MailAddress};
+use crate::sdk::envelope::MAX_ENVELOPE;
 
 /// Checks one configuration.
 pub(super) struct Checker<'a> {
@@ -69,6 +70,7 @@ impl<'a> Checker<'a> {
             operator: raw.operator?,
             federation: raw.federation?,
             state_dir: self.base.join(raw.state_dir?),
+            memory: raw.memory?.0,
             access_point: access_point?,
             trust: trust?,
             discovery: discovery?,
@@ -104,6 +106,9 @@ impl<'a> Checker<'a> {
                 self.error(ConfigError::new(format!("access-point.{at}"), "lets nobody in").value(0));
             }
         }
+        if let (Some(envelope), Some(message)) = (raw.max_envelope, raw.max_message) {
+            self.sizes(envelope.0, message.0);
+        }
         let identity = identity?;
         let name = self.access_point_name(raw.name, &identity.certificate);
         Some(AccessPoint {
@@ -113,6 +118,7 @@ impl<'a> Checker<'a> {
             path: raw.path?.0,
             public_url: raw.public_url?,
             max_envelope: raw.max_envelope?.0,
+            max_message: raw.max_message?.0,
             max_connections: raw.max_connections?,
             max_connections_per_address: raw.max_connections_per_address?,
             silence_timeout: raw.silence_timeout?.0,
@@ -126,6 +132,19 @@ impl<'a> Checker<'a> {
             },
             client_tls: client_tls?,
         })
+    }
+
+    /// A message that is taken must fit its envelope, and an envelope the readers.
+    fn sizes(&mut self, envelope: u64, message: u64) {
+        if envelope > MAX_ENVELOPE as u64 {
+            self.error(ConfigError::new("access-point.max-envelope", format!("is more than {MAX_ENVELOPE} octets")).value(envelope));
+        }
+        let needed = message.saturating_add(message / 2);
+        if needed > envelope {
+            let hint = "encryption and base64 make an envelope a third larger than its message, with line ends nearly a half";
+            let error = ConfigError::new("access-point.max-message", format!("does not fit an envelope of {envelope} octets"));
+            self.error(error.value(message).hint(hint));
+        }
     }
 
     // SDK C3.2.1 2.3.1.j: a party is named by its certificate.

@@ -24,6 +24,8 @@ pub struct Gateway {
     pub federation: FederationId,
     /// Where state is kept.
     pub state_dir: PathBuf,
+    /// Octets of memory for messages that are held whole.
+    pub memory: u64,
     /// AS4.
     pub access_point: AccessPoint,
     /// Who is trusted.
@@ -77,6 +79,8 @@ pub struct AccessPoint {
     pub public_url: HttpUrl,
     /// The largest envelope, in octets.
     pub max_envelope: u64,
+    /// The largest SDK message that is taken in, in octets of its XML.
+    pub max_message: u64,
     /// Connections at once.
     pub max_connections: u32,
     /// Connections at once from one address.
@@ -186,7 +190,7 @@ pub struct Smtp {
     pub clients: Vec<IpNetwork>,
     /// Whether mail is taken only after STARTTLS.
     pub require_tls: bool,
-    /// The largest mail, in octets on the wire.
+    /// The largest SDK message that a mail may become, in octets of its XML.
     pub max_message: u64,
     /// Recipients of one mail.
     pub max_recipients: u32,

@@ -25,6 +25,10 @@ section! {
         federation: FederationId = Required "\"urn:fdc:digg.se:edelivery:federation:sdk\"";
         /// Where the gateway keeps its state: messages on their way, the journal, the index. Back it up as a whole.
         state_dir: PathBuf = Default "\"/var/lib/brevbro\"";
+        /// How much memory the messages that are held whole may take together: those that are being converted, sealed, opened
+        /// and delivered. A message of 30 MB needs up to 300 MB of it for some seconds. What does not fit waits for its turn;
+        /// one that is larger than all of it runs alone. AS4 itself needs none, whatever the size.
+        memory: Size = Default "\"1 GB\"";
         /// The access point: AS4 to and from other organisations.
         access_point: AccessPoint = Required "{}";
         /// Who is trusted: the CAs of the environment. `config/federation/` has those of open test, QA and production.
@@ -61,8 +65,12 @@ section! {
         path: UrlPath = Default "\"/as4\"";
         /// The URL that is registered in SMP for this access point.
         public_url: HttpUrl = Required "\"https://as4.habo.se/as4\"";
-        /// The largest envelope that is taken in and sent, at least 100 MB in a federation.
+        /// The largest envelope that is taken in, at least 100 MB in a federation and at most 150 MB. A larger one is refused with
+        /// an AS4 error, a request that is larger still with HTTP 413.
         max_envelope: Size = Default "\"150 MB\"";
+        /// The largest SDK message that is taken in, as octets of its XML with attachments in base64. A larger one gets a message
+        /// receipt: rejected, too long. Everyone must take 30 MB; as some count it as 30 MiB before base64, more is taken.
+        max_message: Size = Default "42000000";
         /// Connections at once, of all clients together. When all are taken, one that has not sent a whole request makes room.
         max_connections: u32 = Default "500";
         /// Connections at once from one address (of IPv6: one network of 64 bits). Behind a reverse proxy all come from one.
@@ -198,7 +206,9 @@ section! {
         clients: Vec<IpNetwork> = Required "[\"10.1.2.0/28\"]";
         /// Takes mail only after STARTTLS.
         require_tls: bool = Default "true";
-        /// The largest mail, as octets on the wire. It cannot become a larger SDK message than the federation takes.
+        /// The largest SDK message that a mail may become, as octets of its XML with attachments in base64. A larger mail is
+        /// refused at the end of its data (552 5.3.4), one that is larger by half already when it is announced. No receiver
+        /// needs to take more than 30 MB.
         max_message: Size = Default "30000000";
         /// Recipients of one mail.
         max_recipients: u32 = Default "100";

@@ -35,7 +35,7 @@ use crate::outbound::retry::Schedule;
 use crate::port::{Blobs, Clock, Directory, MailSink, Op, Realm, Step, Store, Transport, Trust};
 use crate::sdk::message::MessageLimits;
 use crate::store::{SledOptions, SledStore, Spool, SpoolOptions};
-use crate::worker::{AccessPoint, Acquaintances, Crew, Gateway, Household, MailDoor, Mailbox, Organisation, Settings};
+use crate::worker::{AccessPoint, Acquaintances, Crew, Gateway, Household, MailDoor, Mailbox, Organisation, Room, Settings};
 
 /// Why the daemon does not start.
 #[derive(Debug, thiserror::Error)]
@@ -127,7 +127,8 @@ impl Daemon {
             transport: client,
             sink,
             clock: Arc::clone(&clock),
-            settings: settings(&config, scratch).map_err(setup("the postmaster's address"))?,
+            room: Room::of(config.memory),
+            settings: settings(&config, scratch).map_err(setup("the steps' settings"))?,
             access_point: access_point(&config.access_point),
             household: household(config.organisations),
             acquaintances: Acquaintances::default(),
@@ -248,12 +249,17 @@ fn as4_http(config: &checked::Gateway) -> HttpOptions {
     }
 }
 
+/// Octets of a request's body: the largest envelope, even if gzip makes nothing of it, with SOAP part and MIME.
+fn max_body(access_point: &checked::AccessPoint) -> u64 {
+    access_point.max_envelope.saturating_add(2 << 20)
+}
+
 fn as4_options(access_point: &checked::AccessPoint) -> As4ServerOptions {
     let tls = access_point.tls.as_ref().map_or(As4Tls::LoopbackOnly, |tls| As4Tls::Tls(Arc::clone(&tls.config)));
     As4ServerOptions {
         path: access_point.path.clone(),
         connections: ConnectionLimits { total: access_point.max_connections as usize, per_peer: access_point.max_connections_per_address as usize },
-        max_body: access_point.max_envelope,
+        max_body: max_body(access_point),
         handshake_timeout: access_point.silence_timeout,
         head_timeout: access_point.silence_timeout,
         body_block_timeout: access_point.silence_timeout,
@@ -317,8 +323,8 @@ fn settings(config: &checked::Gateway, scratch: std::path::PathBuf) -> Result<Se
         postmaster: MailAddress::new(format!("postmaster@{}", config.mail_domain)).map_err(|error| error.to_string())?,
         delivery: schedule,
         schedule,
-        message: MessageLimits::RECEIVING,
-        largest_payload: config.smtp.max_message,
+        message: limits(config.access_point.max_message)?,
+        sending: limits(config.smtp.max_message)?,
         scratch,
         transport_profiles: match &config.discovery {
             checked::Discovery::Dns { transport_profiles, .. } => transport_profiles.clone(),
@@ -327,13 +333,17 @@ fn settings(config: &checked::Gateway, scratch: std::path::PathBuf) -> Result<Se
     })
 }
 
+fn limits(payload: u64) -> Result<MessageLimits, String> {
+    usize::try_from(payload).map(|payload| MessageLimits { payload }).map_err(|error| error.to_string())
+}
+
 fn access_point(config: &checked::AccessPoint) -> AccessPoint {
     AccessPoint {
         name: config.name.clone(),
         identity: config.identity.clone(),
         public_url: config.public_url.as_str().to_owned(),
         pmode: PMode::sdk(config.name.clone()),
-        limits: ReceiveLimits { payload: config.max_envelope, package: config.max_envelope, ..ReceiveLimits::default() },
+        limits: ReceiveLimits { payload: config.max_envelope, package: max_body(config), ..ReceiveLimits::default() },
     }
 }
 

@@ -8,8 +8,12 @@ use super::state::{Arrival, Closed, How, Incoming};
 use crate::crypto::{Certificate, Identity};
 use crate::event::{EventName, Field};
 use crate::failure::{Blame, Failure, Stage};
+use crate::ident::DocumentKind;
 use crate::mail::alarm::Cause;
 use crate::port::{DirectoryError, Effects, Guard, Lease, Metadata, Op, Step, Tell, TrustError};
+use crate::sdk::envelope::Passed;
+use crate::sdk::message::MessageLimits;
+use crate::sdk::receipt::MAX_RECEIPT;
 use crate::sdk::rules::Breach;
 use crate::sdk::seal::{self, OpenError, Verified};
 
@@ -24,14 +28,38 @@ pub enum Verdict {
     Later(Failure),
 }
 
+/// Octets that a payload of this kind may have. An envelope that has no more needs no [`size`].
+#[must_use]
+pub fn largest(kind: DocumentKind, limits: &MessageLimits) -> u64 {
+    match kind {
+        DocumentKind::Message => limits.payload as u64,
+        DocumentKind::Receipt => MAX_RECEIPT as u64,
+    }
+}
+
+/// Judges an envelope by its size before anything is verified: what is over the limit whatever it holds is not worth the
+/// memory. As with a signature that does not hold, the receipt goes to whom the envelope names as its sender.
+///
+/// # Errors
+/// [`Verdict::Reject`] with `too-long` (SDK B1.3.3 5.3), for a receipt [`Verdict::Discard`].
+pub fn size(passed: &Passed, limits: &MessageLimits) -> Result<(), Verdict> {
+    match passed.header.kind {
+        kind if passed.payload_at_least <= largest(kind, limits) => Ok(()),
+        DocumentKind::Message => Err(Verdict::Reject(vec![Breach::too_long(limits.payload)])),
+        DocumentKind::Receipt => Err(Verdict::Discard("the receipt is too large".into())),
+    }
+}
+
 /// Verifies the envelope's signature.
 ///
 /// # Errors
 /// [`Verdict::Reject`] with `SIG` when it does not hold, [`Verdict::Discard`] when there is no envelope to speak of.
 pub fn verify(xml: &[u8], arrival: &Arrival) -> Result<Verified, Verdict> {
     let verified = seal::verify(xml).map_err(|error| from_seal(&error))?;
-    // The envelope is the one whose header the access point compared: the blob has not changed since.
-    if verified.header.id != arrival.envelope_id || verified.header.from != arrival.from || verified.header.to != arrival.organisation {
+    // The envelope is the one whose header the access point compared: the blob has not changed since, and what reads it
+    // here says of it what the reader there said.
+    let (header, known) = (&verified.header, (&arrival.envelope_id, &arrival.from, &arrival.organisation, arrival.kind));
+    if (&header.id, &header.from, &header.to, header.kind) != known {
         return Err(Verdict::Discard("the envelope is not the one that was received".into()));
     }
     Ok(verified)

@@ -140,44 +140,52 @@ impl Transaction {
     }
 }
 
-/// The step that makes a transaction ours.
+/// One letter for each recipient of a transaction.
 ///
 /// `link` is the message that the mail answers. A transaction to several recipients is one conversation.
 ///
 /// # Errors
-/// A [`Failure`] when a record would be too large to keep.
-pub fn accept(transaction: &Transaction, digest: Sha256, mail: &Mail, link: Option<&Link>, now: Timestamp) -> Result<Step, Failure> {
-    let mark = transaction.unconfirmed(digest);
-    let mut step = Step::new().guard(Guard::Absent(mark.clone())).op(Op::Note(mark, format!("{} {now}", transaction.id.simple())));
+/// A [`Failure`] of ours.
+pub fn letters(transaction: &Transaction, mail: &Mail, link: Option<&Link>, now: Timestamp) -> Result<Vec<Letter>, Failure> {
     let first = transaction.recipients.first().map(|recipient| recipient.message_id.as_str()).unwrap_or_default();
     let conversation_id = match link {
         Some(link) => link.conversation.clone(),
         None => ConversationId::new(first).map_err(|error| Failure::permanent(Stage::Accept, Blame::Us, error.to_string()))?,
     };
+    let letter = |recipient: &Recipient| Letter {
+        record: recipient.record,
+        mail: BlobId(transaction.id),
+        transaction: transaction.id,
+        accepted_at: now,
+        organisation: transaction.organisation.clone(),
+        function: transaction.function.clone(),
+        sender: transaction.sender.clone(),
+        address: recipient.address.clone(),
+        participant: recipient.participant.clone(),
+        to_function: recipient.function.clone(),
+        message_id: recipient.message_id.clone(),
+        conversation_id: conversation_id.clone(),
+        in_reply_to: link.map(|link| link.message.clone()),
+        mail_message_id: mail.message_id.clone().filter(|id| id.chars().count() <= 300),
+        envid: transaction.envid.clone(),
+        orcpt: recipient.orcpt.clone(),
+        notify: recipient.notify,
+    };
+    Ok(transaction.recipients.iter().map(letter).collect())
+}
+
+/// The step that makes a transaction ours, with the letters that [`letters`] made of it.
+///
+/// # Errors
+/// A [`Failure`] when a record would be too large to keep.
+pub fn accept(transaction: &Transaction, letters: Vec<Letter>, digest: Sha256, mail: &Mail, now: Timestamp) -> Result<Step, Failure> {
+    let mark = transaction.unconfirmed(digest);
+    let mut step = Step::new().guard(Guard::Absent(mark.clone())).op(Op::Note(mark, format!("{} {now}", transaction.id.simple())));
     let digests: Vec<String> = mail.attachments.iter().map(|digest| digest.to_string().chars().take(16).collect()).collect();
     let digests = digests.join(" ");
-    for recipient in &transaction.recipients {
-        let letter = Letter {
-            record: recipient.record,
-            mail: BlobId(transaction.id),
-            transaction: transaction.id,
-            accepted_at: now,
-            organisation: transaction.organisation.clone(),
-            function: transaction.function.clone(),
-            sender: transaction.sender.clone(),
-            address: recipient.address.clone(),
-            participant: recipient.participant.clone(),
-            to_function: recipient.function.clone(),
-            message_id: recipient.message_id.clone(),
-            conversation_id: conversation_id.clone(),
-            in_reply_to: link.map(|link| link.message.clone()),
-            mail_message_id: mail.message_id.clone().filter(|id| id.chars().count() <= 300),
-            envid: transaction.envid.clone(),
-            orcpt: recipient.orcpt.clone(),
-            notify: recipient.notify,
-        };
-        let own = Link { conversation: conversation_id.clone(), message: recipient.message_id.clone(), record: recipient.record };
-        step = step.op(Op::Note(Link::sent(&recipient.message_id), own.to_note()));
+    for letter in letters {
+        let own = Link { conversation: letter.conversation_id.clone(), message: letter.message_id.clone(), record: letter.record };
+        step = step.op(Op::Note(Link::sent(&letter.message_id), own.to_note()));
         if let Some(id) = &letter.mail_message_id {
             step = step.op(Op::Note(Link::mail(id, &letter.participant, &letter.to_function), own.to_note()));
         }
@@ -186,11 +194,12 @@ pub fn accept(transaction: &Transaction, digest: Sha256, mail: &Mail, link: Opti
             .with(Field::Size, mail.octets)
             .with(Field::Digest, &digests)
             .with(Field::PeerAddress, &transaction.peer);
+        let id = letter.record;
         let record = Outgoing::Scheduled(Scheduled { letter, delay_told: None }).to_record()?;
         step = step
-            .guard(Guard::New(recipient.record))
+            .guard(Guard::New(id))
             .op(Op::Put(record))
-            .op(Op::Enqueue(Job::new(JobId::of(recipient.record, "seal"), Queue::Seal, recipient.record, now)))
+            .op(Op::Enqueue(Job::new(JobId::of(id, "seal"), Queue::Seal, id, now)))
             .op(Op::Audit(event));
     }
     Ok(step)
@@ -246,7 +255,8 @@ mod tests {
 
     #[test]
     fn every_recipient_gets_its_own_message_in_one_conversation() {
-        let step = accept(&transaction(), Sha256([0; 32]), &Mail::default(), None, Timestamp::UNIX_EPOCH).unwrap();
+        let letters = letters(&transaction(), &Mail::default(), None, Timestamp::UNIX_EPOCH).unwrap();
+        let step = accept(&transaction(), letters, Sha256([0; 32]), &Mail::default(), Timestamp::UNIX_EPOCH).unwrap();
         let letters: Vec<_> = step
             .ops
             .iter()

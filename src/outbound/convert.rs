@@ -5,6 +5,7 @@ use jiff::Timestamp;
 use super::state::Letter;
 use crate::content::{Content, Identifier, Party, Reference};
 use crate::mail::convert::{Ids, Outgoing as Mail};
+use crate::sdk::message;
 
 /// The labels of our side of a message.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -48,6 +49,22 @@ pub fn content(mail: &Mail, letter: &Letter, labels: &Labels, returned: &[Refere
     let extension = concat!("brevbro ", env!("CARGO_PKG_VERSION")).to_owned();
     content.generating_system = Some(Identifier { root: "un-encoded".into(), extension: extension.into() });
     content
+}
+
+/// Octets of references that an answer returns, which are not read for [`octets`].
+const RETURNED: u64 = 16 * 1024;
+
+/// How many octets the largest of these messages will have as XML. It is exact but for answers: what references they
+/// return is not known here, and some room is left for them. The files' contents are dropped.
+#[must_use]
+pub fn octets(mut mail: Mail, letters: &[Letter], labels: &Labels) -> u64 {
+    let mut files = 0;
+    for file in &mut mail.files {
+        files += message::file_octets(file.body.len());
+        file.body = Vec::new().into();
+    }
+    let of = |letter: &Letter| message::octets(&content(&mail, letter, labels, &[])) + if letter.in_reply_to.is_some() { RETURNED } else { 0 };
+    letters.iter().map(of).max().unwrap_or_default() + files
 }
 
 /// SDK messages carry milliseconds.

@@ -12,6 +12,7 @@ use crate::failure::{Blame, Failure, Stage};
 use crate::ident::{As4MessageId, DocumentKind, FederationId, FunctionId};
 use crate::port::{Blob, BlobId, BlobKind, Effects, Guard, Job, JobId, Lease, Metadata, NewBlob, Op, Queue, Step};
 use crate::sdk::envelope::Header;
+use crate::sdk::message::MessageLimits;
 use crate::sdk::{message, receipt, seal};
 
 /// What sealing needs beside the message.
@@ -24,6 +25,8 @@ pub struct Seal<'a> {
     pub as4_id: As4MessageId,
     /// The name of the envelope's blob.
     pub envelope: BlobId,
+    /// How large a message may be.
+    pub limits: MessageLimits,
     /// Now.
     pub now: Timestamp,
 }
@@ -38,7 +41,7 @@ pub fn message(state: Scheduled, lease: Lease, content: &Content, metadata: &Met
         Failure::permanent(Stage::Address, Blame::Peer, format!("{} publishes no encryption certificate", metadata.participant))
             .hint("the other organisation must publish its certificate under the message document id")
     })?;
-    let payload = message::write(content).map_err(|breaches| {
+    let payload = message::write_within(content, &with.limits).map_err(|breaches| {
         let lines: Vec<String> = breaches.iter().map(|breach| format!("{} {breach}", breach.line)).collect();
         ours(format!("the message breaks its own rules: {}", lines.join("; ")))
     })?;

@@ -3,6 +3,8 @@
 //! The profile's rules R1-R14 are checked as the text has them (2.5); the published Schematron is weaker: its R11 looks
 //! at FromParty, it counts no criteria and sees no empty attribute.
 
+use std::io::{self, Read, Write};
+
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -13,7 +15,7 @@ use crate::crypto::{DS, XENC};
 use crate::ident::{
     DOCUMENT_SCHEME, DocumentKind, FederationId, FunctionId, MessageId, PARTICIPANT_SCHEME, PROCESS_ID, PROCESS_SCHEME, ParticipantId,
 };
-use crate::xml::{Document, Element, Limits, NodeRef, Writer, XmlError};
+use crate::xml::{Document, Element, Limits, NodeRef, Outline, OutlineLimits, Outliner, Writer, XmlError};
 
 /// The namespace of the root element.
 pub const XHE: &str = "http://docs.oasis-open.org/bdxr/ns/XHE/1/ExchangeHeaderEnvelope";
@@ -23,10 +25,13 @@ const CUSTOMIZATION: &str = "urn:fdc:digg.se:edelivery:xhe:1";
 const CONTENT_TYPE: &str = "application/xml";
 
 /// An envelope holds at most so many octets: SDK asks for 100 MB both ways (SDK C3.2.1 2.8).
-pub const MAX_ENVELOPE: usize = 140_000_000;
+pub const MAX_ENVELOPE: usize = 150_000_000;
 
 /// Bounds on an envelope that is read.
 pub(super) const LIMITS: Limits = Limits::of(MAX_ENVELOPE);
+
+/// Bounds on an envelope that passes by. More markup than the largest message receipt has is in no envelope of SDK.
+const PASSING: OutlineLimits = OutlineLimits { octets: MAX_ENVELOPE as u64, text: 4096, kept: 2_500_000 };
 
 /// What an envelope says about its payload.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -105,8 +110,96 @@ pub fn read(xml: &[u8]) -> Result<Header, EnvelopeError> {
     header_of(&Document::parse(xml, &LIMITS)?)
 }
 
+/// Reads the header of an envelope that is written to it, and keeps nothing of its content: memory is bounded whatever
+/// the envelope's size. Tree and rules are those of [`read()`]; only the bounds are narrower.
+pub struct Passing(Outliner);
+
+/// What can be said of an envelope that passed by.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Passed {
+    /// Its header.
+    pub header: Header,
+    /// The payload's document cannot have fewer octets than this, whatever it holds. For one in clear it may miss or
+    /// add a few.
+    pub payload_at_least: u64,
+}
+
+impl Default for Passing {
+    fn default() -> Self {
+        Self(Outliner::new(PASSING))
+    }
+}
+
+impl Passing {
+    /// Reads an envelope to its end.
+    ///
+    /// # Errors
+    /// Of the stream. What is wrong with the envelope is inside.
+    pub fn of(envelope: &mut dyn Read) -> io::Result<Result<Passed, EnvelopeError>> {
+        let mut passing = Self::default();
+        let mut buffer = vec![0; 64 * 1024];
+        loop {
+            match envelope.read(&mut buffer) {
+                Ok(0) => return Ok(passing.finish()),
+                Ok(octets) => passing.write_all(buffer.get(..octets).unwrap_or_default())?,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// What was written was the whole envelope.
+    ///
+    /// # Errors
+    /// [`EnvelopeError`], with every rule that is broken.
+    pub fn finish(self) -> Result<Passed, EnvelopeError> {
+        let outline = self.0.finish()?;
+        let root = outline.document().root();
+        let content = payload_of(outline.document());
+        // A header that is read is whole; content and signatures may be cut.
+        let payload = content.and_then(|element| element.parent());
+        let signatures: Vec<_> = root.named(DS, "Signature").collect();
+        let passed_over = |element: &Element<'_>| payload.is_some_and(|payload| payload == *element) || signatures.contains(element);
+        if !whole_outside(&outline, root, &passed_over) {
+            return Err(XmlError::TooLarge { what: "octets of one text beside the content", limit: PASSING.text }.into());
+        }
+        let header = header_of(outline.document())?;
+        let payload_at_least = content.map_or(0, |element| payload_at_least(&outline, element));
+        Ok(Passed { header, payload_at_least })
+    }
+}
+
+impl Write for Passing {
+    fn write(&mut self, octets: &[u8]) -> io::Result<usize> {
+        self.0.write(octets)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Whether no text was cut but in elements that are passed over.
+fn whole_outside(outline: &Outline, element: Element<'_>, passed_over: &dyn Fn(&Element<'_>) -> bool) -> bool {
+    if outline.is_whole(element) || passed_over(&element) {
+        return true;
+    }
+    // Not whole: by its children, or by its own text.
+    element.elements().any(|child| !outline.is_whole(child)) && element.elements().all(|child| whole_outside(outline, child, passed_over))
+}
+
+fn payload_at_least(outline: &Outline, element: Element<'_>) -> u64 {
+    /// Nonce and tag, or initial vector and padding: at most 32 octets; less than 3 of base64's padding; a byte order mark.
+    const FRAME: u64 = 38;
+    if !element.is(XENC, "EncryptedData") {
+        return outline.octets(element);
+    }
+    let value = element.child(XENC, "CipherData").and_then(|data| data.child(XENC, "CipherValue"));
+    value.map_or(0, |value| (outline.significant_text(value) / 4 * 3).saturating_sub(FRAME))
+}
+
 pub(super) fn header_of(document: &Document) -> Result<Header, EnvelopeError> {
-    let mut reader = Reader { violations: Violations::new(RULES) };
+    let mut reader = HeaderReader { violations: Violations::new(RULES) };
     let read = reader.envelope(document.root());
     reader.violations.verdict(read).map_err(EnvelopeError::Profile)
 }
@@ -118,11 +211,11 @@ pub(super) fn payload_of(document: &Document) -> Option<Element<'_>> {
 
 const RULES: Rules = Rules { cardinality: "R14-XHE", foreign: "R1-XHE" };
 
-struct Reader {
+struct HeaderReader {
     violations: Violations,
 }
 
-impl Reader {
+impl HeaderReader {
     /// The trimmed text of a child; `None` when it is missing or empty, which is noted.
     fn text<'a>(&mut self, parent: Element<'a>, name: &str, attributes: &[&str]) -> Option<(String, Element<'a>)> {
         let child = parent.child(XHB, name)?;

@@ -58,6 +58,34 @@ pub fn write_within(content: &Content, limits: &MessageLimits) -> Result<Vec<u8>
     if content.sender.function.is_none() {
         breaches.push(Breach::invariant("/messagePayload/message/messageHeader/sender/attention", "attention is missing."));
     }
+    let xml = render(content, Bodies::Whole).into_bytes();
+    if let Err(found) = read(&xml, limits) {
+        breaches.extend(found);
+    }
+    if breaches.is_empty() { Ok(xml) } else { Err(breaches) }
+}
+
+/// How many octets [`write()`] makes of a message, without making them.
+#[must_use]
+pub fn octets(content: &Content) -> u64 {
+    let files: u64 = content.documents.iter().flat_map(|document| &document.files).map(|file| file_octets(file.body.len())).sum();
+    render(content, Bodies::LeftOut).len() as u64 + files
+}
+
+/// How many octets the content of a file of this length takes in a message.
+#[must_use]
+pub const fn file_octets(length: usize) -> u64 {
+    length.div_ceil(3) as u64 * 4
+}
+
+/// Whether the contents of files are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Bodies {
+    Whole,
+    LeftOut,
+}
+
+fn render(content: &Content, bodies: Bodies) -> String {
     let mut w = Writer::with_declaration();
     w.open("messagePayload").attribute("xmlns", NAMESPACE).open("message");
     w.open("messageHeader");
@@ -77,13 +105,9 @@ pub fn write_within(content: &Content, limits: &MessageLimits) -> Result<Vec<u8>
     w.close();
     w.open("messageBody");
     for document in &content.documents {
-        write_document(&mut w, document);
+        write_document(&mut w, document, bodies);
     }
-    let xml = w.finish().into_bytes();
-    if let Err(found) = read(&xml, limits) {
-        breaches.extend(found);
-    }
-    if breaches.is_empty() { Ok(xml) } else { Err(breaches) }
+    w.finish()
 }
 
 fn write_party(w: &mut Writer, name: &'static str, id: &'static str, party: &Party) {
@@ -125,7 +149,7 @@ fn write_label(w: &mut Writer, label: Option<&Redacted<String>>) {
     }
 }
 
-fn write_document(w: &mut Writer, document: &Document) {
+fn write_document(w: &mut Writer, document: &Document, bodies: Bodies) {
     w.open("documents").leaf("documentID", &document.id);
     if let Some(name) = &document.name {
         w.leaf("documentName", name);
@@ -136,7 +160,8 @@ fn write_document(w: &mut Writer, document: &Document) {
     for file in &document.files {
         w.open("ContentFiles").leaf("fileName", &file.name).leaf("contentType", &file.media_type);
         // Base64 has nothing to escape, and a file is large.
-        w.open("content").raw(&BASE64_STANDARD.encode(file.body.as_slice())).close().close();
+        let body = if bodies == Bodies::Whole { BASE64_STANDARD.encode(file.body.as_slice()) } else { String::new() };
+        w.open("content").raw(&body).close().close();
     }
     for text in &document.texts {
         w.open("ContentText").leaf("characterSequence", text).close();

@@ -14,8 +14,9 @@ pub const NAMESPACE: &str = "urn:oasis:names:specification:ubl:schema:xsd:Applic
 const CAC: &str = "urn:oasis:names:specification:ubl:schema:xsd:CommonAggregateComponents-2";
 const CBC: &str = "urn:oasis:names:specification:ubl:schema:xsd:CommonBasicComponents-2";
 const CUSTOMIZATION: &str = "urn:fdc:digg.se:edelivery:messagetype:response:1";
-/// A receipt is small; one with a hundred lines of reasons is far below this.
-const LIMITS: Limits = Limits::of(2_000_000);
+/// Octets of a receipt. One with a hundred lines of reasons is far below this.
+pub const MAX_RECEIPT: usize = 2_000_000;
+const LIMITS: Limits = Limits::of(MAX_RECEIPT);
 /// A peer's reason is kept and shown up to this many characters.
 const MAX_REASON: usize = 1000;
 

@@ -22,7 +22,7 @@ use crate::ident::{As4MessageId, ParticipantId, RecordId};
 use crate::inbound::Arrival;
 use crate::inbound::receive::{self, Bringer, Brought, Refused, Seen, Unreceived};
 use crate::port::{Answer, Blob, BlobId, BlobKind, BlobWriter, Freshness, Pending, Realm, TrustError};
-use crate::sdk::envelope::{self, Header};
+use crate::sdk::envelope::{Header, Passing};
 
 /// A message that was opened but not yet judged.
 struct Opened {
@@ -210,13 +210,13 @@ impl Gateway {
         let opened = blocking(move || -> Result<Opened, Declined> {
             let scratch = tempfile::tempfile_in(&scratch)
                 .map_err(|error| Failure::temporary(Stage::Receive, Blame::Us, format!("a scratch file cannot be made: {error}")))?;
-            let mut payload = Kept { writer, bytes: Vec::new() };
+            let mut payload = Spooled { writer, passing: Passing::default() };
             let received = {
                 let options = Options { limits, ..Options::default() };
                 let context = Context { keys: &[identity], known: &|_| None, options: &options, at };
                 as4::receive::open_seeking(&content_type, &mut body, &context, &seeking, scratch, &mut payload)?
             };
-            let header = envelope::read(&payload.bytes).map_err(|error| format!("the envelope breaks its profile: {error}"));
+            let header = payload.passing.finish().map(|passed| passed.header).map_err(|error| error.to_string());
             Ok(Opened { received, writer: payload.writer, header })
         });
         let mut opened = pin!(opened);
@@ -294,16 +294,16 @@ struct Question {
     tell: oneshot::Sender<Sought>,
 }
 
-/// Writes to the spool and keeps what it wrote, for the envelope's header.
-struct Kept {
+/// Writes to the spool and reads the envelope's header on the way.
+struct Spooled {
     writer: Box<dyn BlobWriter>,
-    bytes: Vec<u8>,
+    passing: Passing,
 }
 
-impl Write for Kept {
+impl Write for Spooled {
     fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
         let written = self.writer.write(bytes)?;
-        self.bytes.extend_from_slice(bytes.get(..written).unwrap_or_default());
+        self.passing.write_all(bytes.get(..written).unwrap_or_default())?;
         Ok(written)
     }
 

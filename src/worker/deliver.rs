@@ -2,6 +2,7 @@
 
 use super::Gateway;
 use super::effects::{Outcome, blocking, from_store, point};
+use super::room::{Held, Holding};
 use crate::event::{Event, EventName};
 use crate::failure::Failure;
 use crate::inbound::{
@@ -23,12 +24,15 @@ impl Gateway {
             return self.abandon(lease).await;
         };
         let Incoming::New(state) = Incoming::from_record(&record)? else { return self.abandon(lease).await };
-        let delivery = self.compose(&state).await?;
+        let (mut held, delivery) = self.compose(&state).await?;
+        // A slow mail server keeps the mail in memory, and nothing else.
+        held.keep(Holding::Blob.need(delivery.message.len() as u64));
         if self.hand_over(&lease, state.arrival.event(self.now(), EventName::Delivered)).await? == Outcome::Overtaken {
             return Ok(Outcome::Overtaken);
         }
         point("deliver", "before-mail");
         let answer = self.sink.deliver(delivery).await;
+        drop(held);
         point("deliver", "after-mail");
         let now = self.now();
         let effects = match answer {
@@ -51,8 +55,8 @@ impl Gateway {
         self.carry_out("hand-over", deliver::hand_over(event, lease, mark.is_some()).into()).await
     }
 
-    async fn compose(&self, state: &Taken) -> Result<Delivery, Failure> {
-        let (_, xml) = self.read_blob(state.message).await?;
+    async fn compose(&self, state: &Taken) -> Result<(Held, Delivery), Failure> {
+        let (held, _, xml) = self.hold_blob(state.message, Holding::Rendering).await?;
         let limits = self.settings.message;
         let (domain, mailbox, at) = (self.settings.domain.clone(), state.mailbox.clone(), state.arrival.received_at);
         let (participant, postmaster) = (state.arrival.from.clone(), self.settings.postmaster.clone());
@@ -85,7 +89,7 @@ impl Gateway {
             let note = Op::Note(super::reception::short_form(&key), function.to_string());
             self.carry_out("deliver.short", Step::new().op(note).into()).await?;
         }
-        Ok(delivery)
+        Ok((held, delivery))
     }
 }
 

@@ -5,6 +5,7 @@ use std::io::{Read, Write};
 use uuid::Uuid;
 
 use super::Gateway;
+use super::room::{Held, Holding};
 use crate::failure::{Blame, Failure, Stage};
 use crate::ident::As4MessageId;
 use crate::port::{Blob, BlobId, Effects, NewBlob, StoreError};
@@ -68,7 +69,15 @@ impl Gateway {
         writer.commit().await.map(|_| ()).map_err(|error| from_store(&error))
     }
 
-    /// Reads a whole blob of at most 150 MB.
+    /// Reads a whole blob once there is room for what is to be done with it. The room is taken until the handle is dropped.
+    pub(super) async fn hold_blob(&self, id: BlobId, holding: Holding) -> Result<(Held, Blob, Vec<u8>), Failure> {
+        let (_, octets, _) = self.blobs.open(id).map_err(|error| from_store(&error))?;
+        let held = self.room.take(holding.need(octets)).await?;
+        let (blob, body) = self.read_blob(id).await?;
+        Ok((held, blob, body))
+    }
+
+    /// Reads a whole blob of at most 150 MB. One that may be large is for [`Self::hold_blob`].
     pub(super) async fn read_blob(&self, id: BlobId) -> Result<(Blob, Vec<u8>), Failure> {
         const LARGEST: u64 = 150_000_000;
         let (blob, octets, reader) = self.blobs.open(id).map_err(|error| from_store(&error))?;

@@ -3,6 +3,7 @@
 use crate::crypto::Identity;
 use crate::ident::{FunctionId, MailAddress, ParticipantId};
 use crate::mail::policy::MailboxPolicy;
+use crate::outbound::convert::Labels;
 
 /// One function mailbox.
 #[derive(Debug, Clone)]
@@ -43,6 +44,11 @@ impl Organisation {
     #[must_use]
     pub fn mailbox(&self, function: &FunctionId) -> Option<&Mailbox> {
         self.mailboxes.iter().find(|mailbox| &mailbox.function == function)
+    }
+
+    /// What messages of a function say of their sender.
+    pub(super) fn labels(&self, function: &FunctionId) -> Labels {
+        Labels { organisation: Some(self.name.clone()), function: self.mailbox(function).and_then(|mailbox| mailbox.label.clone()) }
     }
 }
 

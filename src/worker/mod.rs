@@ -23,6 +23,7 @@ mod open;
 mod orphans;
 mod reception;
 mod registration;
+mod room;
 mod run;
 mod seal;
 mod send;
@@ -42,6 +43,7 @@ pub use household::{Household, Mailbox, Organisation};
 pub use orphans::Found;
 pub use reception::{Destination, Refusal, Sender, Settled};
 pub use registration::Misregistered;
+pub use room::Room;
 pub use run::Crew;
 pub use smtp::MailDoor;
 
@@ -79,8 +81,8 @@ pub struct Settings {
     pub delivery: Schedule,
     /// Bounds on messages that come in.
     pub message: MessageLimits,
-    /// Octets of SDK message XML that may be sent.
-    pub largest_payload: u64,
+    /// Bounds on messages that go out.
+    pub sending: MessageLimits,
     /// Where scratch files are made.
     pub scratch: std::path::PathBuf,
     /// The transport profiles of endpoints that are sent to.
@@ -103,6 +105,8 @@ pub struct Gateway {
     pub sink: Arc<dyn MailSink>,
     /// The time.
     pub clock: Arc<dyn Clock>,
+    /// The memory for messages that are held whole.
+    pub room: Room,
     /// What all steps share.
     pub settings: Settings,
     /// The participants' side.

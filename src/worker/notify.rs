@@ -5,6 +5,7 @@ use jiff::tz::TimeZone;
 
 use super::Gateway;
 use super::effects::{Outcome as Done, blocking, from_store, point};
+use super::room::Holding;
 use crate::event::{Event, EventName, Field};
 use crate::failure::{Blame, Failure, Stage};
 use crate::inbound::{Incoming, deliver};
@@ -121,7 +122,7 @@ impl Gateway {
     }
 
     async fn compose_notice(&self, lease: &Lease, letter: Letter, told: Told) -> Result<Option<Delivery>, Failure> {
-        let (_, original) = self.read_blob(letter.mail).await?;
+        let (_held, _, original) = self.hold_blob(letter.mail, Holding::Mail).await?;
         let evidence = match &told.tell {
             Tell::Accepted { receipt, .. } | Tell::Rejected { receipt, .. } => Some(self.read_blob(*receipt).await?.1),
             _ => None,

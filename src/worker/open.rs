@@ -3,6 +3,7 @@
 use uuid::Uuid;
 
 use super::effects::{Outcome, blocking, from_store, new_blob};
+use super::room::Holding;
 use super::{Gateway, Organisation};
 use crate::content::Content;
 use crate::event::{Event, EventName, Field};
@@ -16,7 +17,7 @@ use crate::outbound::Outgoing;
 use crate::outbound::accept::Link;
 use crate::outbound::settle::{self as outgoing, Received};
 use crate::port::{Blob, BlobKind, DirectoryError, Effects, Freshness, Lease, Metadata, NewBlob, Op, Realm, Step};
-use crate::sdk::envelope;
+use crate::sdk::envelope::{EnvelopeError, Passed, Passing};
 use crate::sdk::receipt::{self, Receipt};
 use crate::sdk::seal::Verified;
 
@@ -34,15 +35,23 @@ impl Gateway {
         };
         let Incoming::Retrieved(arrival) = Incoming::from_record(&record)? else { return self.abandon(lease).await };
         let organisation = self.organisation(&arrival.organisation)?;
-        let (_, envelope) = self.read_blob(arrival.envelope).await?;
-        match self.examine(&arrival, organisation, envelope).await? {
+        // To the end: an opened message is in memory until it is in the spool.
+        let mut held = None;
+        let examined = match self.passes(&arrival).await? {
+            Ok(()) => {
+                let (room, _, envelope) = self.hold_blob(arrival.envelope, Holding::Opening).await?;
+                held = Some(room);
+                self.examine(&arrival, organisation, envelope).await?
+            }
+            Err(verdict) => Err(verdict),
+        };
+        let outcome = match examined {
             Ok(Opened::Message { content, xml }) => self.keep_message(arrival, organisation, lease, *content, xml).await,
             Ok(Opened::Receipt { receipt, xml }) => self.settle_receipt(arrival, lease, *receipt, xml).await,
             Err(Verdict::Later(failure)) => Err(failure),
             Err(Verdict::Reject(breaches)) if arrival.kind == DocumentKind::Message => {
                 // Rare, so the envelope is read once more rather than copied for every message that is taken.
-                let (_, envelope) = self.read_blob(arrival.envelope).await?;
-                let service = blocking(move || envelope::read(&envelope).ok().and_then(|header| header.service)).await?;
+                let service = self.pass(&arrival).await?.ok().and_then(|passed| passed.header.service);
                 let effects = settle::turned_away(arrival, lease, service, breaches, &names(), self.now())?;
                 self.carry_out("open", effects).await
             }
@@ -56,7 +65,26 @@ impl Gateway {
                 let effects = open::discarded(arrival, lease, &why, self.now())?;
                 self.carry_out("open", effects).await
             }
+        };
+        drop(held);
+        outcome
+    }
+
+    /// Whether the envelope is worth its memory: one that is too large whatever it holds is judged as it passes by.
+    async fn passes(&self, arrival: &Arrival) -> Result<Result<(), Verdict>, Failure> {
+        let (_, octets, _) = self.blobs.open(arrival.envelope).map_err(|error| from_store(&error))?;
+        if octets <= open::largest(arrival.kind, &self.settings.message) {
+            return Ok(Ok(()));
         }
+        let passed = self.pass(arrival).await?.map_err(|error| Verdict::Discard(error.to_string()));
+        Ok(passed.and_then(|passed| open::size(&passed, &self.settings.message)))
+    }
+
+    /// Reads the envelope without keeping it.
+    async fn pass(&self, arrival: &Arrival) -> Result<Result<Passed, EnvelopeError>, Failure> {
+        let (_, _, mut envelope) = self.blobs.open(arrival.envelope).map_err(|error| from_store(&error))?;
+        let passed = blocking(move || Passing::of(&mut envelope)).await?;
+        passed.map_err(|error| Failure::permanent(Stage::Store, Blame::Us, format!("the spool cannot be read: {error}")))
     }
 
     async fn examine(&self, arrival: &Arrival, organisation: &Organisation, envelope: Vec<u8>) -> Result<Result<Opened, Verdict>, Failure> {

@@ -8,6 +8,7 @@ use uuid::Uuid;
 
 use super::Gateway;
 use super::effects::{Outcome, blocking, from_store, point};
+use super::room::Holding;
 use crate::crypto::sha256;
 use crate::failure::{Blame, Failure, Stage};
 use crate::ident::{DocumentKind, FunctionId, MailAddress, MessageId, ParticipantId, RecordId, Sha256};
@@ -15,11 +16,16 @@ use crate::mail::address::{self, Reading};
 use crate::mail::convert::{self, ConvertError, Receipt};
 use crate::mail::thread;
 use crate::outbound::accept::{self, Link, Mail, Recipient, Transaction};
+use crate::outbound::convert as convert_to_sdk;
 use crate::outbound::state::Notify;
 use crate::port::{BlobId, DirectoryError, Key, Stored};
 
 /// How long a transaction whose client may not have seen our 250 is remembered: longer than mail servers try.
 const UNCONFIRMED: jiff::SignedDuration = jiff::SignedDuration::from_hours(24 * 6);
+
+/// How long a mail may wait for room in memory while its client waits for an answer, which it does for ten minutes
+/// (RFC 5321 4.5.3.2.6).
+const FOR_ROOM: std::time::Duration = std::time::Duration::from_mins(4);
 
 /// What became of a mail at the end of its data.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -168,7 +174,9 @@ impl Gateway {
             self.carry_out("accept.repeated", accept::repeated(transaction, &first, now).into()).await?;
             return Ok(Settled::Repeated(first));
         }
-        let (_, bytes) = self.read_blob(BlobId(transaction.id)).await?;
+        let busy = |_| Failure::temporary(Stage::Accept, Blame::Us, "there was no room in memory in time").hint("raise memory, or send less at once");
+        let held = tokio::time::timeout(FOR_ROOM, self.hold_blob(BlobId(transaction.id), Holding::Mail)).await.map_err(busy)?;
+        let (held, _, bytes) = held?;
         let organisation = self.organisation(&transaction.organisation)?;
         let mailbox = organisation.mailbox(&transaction.function);
         let (policy, always_tell) = mailbox.map(|mailbox| (mailbox.policy.clone(), mailbox.always_tell)).unwrap_or_default();
@@ -193,12 +201,6 @@ impl Gateway {
                 ("Från-adressen får inte skicka som funktionsbrevlådan", "the From address may not send as the function mailbox");
             return Ok(Settled::Refused(Refusal::new(550, (7, 1), swedish, english)));
         }
-        let (size, largest) = (mail.wire_octets(), self.settings.largest_payload);
-        if size > largest {
-            let swedish = format!("Meddelandet blir {} MB i SDK, högst {} MB får skickas", megabytes(size), megabytes(largest));
-            let english = format!("the message becomes {} MB in SDK, at most {} MB may be sent", megabytes(size), megabytes(largest));
-            return Ok(Settled::Refused(Refusal::new(552, (3, 4), &swedish, &english)));
-        }
         if mail.received_count > 50 {
             return Ok(Settled::Refused(Refusal::new(554, (4, 6), "Mejlet går runt i en slinga", "mail loop: too many Received headers")));
         }
@@ -208,7 +210,18 @@ impl Gateway {
             recipient.notify.success |= !never && (mail.receipt == Receipt::Wanted || always_tell);
         }
         let link = self.link(&transaction, &mail.in_reply_to).await?;
-        let step = accept::accept(&transaction, digest, &kept, link.as_ref(), now)?;
+        let letters = accept::letters(&transaction, &kept, link.as_ref(), now)?;
+        let largest = self.settings.sending.payload as u64;
+        // Most mails are far from the limit, and then an estimate will do.
+        if mail.wire_octets() > largest {
+            let (labels, measured) = (organisation.labels(&transaction.function), letters.clone());
+            let size = blocking(move || convert_to_sdk::octets(mail, &measured, &labels)).await?;
+            if size > largest {
+                return Ok(Settled::Refused(too_large(size, largest)));
+            }
+        }
+        drop(held);
+        let step = accept::accept(&transaction, letters, digest, &kept, now)?;
         match self.carry_out("accept", step.into()).await? {
             Outcome::Applied => Ok(Settled::Accepted),
             Outcome::Overtaken => match self.unconfirmed(&mark, now).await? {
@@ -278,6 +291,14 @@ pub(super) fn short_form(key: &str) -> Key {
     Key::new("short", key)
 }
 
+fn too_large(size: u64, largest: u64) -> Refusal {
+    let swedish = format!("Meddelandet blir {} MB ({size} byte) i SDK, högst {} MB får skickas", megabytes(size), megabytes(largest));
+    let english = format!("the message becomes {} MB ({size} octets) in SDK, at most {} MB may be sent", megabytes(size), megabytes(largest));
+    Refusal::new(552, (3, 4), &swedish, &english)
+}
+
+/// Rounded up, so that one octet too much is seen.
 fn megabytes(octets: u64) -> String {
-    format!("{}.{}", octets / 1_000_000, octets / 100_000 % 10)
+    let tenths = octets.div_ceil(100_000);
+    format!("{}.{}", tenths / 10, tenths % 10)
 }

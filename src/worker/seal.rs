@@ -1,6 +1,7 @@
 //! [`Queue::Seal`](crate::port::Queue::Seal): address and seal an outgoing message.
 
 use super::effects::{Outcome, blocking, from_store, new_blob};
+use super::room::Holding;
 use super::{Gateway, Organisation};
 use crate::content::Reference;
 use crate::event::{EventName, Field};
@@ -10,7 +11,7 @@ use crate::inbound::Incoming;
 use crate::mail::convert;
 use crate::outbound::accept::Link;
 use crate::outbound::address::{self, Unaddressed};
-use crate::outbound::convert::{Labels, content};
+use crate::outbound::convert::content;
 use crate::outbound::seal::{self, Seal};
 use crate::outbound::send::{self, Attempted};
 use crate::outbound::{Cargo, Outgoing, Scheduled};
@@ -34,9 +35,11 @@ impl Gateway {
             }
         };
         let returned = self.returned_references(&state).await?;
-        let (_, mail) = self.read_blob(state.letter.mail).await?;
+        // To the end: the sealed envelope is in memory until it is in the spool.
+        let (_held, _, mail) = self.hold_blob(state.letter.mail, Holding::Sealing).await?;
         let mailbox = organisation.mailbox(&state.letter.function);
-        let labels = Labels { organisation: Some(organisation.name.clone()), function: mailbox.and_then(|mailbox| mailbox.label.clone()) };
+        let labels = organisation.labels(&state.letter.function);
+        let limits = self.settings.sending;
         let policy = mailbox.map(|mailbox| mailbox.policy.clone()).unwrap_or_default();
         let (signer, federation, now) = (organisation.signing.clone(), self.settings.federation.clone(), self.now());
         let (as4_id, envelope) = (self.new_as4_id()?, new_blob());
@@ -49,7 +52,7 @@ impl Gateway {
             let mail = convert::outgoing(&mail, &policy)
                 .map_err(|error| Failure::permanent(Stage::Convert, Blame::Us, format!("an accepted mail can no longer be converted: {error}")))?;
             let content = content(&mail, &state.letter, &labels, &returned);
-            let with = Seal { signer: &signer, federation: &federation, as4_id, envelope, now };
+            let with = Seal { signer: &signer, federation: &federation, as4_id, envelope, limits, now };
             seal::message(state, lease, &content, &metadata, &with)
         });
         let effects = match sealed.await? {
@@ -115,7 +118,7 @@ impl Gateway {
         let (Incoming::New(taken) | Incoming::Delivered(crate::inbound::Delivered { taken, .. })) = Incoming::from_record(&record)? else {
             return Ok(None);
         };
-        let (_, xml) = self.read_blob(taken.message).await?;
+        let (_held, _, xml) = self.hold_blob(taken.message, Holding::Rendering).await?;
         let limits = self.settings.message;
         blocking(move || message::read(&xml, &limits).ok()).await
     }

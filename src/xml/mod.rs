@@ -5,9 +5,11 @@
 //! so there are no entities but the five of XML itself; depth, element count, attribute count and size are bounded.
 
 mod c14n;
+mod outline;
 mod tree;
 mod write;
 
 pub use c14n::{CanonicalError, Canonicalization, Comments};
+pub use outline::{Outline, OutlineLimits, Outliner};
 pub use tree::{Attribute, Document, Element, Limits, NodeRef, XML_NS, XmlError};
 pub use write::Writer;

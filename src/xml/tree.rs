@@ -187,6 +187,14 @@ impl Document {
         (0..self.nodes.len() as u32).filter_map(|index| self.element(index))
     }
 
+    /// Whether an octet of the source (after a byte order mark) stands in or at the end of text, or beside the root element
+    /// and in nothing else, where only white space may be.
+    pub(super) fn is_text_at(&self, at: usize) -> bool {
+        let mut texts = self.nodes.iter().filter(|node| matches!(node.kind, Kind::Text(_)));
+        let in_text = texts.any(|node| node.source.start <= at && at <= node.source.end);
+        in_text || !self.nodes.iter().any(|node| node.source.start < at && at < node.source.end)
+    }
+
     fn element(&self, index: u32) -> Option<Element<'_>> {
         match self.nodes.get(index as usize)?.kind {
             Kind::Element(_) => Some(Element { document: self, index }),
@@ -613,7 +621,7 @@ fn attribute_value(raw: &str) -> Option<String> {
 }
 
 /// One of the five entities of XML or a character reference, without `&` and `;`.
-fn resolve_reference(name: &str) -> Option<char> {
+pub(super) fn resolve_reference(name: &str) -> Option<char> {
     match name {
         "lt" => Some('<'),
         "gt" => Some('>'),

@@ -13,6 +13,7 @@ use brevbro::outbound::verdict::{self, Verdict};
 use brevbro::outbound::{Cargo, Dispatch, Outgoing, Reached, Reply, Scheduled, Submitted, address, send};
 use brevbro::port::Metadata;
 use brevbro::port::{Fail, Guard, Op, Queue, Tell};
+use brevbro::sdk::message::MessageLimits;
 use brevbro::sdk::receipt::{Outcome, Receipt};
 use brevbro::sdk::rules::{Breach, Detail, ReasonCode};
 
@@ -183,7 +184,14 @@ fn metadata(identity: &brevbro::crypto::Identity) -> Metadata {
 fn what_breaks_the_rules_of_a_message_is_not_sealed() {
     let identity = crate::common::pki::Ca::new("Test CA").issue("af.example.se");
     let federation = "urn:fdc:digg.se:edelivery:federation:test".parse().unwrap();
-    let with = || Seal { signer: &identity, federation: &federation, as4_id: As4MessageId::new("a@b").unwrap(), envelope: blob(4), now: at(1) };
+    let with = || Seal {
+        signer: &identity,
+        federation: &federation,
+        as4_id: As4MessageId::new("a@b").unwrap(),
+        envelope: blob(4),
+        limits: MessageLimits::SENDING,
+        now: at(1),
+    };
     let scheduled = || Scheduled { letter: letter(), delay_told: None };
     let sealed = seal::message(scheduled(), lease(letter().record, Queue::Seal, 0), &crate::made::content(), &metadata(&identity), &with()).unwrap();
     assert!(matches!(put(&sealed), Some(Outgoing::Submitted(_))));

@@ -1,7 +1,7 @@
 //! What must hold of every parser, whatever comes in: one function for each, which `mutations` replays with mutated
 //! fixtures and the targets in `fuzz/` with whatever libFuzzer finds. A broken promise is a panic.
 
-use std::io::Cursor;
+use std::io::{Cursor, Write};
 use std::sync::OnceLock;
 
 use brevbro::as4::receive::{Context, Options, ReceiveLimits, Requirement, open};
@@ -18,11 +18,11 @@ use brevbro::mail::compose::{ComposeContext, incoming};
 use brevbro::mail::convert::{Ids, outgoing};
 use brevbro::mail::policy::MailboxPolicy;
 use brevbro::mail::session::{Action, Options as SmtpOptions, Question, Reply, Security, Session};
-use brevbro::sdk::envelope::{self, Header};
+use brevbro::sdk::envelope::{self, EnvelopeError, Header, Passing};
 use brevbro::sdk::message::{self, MessageLimits};
 use brevbro::sdk::{receipt, rules, seal};
 use brevbro::smp::{self, Asked, ServiceGroup, ServiceMetadata};
-use brevbro::xml::{Canonicalization, Comments, Document, Limits};
+use brevbro::xml::{Canonicalization, Comments, Document, Element, Limits, NodeRef, OutlineLimits, Outliner, XmlError};
 use jiff::Timestamp;
 use libxml::parser::{Parser, ParserOptions};
 use libxml::tree::c14n::{CanonicalizationMode, CanonicalizationOptions};
@@ -283,6 +283,8 @@ pub fn header(kind: DocumentKind) -> Header {
 pub fn xhe(input: &[u8]) -> bool {
     let keys = keys();
     let read = envelope::read(input);
+    passes(input, &read);
+    outlines(input);
     if let Ok(verified) = seal::verify(input) {
         assert_eq!(verified.header, read.clone().unwrap());
         if verified.signer == keys.ours.certificate {
@@ -536,6 +538,66 @@ pub fn content() -> Content {
     mail.content(ids(), party(HABO, "Håbo kommun", "socialkontoret"), party(AF, "Arbetsförmedlingen", "etablering"))
 }
 
+/// What reads an envelope that passes by says what the reader of the whole one says; it may refuse for size alone.
+fn passes(input: &[u8], read: &Result<Header, EnvelopeError>) {
+    for piece in [1, 4096] {
+        let mut passing = Passing::default();
+        input.chunks(piece).for_each(|piece| passing.write_all(piece).unwrap());
+        match (passing.finish(), read) {
+            (Ok(passed), Ok(header)) => {
+                assert_eq!(&passed.header, header);
+                assert!(passed.payload_at_least <= input.len() as u64 + 100);
+            }
+            (Err(EnvelopeError::Profile(passed)), Err(EnvelopeError::Profile(read))) => assert_eq!(&passed, read),
+            (Err(EnvelopeError::Xml(_)), Err(EnvelopeError::Xml(_))) | (Err(EnvelopeError::Xml(XmlError::TooLarge { .. })), _) => {}
+            (passed, read) => panic!("{passed:?} and {read:?}"),
+        }
+    }
+}
+
+/// An outline has the tree of the whole document, however short its texts are cut, and there is one where there is a tree.
+fn outlines(input: &[u8]) {
+    let whole = Document::parse(input, &Limits::of(1 << 24));
+    for (text, piece) in [(4, 1), (5, 7), (64, 1 << 16)] {
+        let mut outliner = Outliner::new(OutlineLimits { octets: 1 << 24, text, kept: 1 << 24 });
+        input.chunks(piece).for_each(|piece| outliner.write_all(piece).unwrap());
+        match (outliner.finish(), &whole) {
+            (Ok(outline), Ok(whole)) => {
+                assert_eq!(skeleton(outline.document()), skeleton(whole));
+                let texts = outline.document().elements().zip(whole.elements());
+                for (own, whole) in texts.filter(|(own, _)| outline.is_whole(*own)) {
+                    assert_eq!(own.trimmed(), whole.trimmed());
+                }
+                let significant = |text: &str| text.chars().filter(|c| !matches!(c, ' ' | '\t' | '\n' | '\r')).count() as u64;
+                for (whole, own) in whole.elements().zip(outline.document().elements()) {
+                    assert_eq!(outline.significant_text(own), significant(&whole.text()));
+                }
+            }
+            (Err(_), Err(_)) | (Err(XmlError::TooLarge { .. }), _) => {}
+            (Err(XmlError::Malformed { reason, .. }), Ok(_)) if reason == "a reference without end" => {}
+            (outline, whole) => panic!("{:?} and {:?}", outline.map(|_| ()), whole.as_ref().map(|_| ())),
+        }
+    }
+}
+
+/// Everything of a tree but its texts.
+fn skeleton(document: &Document) -> Vec<String> {
+    let of = |element: Element<'_>| {
+        let others = element.children().filter(|child| !matches!(child, NodeRef::Text(_) | NodeRef::Element(_)));
+        let others: Vec<_> = others.map(|other| format!("{other:?}")).collect();
+        let blank = element.text().trim_matches([' ', '\t', '\n', '\r']).is_empty();
+        format!(
+            "{} {{{}}}{} {:?} {:?} {others:?} {blank}",
+            element.prefix(),
+            element.namespace(),
+            element.local(),
+            element.attributes(),
+            element.declarations()
+        )
+    };
+    document.elements().map(of).collect()
+}
+
 /// A mail. What is taken becomes a valid message of no more than the counted size, and a mail again.
 pub fn mail(input: &[u8]) -> bool {
     let mail = match outgoing(input, &MailboxPolicy::default()) {
@@ -550,6 +612,7 @@ pub fn mail(input: &[u8]) -> bool {
     }
     let content = mail.content(ids(), party(HABO, "Håbo kommun", "socialkontoret"), party(AF, "Arbetsförmedlingen", "etablering"));
     let xml = message::write(&content).unwrap_or_else(|breaches| panic!("{breaches:?}"));
+    assert_eq!(xml.len() as u64, message::octets(&content));
     assert!(xml.len() as u64 <= mail.wire_octets(), "{} octets, counted {}", xml.len(), mail.wire_octets());
     assert_eq!(message::read(&xml, &MessageLimits::SENDING).unwrap(), content);
     composes(&content);
