@@ -11,11 +11,19 @@ mod keys;
 
 #[path = "as4/canonical.rs"]
 mod canonical;
+#[path = "as4/errors.rs"]
+mod errors;
 #[path = "as4/exchange.rs"]
 mod exchange;
+#[path = "as4/foreign.rs"]
+mod foreign;
 #[path = "as4/judges.rs"]
 mod judges;
+#[path = "as4/santuario.rs"]
+mod santuario;
 #[path = "as4/tampering.rs"]
 mod tampering;
 #[path = "as4/vectors.rs"]
 mod vectors;
+#[path = "as4/wire.rs"]
+mod wire;

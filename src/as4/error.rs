@@ -104,6 +104,16 @@ impl Code {
         self.row().2
     }
 
+    /// `origin`: the module that found it (ebMS 3.0 6.2.2).
+    #[must_use]
+    pub const fn origin(self) -> &'static str {
+        match self {
+            Self::FailedAuthentication | Self::FailedDecryption | Self::PolicyNoncompliance => "security",
+            Self::DysfunctionalReliability | Self::DeliveryFailure => "reliability",
+            _ => "ebMS",
+        }
+    }
+
     /// The code with this `errorCode`.
     #[must_use]
     pub fn from_text(text: &str) -> Option<Self> {
@@ -237,7 +247,7 @@ pub fn write(
         if let Some(ref_to) = ref_to {
             writer.attribute("refToMessageInError", ref_to.as_str());
         }
-        writer.attribute("errorCode", &error.code).attribute("origin", "ebMS");
+        writer.attribute("errorCode", &error.code).attribute("origin", Code::from_text(&error.code).map_or("ebMS", Code::origin));
         writer.attribute("severity", if error.severity == Severity::Failure { "failure" } else { "warning" });
         writer.attribute("shortDescription", &error.short_description);
         if !error.description.is_empty() {
