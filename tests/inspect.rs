@@ -8,8 +8,9 @@ use std::io::Cursor;
 use std::path::Path;
 
 use brevbro::as4::receive::{Context, Options, open};
-use brevbro::as4::{EbmsError, UserMessage, error, receipt, send};
-use brevbro::cli::as4::{Keys, report};
+use brevbro::as4::{EbmsError, Received, UserMessage, error, receipt, send};
+use brevbro::cli::CliError;
+use brevbro::cli::as4::{Keys, Report, Subject, explain};
 use brevbro::crypto::Identity;
 use brevbro::ident::{AccessPointId, As4MessageId, DocumentKind, ParticipantId};
 use brevbro::sdk::{envelope, seal};
@@ -18,6 +19,11 @@ use common::shared;
 use jiff::Timestamp;
 
 const SECRET: &str = "hemligt";
+
+/// The report on a capture.
+fn report(file: &[u8], content_type: Option<&str>, keys: &Keys, at: Timestamp) -> Result<Report, CliError> {
+    explain(Subject { file, content_type, request: None }, keys, at).map(|explained| explained.report)
+}
 
 /// The report on a vector with both parties' keys, or with none.
 fn vector(dir: &Path, file: &str, with_keys: bool) -> String {
@@ -100,10 +106,17 @@ struct Made {
     sender: Identity,
     request: Vec<u8>,
     receipt: Vec<u8>,
+    received: Received,
+    sealed: Vec<u8>,
 }
 
 /// A request as it is captured on the wire, with a sealed message inside, and its receipt.
-fn made() -> Made {
+fn made() -> &'static Made {
+    static MADE: std::sync::OnceLock<Made> = std::sync::OnceLock::new();
+    MADE.get_or_init(make)
+}
+
+fn make() -> Made {
     let ca = Ca::new("CA");
     let [sender, receiver, from, to] = ["AP0001-TESTBED", "AP0002-TESTBED", "habo.se", "arbetsformedlingen.se"].map(|name| ca.issue(name));
     let header = envelope::Header {
@@ -136,7 +149,7 @@ fn made() -> Made {
     let receipt = receipt::write(&received, &As4MessageId::new("r@b").unwrap(), Timestamp::now(), &receiver).unwrap();
     let head = format!("POST /as4 HTTP/1.1\r\nhost: x\r\ncontent-type: {}\r\n\r\n", sent.content_type);
     let request = [head.as_bytes(), &body].concat();
-    Made { keys: Keys { own: vec![receiver, to], known: Vec::new() }, sender, request, receipt }
+    Made { keys: Keys { own: vec![receiver, to], known: Vec::new() }, sender, request, receipt, received, sealed }
 }
 
 fn text(file: &[u8], keys: &Keys) -> String {
@@ -207,8 +220,7 @@ fn a_change_on_the_way_is_seen_where_it_is() {
     let mut changed = made.request.clone();
     changed[length - 20] ^= 1;
     says(&text(&changed, &made.keys), &["verdict verifies", "CANNOT BE READ: EBMS:0102", "reference cid:message sha256: cannot be checked"]);
-    let mut other = made.keys;
-    other.own.remove(0);
+    let other = Keys { own: made.keys.own[1..].to_vec(), known: Vec::new() };
     says(&text(&made.request, &other), &["private key NOT GIVEN"]);
 }
 
@@ -259,4 +271,178 @@ fn the_report_is_json_too() {
     assert_eq!(section("user message")["message id"], "0b0b3a9e-6e0f-4a39-a1c1-8a1f0d7a2a10@ap.habo.se");
     assert_eq!(section("signature")["verdict"], "verifies");
     assert_eq!(section("signature")["reference"].as_array().unwrap().len(), 3);
+}
+
+/// The report on an answer beside the request that it is for.
+fn against(answer: &[u8], request: &[u8], keys: &Keys) -> Report {
+    explain(Subject { file: answer, content_type: None, request: Some(request) }, keys, Timestamp::now()).unwrap().report
+}
+
+#[test]
+fn a_receipt_is_compared_with_its_request() {
+    let made = made();
+    let nothing = Keys::default();
+    // Neither key nor certificate is needed: the request brought the recipient's along.
+    let good = against(&made.receipt, &made.request, &nothing);
+    says(
+        &good.text(),
+        &[
+            "receipt against request",
+            "request 0b0b3a9e-6e0f-4a39-a1c1-8a1f0d7a2a10@ap.habo.se",
+            "its signature verifies",
+            "about it yes",
+            "signed cid:message sha256: repeated",
+            "signer is the access point that the request is encrypted for",
+            "verdict proves that the message was taken",
+        ],
+    );
+    assert_eq!((good.wrong(), good.text().matches(": repeated").count()), (None, 3));
+
+    let receiver = &made.keys.own[0];
+    let receipt =
+        |received: &Received, signer: &Identity| receipt::write(received, &As4MessageId::new("r@b").unwrap(), Timestamp::now(), signer).unwrap();
+    let wrong = |what: &str, answer: &[u8], request: &[u8], lines: &[&str]| {
+        let report = against(answer, request, &nothing);
+        assert!(report.wrong().is_some(), "{what}: {}", report.text());
+        says(&report.text(), lines);
+    };
+    let nothing_proved = "verdict PROVES NOTHING";
+    wrong(
+        "another signer",
+        &receipt(&made.received, &made.sender),
+        &made.request,
+        &["signer IS ANOTHER than C=SE, CN=AP0002-TESTBED", nothing_proved],
+    );
+    let mut fewer = made.received.clone();
+    fewer.signature.as_mut().unwrap().references.pop();
+    wrong("a reference too few", &receipt(&fewer, receiver), &made.request, &["signed cid:message sha256: NOT REPEATED", nothing_proved]);
+    let mut other = made.received.clone();
+    let edit = |received: &mut Received, from: &str, to: &str| {
+        let reference = &mut received.signature.as_mut().unwrap().references[2];
+        reference.xml = reference.xml.replacen(from, to, 1);
+    };
+    edit(&mut other, "DigestValue>", "DigestValue>AAAA");
+    wrong("another digest", &receipt(&other, receiver), &made.request, &["signed cid:message sha256: ANOTHER DIGEST was received", nothing_proved]);
+    edit(&mut other, "cid:message", "cid:other");
+    wrong("a reference too many", &receipt(&other, receiver), &made.request, &["received cid:other: WAS NOT SIGNED in the request", nothing_proved]);
+    let mut about = made.received.clone();
+    about.header.message_id = As4MessageId::new("other@x").unwrap();
+    wrong("another message", &receipt(&about, receiver), &made.request, &["about it NO", nothing_proved]);
+    let refused = error::write(
+        &[EbmsError::not_serviced()],
+        Some(&made.received.header.message_id),
+        &As4MessageId::new("e@b").unwrap(),
+        Timestamp::now(),
+        receiver,
+    );
+    wrong("an error", &refused.unwrap(), &made.request, &["verdict the message was refused: EBMS:0004 Other: NOT_SERVICED"]);
+    wrong("a request again", &made.request, &made.request, &["verdict PROVES NOTHING: the message is neither receipt nor error"]);
+    wrong("a receipt for a receipt", &made.receipt, &made.receipt, &["request is no signed message of a user"]);
+    let mut response = b"HTTP/1.1 500 Internal Server Error\r\ncontent-type: application/soap+xml\r\n\r\n".to_vec();
+    response.extend_from_slice(&String::from_utf8(made.receipt.clone()).unwrap().replace("<eb:Timestamp>20", "<eb:Timestamp>21").into_bytes());
+    wrong(
+        "changed",
+        &response,
+        &made.request,
+        &["verdict DOES NOT VERIFY", "verdict PROVES NOTHING: HTTP status 500: the receipt's signature does not hold"],
+    );
+}
+
+#[test]
+fn nothing_is_wrong_with_what_holds() {
+    let made = made();
+    let holds = |file: &[u8], keys: &Keys| report(file, None, keys, Timestamp::now()).unwrap().wrong().map(str::to_owned);
+    assert_eq!(holds(&made.request, &made.keys), None);
+    assert_eq!(holds(&made.request, &Keys::default()), None, "a key that is not given is no fault of the message");
+    assert_eq!(holds(&made.receipt, &Keys::default()), None);
+    let mut changed = made.request.clone();
+    let at = changed.len() - 30;
+    changed[at] ^= 1;
+    let told = holds(&changed, &made.keys).unwrap();
+    assert!(told.starts_with("attachment, payload: CANNOT BE READ: EBMS:0102"), "{told}");
+    let at = made.request.len() - 200;
+    assert!(holds(&made.request[..at], &made.keys).is_some());
+}
+
+/// The program itself: exit codes, and the payload in a file when it is asked for.
+#[test]
+fn the_command_ends_as_its_report_says() {
+    let made = made();
+    let dir = tempfile::tempdir().unwrap();
+    let path = |name: &str| dir.path().join(name);
+    std::fs::write(path("request"), &made.request).unwrap();
+    std::fs::write(path("receipt"), &made.receipt).unwrap();
+    std::fs::write(path("nothing"), "no message at all").unwrap();
+    let mut changed = made.request.clone();
+    let at = changed.windows(12).position(|window| window == b"0203:habo.se").unwrap();
+    changed[at + 5] = b'x';
+    std::fs::write(path("changed"), changed).unwrap();
+    std::fs::write(path("key"), common::pki::pem(&made.keys.own[0])).unwrap();
+    let inspect = |arguments: &[&str]| {
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_brevbro"));
+        command.current_dir(dir.path()).args(["as4", "inspect"]).args(arguments);
+        let output = command.output().unwrap();
+        let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+        (output.status.code().unwrap(), text(output.stdout), text(output.stderr))
+    };
+    let (code, told, complaint) = inspect(&["request", "--key", "key"]);
+    assert_eq!((code, complaint.as_str()), (0, ""), "{told}");
+    assert!(told.contains("security") && !told.contains(SECRET) && !told.contains("XHE xmlns"), "{told}");
+    assert_eq!(inspect(&["receipt", "--request", "request"]).0, 0);
+    let (code, told, complaint) = inspect(&["changed", "--key", "key"]);
+    assert_eq!(code, 3, "{complaint}");
+    assert!(told.contains("DOES NOT VERIFY") && complaint.starts_with("error: the message does not hold true: signature, verdict:"), "{complaint}");
+    assert_eq!(inspect(&["receipt", "--request", "changed"]).0, 3, "the request that was captured is not the one that was signed");
+    assert_eq!((inspect(&["nothing"]).0, inspect(&["absent"]).0, inspect(&["request", "--request", "absent"]).0), (1, 2, 2));
+
+    // The content, to a new file and nobody else.
+    assert_eq!(inspect(&["request", "--key", "key", "--payload", "xhe"]).0, 0);
+    assert_eq!(std::fs::read(path("xhe")).unwrap(), made.sealed);
+    let mode = std::os::unix::fs::PermissionsExt::mode(&std::fs::metadata(path("xhe")).unwrap().permissions());
+    assert_eq!(mode & 0o777, 0o600);
+    let (code, _, complaint) = inspect(&["request", "--key", "key", "--payload", "xhe"]);
+    assert!(code == 1 && complaint.contains("cannot write xhe"), "{complaint}");
+}
+
+/// What differs from run to run: keys, times, sizes.
+fn steady(report: &str) -> String {
+    let mut out = String::new();
+    for line in report.lines() {
+        let (name, value) = line.split_at(line.len().min(20));
+        let value = match name.trim() {
+            "sha-256" | "valid" | "octets" => "…".to_owned(),
+            "received" | "reference" | "signed" => value
+                .split(' ')
+                .map(|word| match word {
+                    word if word.len() == 44 && word.ends_with('=') => "(digest)".to_owned(),
+                    word => word.to_owned(),
+                })
+                .collect::<Vec<_>>()
+                .join(" "),
+            "timestamp" | "created" => value.to_owned(),
+            _ if value.contains(" octets") => {
+                value.split(' ').map(|word| if word.parse::<u32>().is_ok() { "…" } else { word }).collect::<Vec<_>>().join(" ")
+            }
+            _ => value.to_owned(),
+        };
+        out += format!("{name}{value}").trim_end();
+        out.push('\n');
+    }
+    out
+}
+
+/// The same as in docs/as4.md, which shows what operators will see.
+#[test]
+fn the_manual_shows_what_is_printed() {
+    let made = made();
+    let access_point = Keys { own: made.keys.own[..1].to_vec(), known: Vec::new() };
+    let manual = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/as4.md")).unwrap();
+    for (name, shown) in [
+        ("brevbro as4 inspect request.txt --key ap.p12 --password-file ap.password", steady(&text(&made.request, &access_point))),
+        ("brevbro as4 inspect answer.txt --request request.txt", steady(&against(&made.receipt, &made.request, &Keys::default()).text())),
+    ] {
+        let (_, rest) = manual.split_once(&format!("$ {name}\n")).unwrap_or_else(|| panic!("docs/as4.md has no {name}"));
+        let documented = rest.split("```").next().unwrap();
+        assert_eq!(documented, shown, "docs/as4.md is to show this after `{name}`:\n{shown}");
+    }
 }

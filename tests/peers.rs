@@ -25,7 +25,7 @@ use std::sync::mpsc;
 use std::time::Duration;
 
 use brevbro::as4::receive::{Context, Options, open};
-use brevbro::as4::{Answer, Code, EbmsError, PMode, Sent, UserMessage, answer, error, pmode, receipt, send};
+use brevbro::as4::{Answer, Code, EbmsError, PMode, Received, Sent, UserMessage, answer, error, pmode, receipt, send};
 use brevbro::crypto::Identity;
 use brevbro::ident::{AccessPointId, As4MessageId, DocumentKind, ParticipantId};
 use jiff::Timestamp;
@@ -43,9 +43,14 @@ struct Ends {
 
 impl Ends {
     fn new() -> Self {
+        Self::of(2048)
+    }
+
+    /// With keys of so many bits.
+    fn of(bits: u32) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let write = |name: &str| {
-            let pem = keys::pem(name);
+            let pem = keys::pem_of(name, bits);
             std::fs::write(dir.path().join(name), &pem).unwrap();
             Identity::from_pem(&pem, None).unwrap()
         };
@@ -206,6 +211,117 @@ fn the_peer_takes_our_message_and_we_its_receipt() {
     assert!(matches!(answer::read(status, &content_type, &signal, &sent, &ends.ours.certificate), Answer::Unusable(_)));
 }
 
+/// Digg's CAs issue 3072 bits and more; all other tests have 2048.
+#[test]
+fn every_size_of_key_goes_both_ways() {
+    let Some(python) = common::python() else { return };
+    for bits in [3072, 4096] {
+        let ends = Ends::of(bits);
+        let mut peer = Receiver::start(&ends, &python);
+        let (body, sent) = packaged(&ends, "1@ap.habo.se");
+        let (status, content_type, signal) = post(&peer.url, &sent.content_type, &body);
+        assert_eq!(peer.report()["error"], Value::Null, "{bits}");
+        let read = answer::read(status, &content_type, &signal, &sent, &ends.theirs.certificate);
+        assert!(matches!(read, Answer::Receipt(_)), "{bits}: {read:?}");
+        let (report, taken) = exchange(&ends, &python, &|received, ours| receipt_of(received, ours));
+        assert!(taken && report["state"] == "acknowledged", "{bits}: {report}");
+    }
+}
+
+fn receipt_of(received: &Received, signer: &Identity) -> Vec<u8> {
+    receipt::write(received, &As4MessageId::new("r@ap.habo.se").unwrap(), Timestamp::now(), signer).unwrap()
+}
+
+/// Lets the peer send a message, and answers with what `respond` makes of it; its report, and whether it counts the message as
+/// taken.
+fn exchange(ends: &Ends, python: &Path, respond: &(dyn Fn(&Received, &Identity) -> Vec<u8> + Sync)) -> (Value, bool) {
+    std::thread::scope(|scope| {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}/as4", listener.local_addr().unwrap());
+        let served = scope.spawn(move || {
+            serve(&listener, |content_type, body| {
+                let (keys, options) = ([ends.ours.clone()], Options::default());
+                let context = Context { keys: &keys, known: &|_| None, options: &options, at: Timestamp::now() };
+                let mut out = Vec::new();
+                let received = open(content_type, &mut &body[..], &context, Cursor::new(Vec::new()), &mut out).unwrap();
+                assert!(out == payload());
+                (200, respond(&received, &ends.ours))
+            });
+        });
+        let (code, report) = peer_sends(ends, python, &url);
+        served.join().unwrap();
+        (report, code == Some(0))
+    })
+}
+
+#[test]
+fn the_peer_believes_no_receipt_that_proves_nothing() {
+    let Some(python) = common::python() else { return };
+    let ends = Ends::new();
+    let text = |signal: Vec<u8>| String::from_utf8(signal).unwrap();
+    let cases: [(&str, &(dyn Fn(&Received, &Identity) -> Vec<u8> + Sync)); 5] = [
+        ("another signer", &|received, _| receipt_of(received, &ends.theirs)),
+        ("changed after it was signed", &|received, ours| {
+            text(receipt_of(received, ours)).replacen("<eb:Timestamp>20", "<eb:Timestamp>21", 1).into_bytes()
+        }),
+        ("one digest that was not signed", &|received, ours| {
+            let mut other = received.clone();
+            let reference = &mut other.signature.as_mut().unwrap().references[0];
+            reference.xml = reference.xml.replacen("DigestValue>", "DigestValue>AAAA", 1);
+            receipt_of(&other, ours)
+        }),
+        ("one reference too few", &|received, ours| {
+            let mut other = received.clone();
+            other.signature.as_mut().unwrap().references.pop();
+            receipt_of(&other, ours)
+        }),
+        ("not signed", &|received, ours| {
+            let signal = text(receipt_of(received, ours));
+            signal.replace(common::soap::cut(&signal, "ds:Signature"), "").into_bytes()
+        }),
+    ];
+    for (what, respond) in cases {
+        let (report, taken) = exchange(&ends, &python, respond);
+        assert!(!taken && report["state"] != "acknowledged", "{what}: {report}");
+    }
+    // It is the receipt, not the way: the same exchange with a good one is believed.
+    assert!(exchange(&ends, &python, &|received, ours| receipt_of(received, ours)).1);
+}
+
+#[test]
+fn the_peer_refuses_what_somebody_made_of_our_message() {
+    let Some(python) = common::python() else { return };
+    let ends = Ends::new();
+    let stranger = Ends::new();
+    let mut peer = Receiver::start(&ends, &python);
+    let cut = |soap: &str, name: &str| common::soap::cut(soap, name).to_owned();
+    let (body, sent) = packaged(&ends, "1@ap.habo.se");
+    let edited = |edit: &dyn Fn(&str) -> String| common::soap::edited(&body, edit);
+    let cases = [
+        ("a changed header", edited(&|s| s.replace("0203:habo.se", "0203:evil.se")), "EBMS:0101"),
+        ("no signature", edited(&|s| s.replace(&cut(s, "ds:Signature"), "")), "EBMS:0103"),
+        ("another session key", edited(&|s| s.replace("<xenc:CipherValue>", "<xenc:CipherValue>AAAA")), "EBMS:0102"),
+        (
+            "another signer",
+            packaged(&Ends { dir: tempfile::tempdir().unwrap(), ours: stranger.ours.clone(), theirs: ends.theirs.clone() }, "2@x").0,
+            "EBMS:0101",
+        ),
+        (
+            "another recipient",
+            packaged(&Ends { dir: tempfile::tempdir().unwrap(), ours: ends.ours.clone(), theirs: stranger.theirs.clone() }, "3@x").0,
+            "EBMS:0102",
+        ),
+    ];
+    for (what, body, code) in cases {
+        let (status, content_type, signal) = post(&peer.url, &sent.content_type, &body);
+        let report = peer.report();
+        assert_eq!(report["error"]["code"], code, "{what}: {report}");
+        // And we read its error.
+        let answer = answer::read(status, &content_type, &signal, &sent, &ends.theirs.certificate);
+        assert!(!matches!(answer, Answer::Receipt(_)), "{what}: {answer:?}");
+    }
+}
+
 #[test]
 fn the_peer_refuses_our_message_when_it_was_changed_on_the_way() {
     let Some(python) = common::python() else { return };
@@ -224,18 +340,19 @@ fn the_peer_refuses_our_message_when_it_was_changed_on_the_way() {
 fn serve_once(respond: impl FnOnce(&str, &[u8]) -> (u16, Vec<u8>) + Send + 'static) -> (String, std::thread::JoinHandle<()>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}/as4", listener.local_addr().unwrap());
-    let handle = std::thread::spawn(move || {
-        let (stream, _) = listener.accept().unwrap();
-        let mut reader = BufReader::new(stream);
-        let (_, headers, body) = read_http(&mut reader);
-        let (status, answer) = respond(&header(&headers, "content-type"), &body);
-        let head =
-            format!("HTTP/1.1 {status} X\r\nContent-Type: {}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n", error::CONTENT_TYPE, answer.len());
-        let mut stream = reader.into_inner();
-        stream.write_all(head.as_bytes()).unwrap();
-        stream.write_all(&answer).unwrap();
-    });
-    (url, handle)
+    (url, std::thread::spawn(move || serve(&listener, respond)))
+}
+
+fn serve(listener: &TcpListener, respond: impl FnOnce(&str, &[u8]) -> (u16, Vec<u8>)) {
+    let (stream, _) = listener.accept().unwrap();
+    let mut reader = BufReader::new(stream);
+    let (_, headers, body) = read_http(&mut reader);
+    let (status, answer) = respond(&header(&headers, "content-type"), &body);
+    let head =
+        format!("HTTP/1.1 {status} X\r\nContent-Type: {}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n", error::CONTENT_TYPE, answer.len());
+    let mut stream = reader.into_inner();
+    stream.write_all(head.as_bytes()).unwrap();
+    stream.write_all(&answer).unwrap();
 }
 
 /// Lets the peer send a message to the URL; its exit code and report.

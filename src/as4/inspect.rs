@@ -13,7 +13,7 @@ use super::pmode::{PMode, Verdict, verdicts};
 use super::receive::{Problem, Received, ReceivedPart, Refusal, soap_part};
 use super::security::{self, Signature};
 pub use super::security::{DigestFound, FoundEncryption, FoundReference, FoundSignature};
-use super::{Reference, answer, receipt};
+use super::{Reference, Sent, answer, receipt};
 use crate::crypto::{Certificate, Digest, Identity, KeyReference};
 use crate::ident::{As4MessageId, Sha256};
 use crate::xml::Document;
@@ -196,6 +196,30 @@ fn part(
 }
 
 impl Inspection {
+    /// What would have been kept of this request until its answer came; `None` when it is no signed message of a user.
+    #[must_use]
+    pub fn sent(&self, content_type: &str) -> Option<Sent> {
+        let (Contents::User(header), Some(signature)) = (&self.contents, &self.signature) else { return None };
+        Some(Sent {
+            message_id: header.message_id.clone(),
+            content_type: content_type.to_owned(),
+            references: signature.references.iter().map(|found| found.reference.clone()).collect(),
+            // Neither has a part in what a receipt must repeat.
+            signature_digest: Sha256([0; 32]),
+            octets: 0,
+        })
+    }
+
+    /// Whose certificate a receipt for this request must have: that of the access point which it is encrypted for, when it came
+    /// along or is known.
+    #[must_use]
+    pub fn recipient(&self, known: &dyn Fn(&KeyReference) -> Option<Certificate>) -> Option<Certificate> {
+        self.encryptions.iter().filter_map(|encryption| encryption.recipient.as_ref()).find_map(|reference| match reference {
+            KeyReference::Certificate(certificate) => Some((**certificate).clone()),
+            other => known(other).filter(|found| other.names(found)),
+        })
+    }
+
     /// The P-Mode's rules, each with its verdict on a user message; none for everything else. The signer is taken as
     /// named, whether or not the signature holds.
     #[must_use]

@@ -68,6 +68,8 @@ pub enum Exit {
     Failure = 1,
     /// It did not start: arguments or configuration are wrong.
     Usage = 2,
+    /// It did what was asked, and what it looked into does not hold true.
+    Unsound = 3,
 }
 
 impl From<Exit> for ExitCode {
@@ -95,6 +97,11 @@ impl CliError {
     /// It failed: exit code 1.
     pub fn failure(error: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
         Self { error: error.into(), hint: String::new(), exit: Exit::Failure }
+    }
+
+    /// What was looked into does not hold true: exit code 3.
+    pub fn unsound(error: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+        Self { error: error.into(), hint: String::new(), exit: Exit::Unsound }
     }
 
     /// The same error with advice.

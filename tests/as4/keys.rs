@@ -11,7 +11,13 @@ use openssl::x509::{X509Builder, X509NameBuilder};
 
 /// A key and its certificate as one PEM text.
 pub(crate) fn pem(name: &str) -> Vec<u8> {
-    let key = PKey::from_rsa(Rsa::generate(2048).unwrap()).unwrap();
+    pem_of(name, 2048)
+}
+
+/// The same with a key of another size.
+#[allow(dead_code, reason = "one of the binaries that share this does without")]
+pub(crate) fn pem_of(name: &str, bits: u32) -> Vec<u8> {
+    let key = PKey::from_rsa(Rsa::generate(bits).unwrap()).unwrap();
     let mut subject = X509NameBuilder::new().unwrap();
     subject.append_entry_by_text("C", "SE").unwrap();
     subject.append_entry_by_text("O", "Prov, AB").unwrap();
