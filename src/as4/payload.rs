@@ -39,6 +39,14 @@ pub(super) fn is_part(uri: &str, content_id: &str) -> bool {
     uri.strip_prefix("cid:").is_some_and(|id| id == content_id || percent_decoded(id).as_deref() == Some(content_id))
 }
 
+/// Whether two `cid:` URIs name one part: one of them may be encoded and the other not, as header and signature are written by
+/// different programs.
+pub(super) fn is_same_part(one: &str, other: &str) -> bool {
+    let id = |uri: &str| uri.strip_prefix("cid:").map(str::to_owned);
+    let (Some(own), Some(id)) = (id(one), id(other)) else { return false };
+    own == id || is_part(one, &id) || is_part(other, &own) || percent_decoded(&own).is_some_and(|own| percent_decoded(&id) == Some(own))
+}
+
 fn percent_decoded(text: &str) -> Option<String> {
     let mut octets = Vec::new();
     let mut rest = text.as_bytes();

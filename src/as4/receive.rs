@@ -13,7 +13,7 @@ use super::envelope::{Envelope, limits, unreadable};
 use super::error::{Code, EbmsError};
 use super::names::{EB, GZIP, SOAP, SOAP_TYPE, TEST_ACTION, TEST_SERVICE};
 use super::package::{ContentType, PackageError, PackageReader, TransferDecoder};
-use super::payload::{Expected, Landed, is_part, land};
+use super::payload::{Expected, Landed, is_part, is_same_part, land};
 use super::security::{self, Signature};
 use crate::crypto::{Certificate, Digest, Identity, KeyReference, SignatureAlgorithm};
 use crate::ident::As4MessageId;
@@ -382,7 +382,7 @@ fn announced(header: &Header, envelope: &Envelope<'_>, signature: Option<&Signat
             Some(href) if href.starts_with('#') => return Err(error(Code::PackagingNotSupported, "A payload in the SOAP part is not supported")),
             Some(_) => return Err(error(Code::ExternalPayloadError, "A payload outside of the message is not fetched")),
         };
-        if expected.iter().any(|other| other.href == href) {
+        if expected.iter().any(|other| is_same_part(&other.href, &href)) {
             return Err(error(Code::ValueInconsistent, "Two eb:PartInfo have one href"));
         }
         // AS4 3.1: a compressed part says so, and what it is.
@@ -392,8 +392,7 @@ fn announced(header: &Header, envelope: &Envelope<'_>, signature: Option<&Signat
             Some(GZIP) => return Err(error(Code::DecompressionFailure, "A compressed payload has no MimeType property")),
             Some(_) => return Err(error(Code::DecompressionFailure, "The CompressionType is not application/gzip")),
         };
-        let content_id = href.strip_prefix("cid:").unwrap_or_default();
-        let names = |uri: &str| uri == href || is_part(uri, content_id);
+        let names = |uri: &str| is_same_part(uri, &href);
         let mut digests = Vec::new();
         for signed in signature.into_iter().flat_map(|signature| &signature.references).filter(|signed| names(&signed.reference.uri)) {
             let digest = Digest::from_uri(&signed.reference.digest_method);

@@ -256,6 +256,31 @@ fn every_refusal_that_the_manual_lists_has_its_code() {
     assert_eq!(sent.intersection(&never).count(), 0);
 }
 
+/// The refusals that need a whole gateway have their tests there.
+#[test]
+fn the_other_refusals_of_the_manual_have_their_tests_in_the_gateway() {
+    let read = |path: &str| std::fs::read_to_string(format!("{}/{path}", env!("CARGO_MANIFEST_DIR"))).unwrap();
+    let (manual, tests) = (read("docs/as4.md"), read("tests/gateway/as4.rs"));
+    let rows = manual.lines().filter(|line| line.ends_with("| `gateway` |"));
+    let known = [
+        (
+            "an envelope that disagrees with the header, or is of another federation | EBMS:0003",
+            "an_envelope_that_disagrees_with_its_as4_header_is_deleted",
+        ),
+        (
+            "a participant or a document that is not served here, with the detail NOT_SERVICED | EBMS:0004",
+            "a_recipient_that_is_not_ours_is_not_serviced",
+        ),
+        ("a payload that is not an SDK envelope | EBMS:0004", "a_dtd_in_the_envelope_is_deleted"),
+        ("a signer of another environment, expired or revoked | EBMS:0101", "an_access_point_of_another_environment_is_refused"),
+    ];
+    assert_eq!(rows.clone().count(), known.len());
+    for (row, (text, test)) in rows.zip(known) {
+        assert_eq!(row, format!("| {text} | `gateway` |"));
+        assert!(tests.contains(&format!("fn {test}")), "{test}");
+    }
+}
+
 /// Of each kind of refusal, what is written back.
 #[test]
 fn every_error_says_what_ebms_asks_for_and_is_signed() {

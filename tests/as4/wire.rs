@@ -360,6 +360,12 @@ fn content_ids_with_a_host_and_encoded_uris_are_read() {
         };
         assert_eq!(received.parts[0].href, format!("cid:{cid}"));
     }
+    // Encoded in the header and not in the signature, or the other way round.
+    let encoded = Foreign { parts: vec![Part::new("x@host", XHE)], ..Foreign::new() }.edit("href=\"cid:x@host\"", "href=\"cid:x%40host\"");
+    assert_eq!(encoded.is_taken("an encoded href").parts[0].href, "cid:x%40host");
+    let mut decoded = Foreign { parts: vec![Part::new("x%40host", XHE)], ..Foreign::new() }.edit("href=\"cid:x%40host\"", "href=\"cid:x@host\"");
+    decoded.parts[0].headers = "Content-ID: <x@host>\r\nX-".into();
+    decoded.is_taken("an encoded signature");
     for header in ["content-id: <x@host>", "Content-Id:\r\n <x@host>", "CONTENT-ID:x@host"] {
         let (content_type, body) = Foreign { parts: vec![Part::new("x@host", XHE)], ..Foreign::new() }.written();
         let changed = replaced(&body, b"Content-ID: <x@host>", header.as_bytes());

@@ -7,6 +7,7 @@
 mod common;
 mod harness;
 
+mod answers;
 mod as4;
 mod mailserver;
 mod outcomes;

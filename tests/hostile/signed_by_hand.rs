@@ -14,6 +14,9 @@ const RSA: &str = "http://www.w3.org/2001/04/xmldsig-more#rsa-sha256";
 const SHA256: &str = "http://www.w3.org/2001/04/xmlenc#sha256";
 const EXC: &str = "http://www.w3.org/2001/10/xml-exc-c14n#";
 
+/// In place of a URI: the attribute is left out.
+const NO_URI: &str = "(none)";
+
 /// A `ds:Reference`.
 #[derive(Clone)]
 struct Reference {
@@ -53,15 +56,21 @@ fn signed(soap: &str, references: &[Reference], method: &str, sign: &dyn Fn(&[u8
          <ds:SignatureMethod Algorithm=\"{method}\"></ds:SignatureMethod>"
     );
     for Reference { uri, transforms, method, value } in references {
+        let uri = if uri == NO_URI { String::new() } else { format!(" URI=\"{uri}\"") };
         info += &format!(
-            "<ds:Reference URI=\"{uri}\"><ds:Transforms>{transforms}</ds:Transforms><ds:DigestMethod Algorithm=\"{method}\"></ds:DigestMethod>\
+            "<ds:Reference{uri}><ds:Transforms>{transforms}</ds:Transforms><ds:DigestMethod Algorithm=\"{method}\"></ds:DigestMethod>\
              <ds:DigestValue>{value}</ds:DigestValue></ds:Reference>"
         );
     }
     info += "</ds:SignedInfo>";
-    let value = openssl::base64::encode_block(&sign(canonical(&info, "SignedInfo").as_bytes()));
+    with_info(soap, &info, sign)
+}
+
+/// The SOAP part with this `ds:SignedInfo`, signed.
+fn with_info(soap: &str, info: &str, sign: &dyn Fn(&[u8]) -> Vec<u8>) -> String {
+    let value = openssl::base64::encode_block(&sign(canonical(info, "SignedInfo").as_bytes()));
     let old = cut(soap, "ds:Signature");
-    let changed = old.replace(cut(old, "ds:SignedInfo"), &info);
+    let changed = old.replace(cut(old, "ds:SignedInfo"), info);
     let changed = changed.replace(cut(&changed, "ds:SignatureValue"), &format!("<ds:SignatureValue>{value}</ds:SignatureValue>"));
     soap.replace(old, &changed)
 }
@@ -84,7 +93,7 @@ fn refused(code: Code, edit: &dyn Fn(&str) -> String, change: &dyn Fn(&mut Vec<R
     assert!(refusal.error.is(code), "{refusal}");
 }
 
-fn at(references: &mut [Reference], prefix: &str) -> usize {
+fn at(references: &[Reference], prefix: &str) -> usize {
     references.iter().position(|r| r.uri.starts_with(prefix)).unwrap()
 }
 
@@ -132,6 +141,169 @@ fn a_reference_to_the_whole_document_counts_for_nothing() {
             all[own].uri = uri.into();
         });
     }
+}
+
+/// The SOAP part of the good request.
+fn soap() -> String {
+    let body = String::from_utf8_lossy(&world().body).into_owned();
+    body[body.find("<?xml").unwrap()..body.find("</S12:Envelope>").unwrap() + 15].to_owned()
+}
+
+#[test]
+fn a_pointer_into_the_document_is_no_reference_to_a_place() {
+    let id = references().into_iter().find(|r| r.uri.starts_with("#messaging")).unwrap().uri;
+    let id = id.trim_start_matches('#');
+    for uri in [format!("#xpointer(id('{id}'))"), format!("#xpointer(//*[@wsu:Id='{id}'])"), format!("# {id}"), format!("x#{id}"), NO_URI.into()] {
+        refused(Code::FailedAuthentication, &whole, &|all| {
+            let own = at(all, "#messaging");
+            all[own].uri.clone_from(&uri);
+        });
+    }
+    // A character reference in the URI is the character.
+    let mut all = references();
+    let own = at(&all, "#messaging");
+    all[own].uri = all[own].uri.replace("#messaging", "#&#109;essaging");
+    outcome(&whole, &all).unwrap();
+}
+
+#[test]
+fn a_reference_to_the_signature_or_its_key_stands_for_nothing() {
+    let soap = soap();
+    let signature = cut(&soap, "ds:Signature").split(" Id=\"").nth(1).unwrap().split('"').next().unwrap().to_owned();
+    let with_key_info = |soap: &str| {
+        let own = cut(soap, "ds:Signature");
+        soap.replace(own, &own.replace("<ds:KeyInfo>", "<ds:KeyInfo Id=\"KI-1\">"))
+    };
+    for uri in [format!("#{signature}"), "#KI-1".into()] {
+        // In place of the header's, and beside all.
+        refused(Code::FailedAuthentication, &with_key_info, &|all| {
+            let own = at(all, "#messaging");
+            all[own].uri.clone_from(&uri);
+        });
+        refused(Code::FailedAuthentication, &with_key_info, &|all| {
+            let mut one = all[at(all, "#messaging")].clone();
+            one.uri.clone_from(&uri);
+            all.push(one);
+        });
+    }
+    // The token, which WS-Security lets a signature cover, may be covered: by its own digest.
+    let token = soap.rfind("<wsse:BinarySecurityToken").unwrap();
+    let id = soap[token..].split("wsu:Id=\"").nth(1).unwrap().split('"').next().unwrap().to_owned();
+    let document = Document::parse(soap.as_bytes(), &Limits::of(1 << 20)).unwrap();
+    let element = document.elements().filter(|e| e.local() == "BinarySecurityToken").last().unwrap();
+    let octets = Canonicalization::exclusive().element(element, Comments::Without, None).unwrap();
+    let mut all = references();
+    let mut one = all[at(&all, "#messaging")].clone();
+    (one.uri, one.value) = (format!("#{id}"), digest(MessageDigest::sha256(), octets.as_bytes()));
+    all.push(one.clone());
+    outcome(&whole, &all).unwrap();
+    refused(Code::FailedAuthentication, &whole, &|all| {
+        all.push(Reference { value: digest(MessageDigest::sha256(), b"other"), ..one.clone() });
+    });
+}
+
+#[test]
+fn transforms_count_only_alone_and_at_their_place() {
+    let exclusive = format!("<ds:Transform Algorithm=\"{EXC}\"/>");
+    let content = "<ds:Transform Algorithm=\"http://docs.oasis-open.org/wss/oasis-wss-SwAProfile-1.1#Attachment-Content-Signature-Transform\"/>";
+    for (prefix, transforms) in [
+        ("#messaging", format!("{exclusive}{exclusive}")),
+        ("#messaging", content.to_owned()),
+        ("#messaging", format!("{content}{exclusive}")),
+        ("#body", format!("{exclusive}{content}")),
+        ("cid:", format!("{exclusive}{content}")),
+        ("cid:", format!("{content}{exclusive}")),
+        ("cid:", format!("{content}{content}")),
+        ("cid:", String::new()),
+    ] {
+        refused(Code::PolicyNoncompliance, &whole, &|all| {
+            let own = at(all, prefix);
+            all[own].transforms.clone_from(&transforms);
+        });
+    }
+    refused(Code::FailedAuthentication, &whole, &|all| {
+        let own = at(all, "#messaging");
+        all[own].transforms = format!("{exclusive}</ds:Transforms><ds:Transforms>{exclusive}");
+    });
+}
+
+#[test]
+fn a_signed_info_that_says_two_things_is_refused() {
+    let good = cut(&soap(), "ds:SignedInfo").replace("<ds:SignedInfo", "<ds:SignedInfo xmlns:ds=\"http://www.w3.org/2000/09/xmldsig#\"");
+    let opened_with = |info: &str| opened(&edited(&world().body, &|soap| with_info(soap, info, &by_sender))).map(|_| ());
+    opened_with(&good.replace("</ds:SignedInfo>", "\n</ds:SignedInfo>")).unwrap();
+    let inclusive = "<ds:CanonicalizationMethod Algorithm=\"http://www.w3.org/TR/2001/REC-xml-c14n-20010315\"/>";
+    let digest = "<ds:DigestMethod Algorithm=\"http://www.w3.org/2000/09/xmldsig#sha1\"/>";
+    for (what, info, code) in [
+        ("two canonicalisations", good.replace("<ds:SignatureMethod", &format!("{inclusive}<ds:SignatureMethod")), Code::FailedAuthentication),
+        (
+            "two methods",
+            good.replacen("<ds:Reference", &format!("<ds:SignatureMethod Algorithm=\"{RSA}\"/><ds:Reference"), 1),
+            Code::PolicyNoncompliance,
+        ),
+        ("two digest methods", good.replacen("<ds:DigestValue>", &format!("{digest}<ds:DigestValue>"), 1), Code::FailedAuthentication),
+        ("two digests", good.replacen("<ds:DigestValue>", "<ds:DigestValue>AAAA</ds:DigestValue><ds:DigestValue>", 1), Code::FailedAuthentication),
+        ("no canonicalisation", good.replace(cut(&good, "ds:CanonicalizationMethod"), ""), Code::FailedAuthentication),
+        ("no references", format!("{}</ds:SignedInfo>", &good[..good.find("<ds:Reference").unwrap()]), Code::FailedAuthentication),
+        (
+            "references in an Object",
+            good.replacen("<ds:Reference", "<ds:Object><ds:Reference", 1).replace("</ds:SignedInfo>", "</ds:Object></ds:SignedInfo>"),
+            Code::FailedAuthentication,
+        ),
+    ] {
+        let refusal = opened_with(&info).expect_err(what);
+        assert!(refusal.error.is(code), "{what}: {refusal}");
+    }
+}
+
+/// The header that the edit makes, signed as it then is.
+fn header_signed(edit: &dyn Fn(&str) -> String) -> Result<(), Refusal> {
+    let value = digest(MessageDigest::sha256(), canonical(&edit(&soap()), "Messaging").as_bytes());
+    let mut all = references();
+    let own = at(&all, "#messaging");
+    all[own].value = value;
+    outcome(edit, &all)
+}
+
+#[test]
+fn two_names_of_one_attachment_do_not_make_two() {
+    let second = |uri: &'static str| {
+        move |soap: &str| {
+            let part = cut(soap, "eb:PartInfo").to_owned();
+            soap.replace(&part, &format!("{part}{}", part.replace("cid:message", uri)))
+        }
+    };
+    header_signed(&|soap| soap.replace("href=\"cid:message\"", "href=\"cid:%6dessage\"")).unwrap();
+    assert!(header_signed(&second("cid:message")).unwrap_err().error.is(Code::ValueInconsistent));
+    assert!(header_signed(&second("cid:%6dessage")).unwrap_err().error.is(Code::ValueInconsistent));
+    // Two references to it must both hold.
+    let mut all = references();
+    let own = at(&all, "cid:");
+    let mut again = all[own].clone();
+    again.uri = "cid:%6dessage".into();
+    all.push(again.clone());
+    outcome(&whole, &all).unwrap();
+    again.value = digest(MessageDigest::sha256(), b"other");
+    all.push(again);
+    assert!(outcome(&whole, &all).unwrap_err().error.is(Code::FailedAuthentication));
+}
+
+#[test]
+fn the_root_part_is_no_attachment() {
+    let named = |body: &[u8]| {
+        let text = b"Content-Type: application/soap+xml";
+        let at = body.windows(text.len()).position(|w| w == text).unwrap();
+        [&body[..at], b"Content-ID: <root>\r\n", &body[at..]].concat()
+    };
+    opened(&named(&world().body)).unwrap();
+    let to_root = |soap: &str| soap.replace("cid:message", "cid:root");
+    let value = digest(MessageDigest::sha256(), canonical(&to_root(&soap()), "Messaging").as_bytes());
+    let mut all = references();
+    let (own, part) = (at(&all, "#messaging"), at(&all, "cid:"));
+    all[own].value = value;
+    all[part].uri = "cid:root".into();
+    let body = edited(&world().body, &|soap| signed(&to_root(soap), &all, RSA, &by_sender));
+    assert!(opened(&named(&body)).unwrap_err().error.is(Code::MimeInconsistency));
 }
 
 #[test]

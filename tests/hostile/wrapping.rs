@@ -150,6 +150,35 @@ attacks! {
         let info = cut(cut(s, "ds:Signature"), "ds:KeyInfo").to_owned();
         s.replace(&info, "<ds:KeyInfo><ds:KeyValue><ds:RSAKeyValue><ds:Modulus>AQAB</ds:Modulus><ds:Exponent>AQAB</ds:Exponent></ds:RSAKeyValue></ds:KeyValue></ds:KeyInfo>")
     };
+    two_tokens_with_one_id: FailedAuthentication, |s: &str| {
+        let at = s.rfind("<wsse:BinarySecurityToken").unwrap();
+        let token = cut(&s[at..], "wsse:BinarySecurityToken");
+        let other = token.replace(&world().sender.certificate.to_base64(), &world().stranger.certificate.to_base64());
+        s.replace(token, &format!("{other}{token}"))
+    };
+    a_token_reference_beside_another: FailedAuthentication, |s: &str| {
+        let info = cut(cut(s, "ds:Signature"), "ds:KeyInfo").to_owned();
+        let reference = cut(&info, "wsse:SecurityTokenReference");
+        s.replace(&info, &info.replace(reference, &reference.repeat(2)))
+    };
+    the_token_inside_of_the_header: FailedAuthentication, |s: &str| {
+        let at = s.rfind("<wsse:BinarySecurityToken").unwrap();
+        let token = cut(&s[at..], "wsse:BinarySecurityToken").to_owned();
+        s.replace(&token, &format!("<w>{token}</w>"))
+    };
+    the_id_again_in_another_case_of_its_name: FailedAuthentication, |s: &str| s.replace("</S12:Header>", &format!("<w iD=\"{}\"/></S12:Header>", id(s, "body-")));
+    the_id_again_under_the_utility_name_in_capitals: FailedAuthentication, |s: &str| {
+        let wsu = "http://docs.oasis-open.org/wss/2004/01/oasis-200401-wss-wssecurity-utility-1.0.xsd";
+        s.replace("</S12:Header>", &format!("<w xmlns:u=\"{wsu}\" u:ID=\"{}\"/></S12:Header>", id(s, "messaging-")))
+    };
+    an_attachment_that_is_encrypted_twice: MimeInconsistency, |s: &str| {
+        let data = cut(s, "xenc:EncryptedData").to_owned();
+        s.replace(&data, &format!("{data}{}", data.replace(" Id=\"ED-", " Id=\"ED2-")))
+    };
+    an_encrypted_header: PolicyNoncompliance, |s: &str| {
+        let data = cut(s, "xenc:EncryptedData").to_owned();
+        s.replace(&data, &data.replace("oasis-wss-SwAProfile-1.1#Attachment-Content-Only", "x").replace("http://docs.oasis-open.org/wss/x", "http://www.w3.org/2001/04/xmlenc#Element"))
+    };
     a_retrieval_method_instead_of_a_certificate: FailedAuthentication, |s: &str| {
         let info = cut(cut(s, "ds:Signature"), "ds:KeyInfo").to_owned();
         s.replace(&info, "<ds:KeyInfo><ds:RetrievalMethod URI=\"http://127.0.0.1:9/key\"/></ds:KeyInfo>")
@@ -163,11 +192,43 @@ fn a_comment_that_splits_a_value_takes_nothing_off_it() {
     read_the_same(&|s| s.replace("0203:arbetsformedlingen.se", "<![CDATA[0203:arbets]]>formedlingen.se"));
     read_the_same(&|s| s.replace("0203:arbetsformedlingen.se", "0203:arbets&#102;ormedlingen.se"));
     read_the_same(&|s| s.replace("<ds:DigestValue>", "<ds:DigestValue><!-- x -->"));
+    // An access point whose name begins like another's (the trick that SAML fell for).
+    read_the_same(&|s| s.replace(">AP0001-SDK-TEST<", ">AP0001<!-- -->-SDK-TEST<"));
+    read_the_same(&|s| s.replace("@ap.habo.se</eb:MessageId>", "<!-- -->@ap.habo.se</eb:MessageId>"));
+    read_the_same(&|s| s.replace(&world().sender.certificate.to_base64(), &world().sender.certificate.to_base64().replace('A', "A<!-- B -->")));
 }
 
 #[test]
 fn an_instruction_that_splits_a_value_breaks_the_signature() {
     refused(Code::FailedAuthentication, &|s| s.replace("0203:arbetsformedlingen.se", "0203:arbets<?x y?>formedlingen.se"));
+}
+
+/// An element with the attachment's name as its id is not the attachment, and an attachment with an element's id not the element.
+#[test]
+fn ids_and_content_ids_are_worlds_apart() {
+    let wsu = "http://docs.oasis-open.org/wss/2004/01/oasis-200401-wss-wssecurity-utility-1.0.xsd";
+    read_the_same(&|s| s.replace("</S12:Header>", &format!("<w xmlns:u=\"{wsu}\" u:Id=\"message\"/><w Id=\"cid:message\"/></S12:Header>")));
+    refused(Code::FailedAuthentication, &|s| s.replace("URI=\"cid:message\"><ds:Transforms>", "URI=\"#message\"><ds:Transforms>"));
+}
+
+/// The attacker's part before or behind the good one, under its name.
+#[test]
+fn two_parts_with_one_content_id_are_refused() {
+    use crate::request::{BOUNDARY, opened};
+    let delimiter = format!("\r\n--{BOUNDARY}\r\n").into_bytes();
+    let body = &world().body;
+    let second = body.windows(delimiter.len()).rposition(|w| w == delimiter).unwrap();
+    let end = body.len() - format!("\r\n--{BOUNDARY}--\r\n").len();
+    let evil = format!("\r\n--{BOUNDARY}\r\nContent-ID: <message>\r\n\r\nevil").into_bytes();
+    let before = [&body[..second], &evil, &body[second..]].concat();
+    let behind = [&body[..end], &evil, &body[end..]].concat();
+    let again = [&body[..end], &body[second..]].concat();
+    for (what, changed, code) in
+        [("before", before, Code::FailedDecryption), ("behind", behind, Code::MimeInconsistency), ("the same again", again, Code::MimeInconsistency)]
+    {
+        let refusal = opened(&changed).unwrap_err();
+        assert!(refusal.error.is(code), "{what}: {refusal}");
+    }
 }
 
 /// What nobody reads is no attack: it is left alone and changes nothing.

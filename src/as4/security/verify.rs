@@ -86,6 +86,9 @@ pub(in super::super) fn references(parent: Element<'_>) -> Result<Vec<SignedRefe
 fn read(element: Element<'_>) -> Result<SignedReference, EbmsError> {
     let broken = || failed("A reference is incomplete");
     let algorithm = |e: Element<'_>| e.attribute("Algorithm").map(str::to_owned);
+    if element.named(DS, "Transforms").count() > 1 {
+        return Err(failed("A reference has two lists of transforms"));
+    }
     let transforms = element.child(DS, "Transforms").map(|all| all.elements().map(|e| algorithm(e).ok_or_else(broken)).collect::<Result<_, _>>());
     let digest = element.only(DS, "DigestValue").ok_or_else(broken)?.text().split_whitespace().collect();
     Ok(SignedReference {
