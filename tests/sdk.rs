@@ -10,10 +10,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use base64::prelude::*;
 use brevbro::content::{Content, Document, File, Identifier, Party, Person, Reference};
 use brevbro::crypto::{Identity, XmlSecError};
-use brevbro::ident::{DocumentKind, FunctionId, MessageId};
+use brevbro::ident::DocumentKind;
 use brevbro::sdk::envelope::{self, EnvelopeError, Header};
 use brevbro::sdk::message::{self, MessageLimits};
 use brevbro::sdk::receipt::{self, Outcome, Receipt};
@@ -151,32 +150,13 @@ fn a_written_message_passes_the_published_judges_and_reads_back_the_same() {
 }
 
 #[test]
-fn the_smallest_valid_message_and_the_published_example_are_accepted() {
+fn published_messages_read_back_the_same_when_written_again() {
     for path in ["message/testdata/min.xml", "message/examples/messageWithAttachments3.xml"] {
         let Some(xml) = vector(path) else { return };
         let read = message::read(&xml, &MessageLimits::default()).unwrap();
         let again = message::write(&read).unwrap();
         assert_eq!(message::read(&again, &MessageLimits::default()).unwrap(), read);
     }
-}
-
-#[test]
-fn tf_2_4_1_is_rejected_with_both_of_its_breaches() {
-    let Some(xml) = vector("message/testdata/TF2.4.1.xml") else { return };
-    let found = breach(&String::from_utf8(xml).unwrap());
-    let expected = [
-        (ReasonCode::Sv, Detail::Structure, "/messagePayload/message/messageHeader/creationDateTime"),
-        (ReasonCode::Bv, Detail::Invariant, "/messagePayload/message/messageHeader/conversationId"),
-    ];
-    assert_eq!(found.iter().map(|b| (b.code, b.detail, b.line.as_str())).collect::<Vec<_>>(), expected);
-}
-
-#[test]
-fn tf_2_4_2_is_rejected() {
-    let Some(xml) = vector("message/testdata/TF2.4.2.xml") else { return };
-    let found = breach(&String::from_utf8(xml).unwrap());
-    let expected = [(ReasonCode::Bv, Detail::Invariant, "/messagePayload/message/messageHeader/sender/senderID/root")];
-    assert_eq!(found.iter().map(|b| (b.code, b.detail, b.line.as_str())).collect::<Vec<_>>(), expected);
 }
 
 /// One thing changed in a valid message: what, into what, and the breach, if it is one.
@@ -371,24 +351,6 @@ fn a_file_name_comes_without_path_and_control_characters() {
     assert_eq!(read.documents[1].files[1].name.as_str(), "passwd");
 }
 
-#[test]
-fn a_message_is_compared_with_its_envelope() {
-    let (content, header) = (content(), header(DocumentKind::Message));
-    assert_eq!(rules::check_against_envelope(&content, &header), []);
-    let without = Header { service: None, ..header.clone() };
-    assert_eq!(rules::check_against_envelope(&content, &without), []);
-    let other = Header {
-        id: MessageId::new("00000000-67e7-4a43-9b0f-0d8b2a0c1d2e").unwrap(),
-        from: "0203:annan.se".parse().unwrap(),
-        to: "0203:tredje.se".parse().unwrap(),
-        service: Some(FunctionId::new("x").unwrap()),
-        ..header
-    };
-    let found: Vec<_> = rules::check_against_envelope(&content, &other).into_iter().map(|b| (b.code, b.detail)).collect();
-    let security = (ReasonCode::Bv, Detail::Security);
-    assert_eq!(found, [(ReasonCode::Bv, Detail::Invariant), security, security, security]);
-}
-
 // --------------------------------------------------------------------------------------------- envelope and seal
 
 fn sealed_message() -> (Vec<u8>, Vec<u8>, Identity, Identity) {
@@ -506,29 +468,6 @@ fn what_xmlsec1_seals_opens_here() {
 }
 
 #[test]
-fn envelopes_sealed_by_real_message_services_verify() {
-    let Some(submission) = vector("message/examples/as4_xhe_encrypted.xml") else { return };
-    let document = xml::Document::parse(&submission, &xml::Limits::of(1_000_000)).unwrap();
-    let value = document.elements().find(|e| e.local() == "value").unwrap().text();
-    let value: Vec<u8> = value.bytes().filter(|b| !b.is_ascii_whitespace()).collect();
-    let opened = seal::verify(&BASE64_STANDARD.decode(value).unwrap()).unwrap();
-    assert_eq!(opened.header.from.as_str(), "0203:testb.testbed.inera.se");
-    assert!(opened.header.encrypted);
-    // Begins with a byte order mark and has enveloped-signature as its only transform.
-    let opened = seal::verify(&vector("xhe/examples/XHE-tm-base-ext-sigenc.xml").unwrap()).unwrap();
-    assert_eq!(opened.header.to.as_str(), "0203:myndighetB.org");
-}
-
-#[test]
-fn envelopes_that_were_reformatted_after_signing_fail() {
-    for path in ["message/examples/xhe_encrypted_payload.xml", "message/examples/xhe_unencrypted_payload.xml"] {
-        let Some(xml) = vector(path) else { return };
-        assert_eq!(seal::verify(&xml).unwrap_err(), OpenError::Signature(XmlSecError::Mismatch), "{path}");
-        envelope::read(&xml).unwrap();
-    }
-}
-
-#[test]
 fn a_tampered_envelope_or_payload_fails() {
     let (xml, ..) = sealed_message();
     let xml = String::from_utf8(xml).unwrap();
@@ -627,48 +566,6 @@ fn what_decrypts_to_no_xml_looks_like_what_does_not_decrypt() {
 }
 
 #[test]
-fn every_rule_of_the_profile_is_checked_and_named() {
-    let (xml, _) = sealed_receipt();
-    let criterion = "<xha:BusinessScopeCriterion><xhb:BusinessScopeCriterionTypeCode>FEDERATIONID";
-    let cases = [
-        ("<xhb:CustomizationID>", "<xhb:ProfileID>x</xhb:ProfileID><xhb:CustomizationID>", "R1-XHE"),
-        ("<xhb:XHEVersionID>", "<xhb:XHEVersionID listID=\"x\">", "R1-XHE"),
-        ("<xhb:HandlingServiceID>sdk:inkorg01:0203:mottagare.se<", "<xhb:HandlingServiceID> <", "R2-XHE"),
-        ("schemeID=\"iso6523-actorid-upis\">0203:avs", "schemeID=\"\">0203:avs", "R2-XHE"),
-        (">urn:fdc:digg.se:edelivery:xhe:1<", ">urn:fdc:digg.se:edelivery:xhe:2<", "R3-XHE"),
-        ("TypeCode>DOCUMENTID<", "TypeCode>X<", "R4-XHE"),
-        ("TypeCode>DOCUMENTID_SCHEME<", "TypeCode>X<", "R5-XHE"),
-        ("TypeCode>PROCESSID<", "TypeCode>X<", "R6-XHE"),
-        ("TypeCode>PROCESSID_SCHEME<", "TypeCode>X<", "R7-XHE"),
-        ("TypeCode>FEDERATIONID<", "TypeCode>X<", "R8-XHE"),
-        ("TypeCode>FEDERATIONID<", "TypeCode>PROCESSID<", "R14-XHE"),
-        ("VersionID>1.0<", "VersionID>1.1<", "R9-XHE"),
-        ("iso6523-actorid-upis\">0203:avs", "other\">0203:avs", "R10-XHE"),
-        ("iso6523-actorid-upis\">0203:mot", "other\">0203:mot", "R11-XHE"),
-        ("Indicator>false<", "Indicator>true<", "R12-XHE"),
-        ("<xha:ToParty>", "<xha:ToParty><xha:PartyIdentification><xhb:ID>x</xhb:ID></xha:PartyIdentification>", "R14-XHE"),
-        ("<xhb:ContentTypeCode>application/xml</xhb:ContentTypeCode>", "", "R14-XHE"),
-        ("application/xml", "text/plain", "2.2"),
-        ("06.000Z", "06.000", "2.2"),
-        (ID, "no-uuid", "2.2"),
-        ("bdx:noprocess", "bdx:other", "C3.2.6"),
-        ("Response-2::Application", "Response-3::Application", "C3.2.6"),
-        (criterion, "text<xha:BusinessScopeCriterion><xhb:BusinessScopeCriterionTypeCode>FEDERATIONID", "XSD"),
-    ];
-    envelope::read(xml.as_bytes()).unwrap();
-    for (from, to, rule) in cases {
-        assert!(xml.contains(from), "{from}");
-        let error = envelope::read(xml.replacen(from, to, 1).as_bytes()).unwrap_err();
-        let EnvelopeError::Profile(violations) = &error else { panic!("{to}: {error}") };
-        assert!(violations.iter().any(|v| v.rule == rule), "{to}: {error}");
-    }
-    let (message, ..) = sealed_message();
-    let message = String::from_utf8(message).unwrap().replace("Indicator>true<", "Indicator>false<");
-    let EnvelopeError::Profile(violations) = envelope::read(message.as_bytes()).unwrap_err() else { panic!() };
-    assert_eq!(violations.iter().map(|v| v.rule.as_str()).collect::<Vec<_>>(), ["R13-XHE"]);
-}
-
-#[test]
 fn a_message_of_thirty_megabytes_is_sealed_and_opened() {
     let (sender, recipient) = identities();
     let mut content = content();
@@ -719,29 +616,6 @@ fn written_receipts_pass_the_published_judges_and_read_back_the_same() {
 }
 
 #[test]
-fn the_published_receipts_are_read() {
-    let cases = [
-        ("AP-Accepterat", None),
-        ("RE-SCHFel", Some((ReasonCode::Bv, 2))),
-        ("RE-XSDFel", Some((ReasonCode::Sv, 1))),
-        ("RE-SIG", Some((ReasonCode::Sig, 1))),
-        ("RE-AnnatFel", Some((ReasonCode::Bv, 2))),
-    ];
-    for (name, expected) in cases {
-        let Some(xml) = vector(&format!("receipt/examples/Kvittens_{name}.xml")) else { return };
-        // Their reference is a placeholder; that of a real message is a UUID.
-        let xml = String::from_utf8(xml).unwrap().replace("ID-FROM-XHE-12354689", ID);
-        match (receipt::read(xml.as_bytes()).unwrap_or_else(|error| panic!("{name}: {error}")).outcome, expected) {
-            (Outcome::Accepted, None) => {}
-            (Outcome::Rejected(breaches), Some((code, count))) => {
-                assert!(breaches.len() == count && breaches.iter().all(|b| b.code == code), "{name}: {breaches:?}");
-            }
-            (outcome, _) => panic!("{name}: {outcome:?}"),
-        }
-    }
-}
-
-#[test]
 fn codes_are_read_in_any_case_and_unknown_ones_are_kept_in_the_reason() {
     let xml = String::from_utf8(receipt::write(&rejected()).unwrap()).unwrap();
     let xml =
@@ -754,28 +628,7 @@ fn codes_are_read_in_any_case_and_unknown_ones_are_kept_in_the_reason() {
 }
 
 #[test]
-fn every_rule_of_the_receipt_is_checked_and_named() {
-    let xml = String::from_utf8(receipt::write(&rejected()).unwrap()).unwrap();
-    let cases = [
-        ("<cbc:CustomizationID>", "<cbc:UBLVersionID>2.1</cbc:UBLVersionID><cbc:CustomizationID>", "R1-APP"),
-        ("<cbc:ResponseCode>", "<cbc:ResponseCode listID=\"x\">", "R1-APP"),
-        (">b<", "> <", "R2-APP"),
-        ("response:1<", "response:2<", "R3-APP"),
-        ("bdx:noprocess", "x", "R4-APP"),
-        (">REJECTED<", ">MAYBE<", "R5-APP"),
-        (">SIG<", ">XX<", "R6-APP"),
-        (">REJECTED<", ">ACCEPTED<", "R7-APP"),
-        ("<cbc:IssueTime>03:04:07.089Z</cbc:IssueTime>", "", "R9-APP"),
-        ("<cac:DocumentReference>", "<cac:DocumentReference><cbc:ID>x</cbc:ID>", "R9-APP"),
-        ("07.089Z", "07.089", "3.1.c"),
-        ("iso6523-actorid-upis", "x", "3.1.d"),
-    ];
-    for (from, to, rule) in cases {
-        assert!(xml.contains(from), "{from}");
-        let error = receipt::read(xml.replacen(from, to, 1).as_bytes()).unwrap_err();
-        let receipt::ReceiptError::Profile(violations) = &error else { panic!("{to}: {error}") };
-        assert!(violations.iter().any(|v| v.rule == rule), "{to}: {error}");
-    }
+fn a_rejection_without_a_reason_is_not_written() {
     let nothing = Receipt { outcome: Outcome::Rejected(vec![]), ..accepted() };
     let error = receipt::write(&nothing).unwrap_err();
     assert!(error.to_string().contains("R8-APP"), "{error}");

@@ -7,10 +7,10 @@ use super::state::{Arrival, Closed, How, Incoming, Taken};
 use crate::content::Content;
 use crate::event::{EventName, Field};
 use crate::failure::{Blame, Failure, Stage};
-use crate::ident::{ConversationId, FunctionId, MailAddress, MessageId, RecordId};
+use crate::ident::{ConversationId, FunctionId, MailAddress, MessageId, ParticipantId, RecordId};
 use crate::port::{Blob, BlobId, BlobKind, Effects, Guard, Job, JobId, Key, Lease, NewBlob, Op, Queue, Step};
 use crate::sdk::receipt::{self, Outcome, Receipt};
-use crate::sdk::rules::Breach;
+use crate::sdk::rules::{Breach, Detail, ReasonCode};
 
 /// What must be done to send our receipt, as the note of a [`Queue::Answer`] job.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -40,10 +40,11 @@ pub struct Names {
     pub message: BlobId,
 }
 
-/// The mark of a message that was rejected here: who answers it is turned away too (SDK B1.3.3 5.3 row 11).
+/// The mark of a message that was rejected here: what its sender sends in answer to it is turned away too (SDK B1.3.3 5.3
+/// row 11). Of its sender only: nobody else has seen it, and nobody else may mark another's message.
 #[must_use]
-pub fn rejected(message: &MessageId) -> Key {
-    Key::new("rejected", &message.folded())
+pub fn rejected(from: &ParticipantId, message: &MessageId) -> Key {
+    Key::new("rejected", &format!("{} {}", from.folded(), message.folded()))
 }
 
 /// A message that is valid: it and our receipt become durable together with the mark of its id.
@@ -75,6 +76,7 @@ pub fn taken(
     let header = serde_json::json!({ "record": arrival.record, "message_id": arrival.envelope_id }).to_string();
     let message = NewBlob { blob: Blob { id: names.message, kind: BlobKind::Message, header }, body: xml.into() };
     let (discard, record) = (vec![arrival.envelope], arrival.record);
+    let mark = rejected(&arrival.from, &arrival.envelope_id);
     let taken = Taken {
         arrival,
         message: names.message,
@@ -90,6 +92,8 @@ pub fn taken(
         .guard(Guard::Absent(link.0.clone()))
         .op(Op::Complete(lease))
         .op(Op::Note(link.0, link.1))
+        // It may have been rejected before, and put right since.
+        .op(Op::Forget(mark))
         .op(Op::Put(Incoming::New(taken).to_record()?))
         .op(Op::Audit(event))
         .op(Op::Enqueue(Job::new(JobId::of(record, "deliver"), Queue::Deliver, record, now)))
@@ -109,8 +113,9 @@ pub fn turned_away(
     names: &Names,
     now: Timestamp,
 ) -> Result<Effects, Failure> {
-    // A second copy of a message that was taken leaves the first one's fate alone.
-    let marked = (!breaches.iter().all(|breach| breach.detail == crate::sdk::rules::Detail::Duplicate)).then(|| rejected(&arrival.envelope_id));
+    // A second copy of a message that was taken leaves the first one's fate alone, and so does what nobody signed.
+    let unmarked = |breach: &Breach| breach.detail == Detail::Duplicate || breach.code == ReasonCode::Sig;
+    let marked = (!breaches.iter().any(unmarked)).then(|| rejected(&arrival.from, &arrival.envelope_id));
     let outcome = Outcome::Rejected(breaches);
     let event = arrival.event(now, EventName::TurnedAway).with(Field::ReceiptCode, outcome.summary());
     let (receipt, answer) = answer(&arrival, outcome, service, names, now)?;

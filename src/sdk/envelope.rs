@@ -10,12 +10,12 @@ use serde::{Deserialize, Serialize};
 
 use super::datetime;
 use super::rules::Violation;
-use super::structure::{self, Fault, Rules, Violations, many, one, optional};
+use super::structure::{self, Rules, Type, Violations, many, one, optional};
 use crate::crypto::{DS, XENC};
 use crate::ident::{
     DOCUMENT_SCHEME, DocumentKind, FederationId, FunctionId, MessageId, PARTICIPANT_SCHEME, PROCESS_ID, PROCESS_SCHEME, ParticipantId,
 };
-use crate::xml::{Document, Element, Limits, NodeRef, Outline, OutlineLimits, Outliner, Writer, XmlError};
+use crate::xml::{Document, Element, Limits, NodeRef, Outline, OutlineLimits, Outliner, Writer, XmlError, trim};
 
 /// The namespace of the root element.
 pub const XHE: &str = "http://docs.oasis-open.org/bdxr/ns/XHE/1/ExchangeHeaderEnvelope";
@@ -209,7 +209,7 @@ pub(super) fn payload_of(document: &Document) -> Option<Element<'_>> {
     document.root().only(XHA, "Payloads")?.only(XHA, "Payload")?.only(XHA, "PayloadContent")?.elements().next()
 }
 
-const RULES: Rules = Rules { cardinality: "R14-XHE", foreign: "R1-XHE" };
+const RULES: Rules = Rules { cardinality: "R14-XHE", foreign: "R1-XHE", empty: "R2-XHE" };
 
 struct HeaderReader {
     violations: Violations,
@@ -219,17 +219,7 @@ impl HeaderReader {
     /// The trimmed text of a child; `None` when it is missing or empty, which is noted.
     fn text<'a>(&mut self, parent: Element<'a>, name: &str, attributes: &[&str]) -> Option<(String, Element<'a>)> {
         let child = parent.child(XHB, name)?;
-        let faults = structure::leaf(child, attributes);
-        self.violations.faults(child, faults);
-        for attribute in child.attributes().iter().filter(|a| structure::is_blank(&a.value)) {
-            self.violations.note("R2-XHE", child, &format!("its attribute {} is empty", attribute.local.chars().take(64).collect::<String>()));
-        }
-        let text = child.trimmed();
-        if text.is_empty() {
-            self.violations.note("R2-XHE", child, "it is empty");
-            return None;
-        }
-        Some((text, child))
+        Some((self.violations.text(child, attributes)?, child))
     }
 
     fn fixed(&mut self, parent: Element<'_>, name: &str, value: &str, rule: &str) {
@@ -282,13 +272,13 @@ impl HeaderReader {
             ("FEDERATIONID", "R8-XHE"),
         ];
         self.violations.sequence(scope, &[many(XHA, "BusinessScopeCriterion", 1)]);
-        let mut found: Vec<(String, String, Element<'_>)> = Vec::new();
+        let mut found: Vec<(String, Option<String>, Element<'_>)> = Vec::new();
         // Five are right; a few more are enough to say what is wrong.
         for criterion in scope.named(XHA, "BusinessScopeCriterion").take(20) {
             self.violations.sequence(criterion, &[one(XHB, "BusinessScopeCriterionTypeCode"), one(XHB, "BusinessScopeCriterionValue")]);
             let code = self.text(criterion, "BusinessScopeCriterionTypeCode", &[]);
-            let value = self.text(criterion, "BusinessScopeCriterionValue", &[]);
-            let (Some((code, at)), Some((value, _))) = (code, value) else { continue };
+            let value = self.text(criterion, "BusinessScopeCriterionValue", &[]).map(|(text, _)| text);
+            let Some((code, at)) = code else { continue };
             if found.iter().any(|(known, ..)| *known == code) {
                 self.violations.note("R14-XHE", at, "the criterion is repeated");
             } else if !CODES.iter().any(|(known, _)| *known == code) {
@@ -301,25 +291,28 @@ impl HeaderReader {
                 self.violations.note(rule, scope, &format!("the criterion {code} is missing"));
             }
         }
-        let value = |code: &str| found.iter().find(|(known, ..)| known == code);
+        let value = |code: &str| {
+            let (_, value, at) = found.iter().find(|(known, ..)| known == code)?;
+            Some((value.as_deref()?, *at))
+        };
         // SDK C3.2.6: the one process and the two schemes of SDK; a document type that is none of SDK's cannot be for us.
         for (code, expected) in [("DOCUMENTID_SCHEME", DOCUMENT_SCHEME), ("PROCESSID", PROCESS_ID), ("PROCESSID_SCHEME", PROCESS_SCHEME)] {
-            if let Some((_, text, at)) = value(code)
+            if let Some((text, at)) = value(code)
                 && !text.eq_ignore_ascii_case(expected)
             {
-                self.violations.note("C3.2.6", *at, &format!("{code} is not {expected}"));
+                self.violations.note("C3.2.6", at, &format!("{code} is not {expected}"));
             }
         }
-        let kind = value("DOCUMENTID").and_then(|(_, text, at)| {
+        let kind = value("DOCUMENTID").and_then(|(text, at)| {
             let kind = DocumentKind::from_document_id(text);
             if kind.is_none() {
-                self.violations.note("C3.2.6", *at, "DOCUMENTID is none of SDK's document types");
+                self.violations.note("C3.2.6", at, "DOCUMENTID is none of SDK's document types");
             }
             kind
         });
-        let federation = value("FEDERATIONID").and_then(|(_, text, at)| {
-            let federation = FederationId::new(text.as_str());
-            federation.map_err(|_| self.violations.note("C3.2.6", *at, "FEDERATIONID is no federation id")).ok()
+        let federation = value("FEDERATIONID").and_then(|(text, at)| {
+            let federation = FederationId::new(text);
+            federation.map_err(|_| self.violations.note("C3.2.6", at, "FEDERATIONID is no federation id")).ok()
         });
         Some((kind?, federation?))
     }
@@ -329,7 +322,7 @@ impl HeaderReader {
         let identification = party.child(XHA, "PartyIdentification")?;
         self.violations.sequence(identification, &[one(XHB, "ID")]);
         let (text, id) = self.text(identification, "ID", &["schemeID"])?;
-        if id.attribute("schemeID").map(str::trim) != Some(PARTICIPANT_SCHEME) {
+        if id.attribute("schemeID").map(trim) != Some(PARTICIPANT_SCHEME) {
             self.violations.note(rule, id, &format!("its schemeID is not {PARTICIPANT_SCHEME}"));
         }
         ParticipantId::new(text).map_err(|_| self.violations.note("C3.2.7", id, "it is no participant id")).ok()
@@ -360,18 +353,17 @@ impl HeaderReader {
         };
         let encrypted = self.checked(payload, "InstanceEncryptionIndicator", "XSD", "true or false", boolean);
         let content = payload.child(XHA, "PayloadContent")?;
-        let faults = structure::leaf(content, &[]).into_iter().filter(|f| matches!(f, Fault::Attribute)).collect();
+        let faults = structure::attributes(content, Type::NAMELESS, &[]);
         self.violations.faults(content, faults);
         let mut elements = content.elements();
-        let Some(element) = elements.next() else {
-            self.violations.note("R2-XHE", content, "it holds no element");
-            return None;
-        };
         let text = content.children().any(|child| matches!(child, NodeRef::Text(text) if !structure::is_blank(text)));
-        if text || elements.next().is_some() || element.namespace() == XHA || element.namespace().is_empty() {
+        let element = elements.next();
+        if text || elements.next().is_some() || element.is_some_and(|e| e.namespace() == XHA || e.namespace().is_empty()) {
             self.violations.note("XSD", content, "it holds something else than one element of another namespace");
+        } else if element.is_none() {
+            self.violations.note("R2-XHE", content, "it is empty");
         }
-        let is_encrypted = element.is(XENC, "EncryptedData");
+        let is_encrypted = element?.is(XENC, "EncryptedData");
         match encrypted {
             Some(true) if !is_encrypted => self.violations.note("R12-XHE", content, "the indicator is true, but there is no EncryptedData"),
             Some(false) if is_encrypted => self.violations.note("R13-XHE", content, "the indicator is false, but there is EncryptedData"),

@@ -5,9 +5,9 @@ use serde::{Deserialize, Serialize};
 
 use super::datetime;
 use super::rules::{Breach, Detail, MAX_BREACHES, NO_LINE, ReasonCode, Violation};
-use super::structure::{self, Child, Rules, Violations, many, one, optional};
+use super::structure::{Child, Rules, Violations, many, one, optional};
 use crate::ident::{MessageId, PARTICIPANT_SCHEME, PROCESS_ID, ParticipantId};
-use crate::xml::{Document, Element, Limits, Writer, XmlError};
+use crate::xml::{Document, Element, Limits, Writer, XmlError, trim};
 
 /// The namespace of the root element.
 pub const NAMESPACE: &str = "urn:oasis:names:specification:ubl:schema:xsd:ApplicationResponse-2";
@@ -127,7 +127,7 @@ const fn a(name: &'static str) -> Child {
     one(CAC, name)
 }
 
-const RULES: Rules = Rules { cardinality: "R9-APP", foreign: "R1-APP" };
+const RULES: Rules = Rules { cardinality: "R9-APP", foreign: "R1-APP", empty: "R2-APP" };
 
 struct Reader {
     violations: Violations,
@@ -144,14 +144,7 @@ impl Reader {
     /// The trimmed text of a child; `None` when it is missing or empty, which is noted.
     fn text<'a>(&mut self, parent: Element<'a>, name: &str, attributes: &[&str]) -> Option<(String, Element<'a>)> {
         let child = parent.child(CBC, name)?;
-        let faults = structure::leaf(child, attributes);
-        self.violations.faults(child, faults);
-        let text = child.trimmed();
-        if text.is_empty() {
-            self.violations.note("R2-APP", child, "it is empty");
-            return None;
-        }
-        Some((text, child))
+        Some((self.violations.text(child, attributes)?, child))
     }
 
     fn fixed(&mut self, parent: Element<'_>, name: &str, value: &str, rule: &str) {
@@ -199,8 +192,13 @@ impl Reader {
     fn party(&mut self, root: Element<'_>, name: &str) -> Option<ParticipantId> {
         let party = self.child(root, name, &[b("EndpointID")])?;
         let (text, id) = self.text(party, "EndpointID", &["schemeID"])?;
-        if id.attribute("schemeID").map(str::trim) != Some(PARTICIPANT_SCHEME) {
-            self.violations.note("3.1.d", id, &format!("its schemeID is not {PARTICIPANT_SCHEME}"));
+        match id.attribute("schemeID").map(trim) {
+            Some(PARTICIPANT_SCHEME) => {}
+            Some(_) => {
+                let rule = if name == "SenderParty" { "3.1.d" } else { "3.1.e" };
+                self.violations.note(rule, id, &format!("its schemeID is not {PARTICIPANT_SCHEME}"));
+            }
+            None => self.violations.note("R9-APP", id, "it has no schemeID"),
         }
         ParticipantId::new(text).map_err(|_| self.violations.note("C3.2.7", id, "it is no participant id")).ok()
     }

@@ -5,7 +5,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use super::envelope::Header;
-use crate::content::Content;
+use super::message::Glimpse;
 
 /// Why a message is not accepted, in the receipt's words (SDK C3.2.4 4.2).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -160,6 +160,12 @@ impl Breach {
         Self::new(ReasonCode::Bv, Detail::NotFound, RECIPIENT_FUNCTION, "Wrong or unknown subOrganization/organizationId.")
     }
 
+    /// The function that the envelope names is none of ours.
+    #[must_use]
+    pub fn unknown_service() -> Self {
+        Self::new(ReasonCode::Bv, Detail::NotFound, "/XHE/Payloads/Payload/HandlingServiceID", "Wrong or unknown xha:HandlingServiceID.")
+    }
+
     /// A file type that is not taken. `document` and `file` count from 1, in the order of the message.
     #[must_use]
     pub fn file_type(document: usize, file: usize) -> Self {
@@ -195,26 +201,26 @@ impl std::fmt::Display for Violation {
 }
 
 /// At most so many breaches or violations of one document are collected: a receipt has to stay readable.
-pub(super) const MAX_BREACHES: usize = 100;
+pub const MAX_BREACHES: usize = 100;
 
-/// The rules of a message that need its envelope (SDK B1.3.3 4.3.2).
+/// The rules of a message that need its envelope (SDK B1.3.3 4.3.2). What could not be read has its breach already.
 #[must_use]
-pub fn check_against_envelope(content: &Content, header: &Header) -> Vec<Breach> {
+pub fn check_against_envelope(message: &Glimpse, header: &Header) -> Vec<Breach> {
     const HEADER: &str = "/messagePayload/message/messageHeader";
     let mut breaches = Vec::new();
-    if content.message_id != header.id {
+    if message.message_id.as_ref().is_some_and(|id| *id != header.id) {
         breaches.push(Breach::invariant(format!("{HEADER}/messageId"), "messageId is not the envelope's ID."));
     }
-    if content.recipient.participant != header.to {
+    if message.recipient.as_ref().is_some_and(|recipient| *recipient != header.to) {
         let line = format!("{HEADER}/recipient/recipientID/extension");
         breaches.push(Breach::address(line, "recipientID is not identical to the value in the XHE envelope."));
     }
-    if content.sender.participant != header.from {
+    if message.sender.as_ref().is_some_and(|sender| *sender != header.from) {
         let line = format!("{HEADER}/sender/senderID/extension");
         breaches.push(Breach::address(line, "senderID is not identical to the value in the XHE envelope."));
     }
     if let Some(service) = &header.service
-        && content.recipient.function.as_ref() != Some(service)
+        && message.function.as_ref().is_some_and(|function| function != service)
     {
         let reason = "subOrganization/organizationId must equal HandlingServiceID.";
         breaches.push(Breach::address(format!("{RECIPIENT_FUNCTION}/extension"), reason));

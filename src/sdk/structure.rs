@@ -1,10 +1,32 @@
 //! What an XML Schema says about an element's children, checked so that every fault is found, not the first.
 
 use super::rules::{MAX_BREACHES, Violation};
-use crate::xml::{Element, NodeRef};
+use crate::xml::{Attribute, Element, NodeRef, trim};
 
-/// `xsi:schemaLocation` and its kind may stand on every element.
 const XSI: &str = "http://www.w3.org/2001/XMLSchema-instance";
+/// The namespace of the types that XML Schema has by itself.
+pub(super) const XSD: &str = "http://www.w3.org/2001/XMLSchema";
+
+/// What the schema calls an element's type: all that an `xsi:type` may say. (Schema validators let it name a narrower
+/// type too. There is none in these schemas, and for those that XML Schema has, `token` for `string`, nobody has a use.)
+#[derive(Clone, Copy)]
+pub(super) struct Type(Option<(&'static str, &'static str)>);
+
+impl Type {
+    /// A type without a name, or one in a document where `xsi:type` has no place.
+    pub(super) const NAMELESS: Self = Self(None);
+
+    /// A type by its name.
+    pub(super) const fn of(namespace: &'static str, name: &'static str) -> Self {
+        Self(Some((namespace, name)))
+    }
+
+    fn is(self, element: Element<'_>, value: &str) -> bool {
+        let value = trim(value);
+        let (prefix, local) = value.split_once(':').unwrap_or(("", value));
+        self.0.is_some_and(|(namespace, name)| local == name && element.resolve(prefix) == Some(namespace))
+    }
+}
 
 /// One child element that a sequence may have at its place.
 pub(super) struct Child {
@@ -47,8 +69,8 @@ pub(super) enum Fault<'a> {
 
 /// Compares an element's children and attributes with a sequence. `open` lets elements of other namespaces than the
 /// sequence's follow it (`xs:any namespace="##other"`); they are handed to `foreign`.
-pub(super) fn sequence<'a>(parent: Element<'a>, model: &[Child], open: bool, foreign: &mut dyn FnMut(Element<'a>)) -> Vec<Fault<'a>> {
-    let mut faults = attributes(parent, &[]);
+pub(super) fn sequence<'a>(parent: Element<'a>, kind: Type, model: &[Child], open: bool, foreign: &mut dyn FnMut(Element<'a>)) -> Vec<Fault<'a>> {
+    let mut faults = attributes(parent, kind, &[]);
     let mut counts = vec![0_usize; model.len()];
     let (mut reached, mut closed) = (0, false);
     for node in parent.children() {
@@ -83,20 +105,28 @@ pub(super) fn sequence<'a>(parent: Element<'a>, model: &[Child], open: bool, for
 }
 
 /// An element that holds only text and, besides `xsi:`, only these attributes.
-pub(super) fn leaf<'a>(element: Element<'a>, allowed: &[&str]) -> Vec<Fault<'a>> {
-    let mut faults = attributes(element, allowed);
+pub(super) fn leaf<'a>(element: Element<'a>, kind: Type, allowed: &[&str]) -> Vec<Fault<'a>> {
+    let mut faults = attributes(element, kind, allowed);
     faults.extend(element.elements().map(Fault::Unexpected));
     faults
 }
 
-fn attributes<'a>(element: Element<'a>, allowed: &[&str]) -> Vec<Fault<'a>> {
-    let fine = |namespace: &str, local: &str| (namespace == XSI && local != "nil") || (namespace.is_empty() && allowed.contains(&local));
-    element.attributes().iter().filter(|a| !fine(&a.namespace, &a.local)).map(|_| Fault::Attribute).collect()
+/// What is no attribute of the element. `xsi:nil` never is one: nothing in these schemas can be nil.
+pub(super) fn attributes<'a>(element: Element<'a>, kind: Type, allowed: &[&str]) -> Vec<Fault<'a>> {
+    let fine = |a: &Attribute| match a.namespace.as_str() {
+        XSI => match a.local.as_str() {
+            "schemaLocation" | "noNamespaceSchemaLocation" => true,
+            "type" => kind.is(element, &a.value),
+            _ => false,
+        },
+        namespace => namespace.is_empty() && allowed.contains(&a.local.as_str()),
+    };
+    element.attributes().iter().filter(|a| !fine(a)).map(|_| Fault::Attribute).collect()
 }
 
 /// Whether there is nothing but XML's white space; a no-break space is content.
 pub(super) fn is_blank(text: &str) -> bool {
-    text.chars().all(|c| matches!(c, ' ' | '\t' | '\n' | '\r'))
+    trim(text).is_empty()
 }
 
 /// Whether an element and everything in it has no text.
@@ -139,6 +169,8 @@ pub(super) struct Rules {
     pub(super) cardinality: &'static str,
     /// Elements and attributes that are not in the profile.
     pub(super) foreign: &'static str,
+    /// Elements and attributes that are there and empty.
+    pub(super) empty: &'static str,
 }
 
 impl Violations {
@@ -153,7 +185,7 @@ impl Violations {
     }
 
     pub(super) fn faults(&mut self, parent: Element<'_>, faults: Vec<Fault<'_>>) {
-        let Rules { cardinality, foreign } = self.rules;
+        let Rules { cardinality, foreign, .. } = self.rules;
         for fault in faults {
             match fault {
                 Fault::Missing(name) => self.note(cardinality, parent, &format!("{name} is missing")),
@@ -167,8 +199,28 @@ impl Violations {
     }
 
     pub(super) fn sequence(&mut self, parent: Element<'_>, model: &[Child]) {
-        let faults = sequence(parent, model, false, &mut |_| {});
+        let faults = sequence(parent, Type::NAMELESS, model, false, &mut |_| {});
         self.faults(parent, faults);
+        // SDK C3.2.2 2.4, SDK C3.2.4 3.3: empty is what has neither text nor elements.
+        if parent.elements().next().is_none() && is_empty(parent) {
+            self.note(self.rules.empty, parent, "it is empty");
+        }
+    }
+
+    /// The trimmed text of an element that holds only text; `None` when it is empty, which is noted.
+    pub(super) fn text(&mut self, element: Element<'_>, attributes: &[&str]) -> Option<String> {
+        let faults = leaf(element, Type::NAMELESS, attributes);
+        self.faults(element, faults);
+        for attribute in element.attributes().iter().filter(|a| is_blank(&a.value)) {
+            let name: String = attribute.local.chars().take(64).collect();
+            self.note(self.rules.empty, element, &format!("its attribute {name} is empty"));
+        }
+        let text = element.trimmed();
+        if text.is_empty() {
+            self.note(self.rules.empty, element, "it is empty");
+            return None;
+        }
+        Some(text)
     }
 
     /// What was read, when no rule was broken; otherwise at least one violation.

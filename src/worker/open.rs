@@ -9,7 +9,7 @@ use crate::content::Content;
 use crate::event::{Event, EventName, Field};
 use crate::failure::{Blame, Failure, Stage};
 use crate::ident::{DocumentKind, ParticipantId};
-use crate::inbound::check::{self, Known};
+use crate::inbound::check::{self, Checked, Known};
 use crate::inbound::open::{self, Verdict};
 use crate::inbound::settle::{self, Names};
 use crate::inbound::{Arrival, Incoming};
@@ -24,6 +24,12 @@ use crate::sdk::seal::Verified;
 /// What an envelope turned out to hold.
 enum Opened {
     Message { content: Box<Content>, xml: Vec<u8> },
+    Receipt { receipt: Box<Receipt>, xml: Vec<u8> },
+}
+
+/// What it turned out to hold as far as can be told without the store.
+enum Looked {
+    Message { checked: Box<Checked>, xml: Vec<u8> },
     Receipt { receipt: Box<Receipt>, xml: Vec<u8> },
 }
 
@@ -100,7 +106,7 @@ impl Gateway {
         let keys = organisation.decryption.clone();
         let (kind, limits) = (arrival.kind, self.settings.message);
         let mailboxes: Vec<_> = organisation.mailboxes.iter().map(|mailbox| (mailbox.function.clone(), mailbox.policy.types.clone())).collect();
-        let opened = blocking(move || -> Result<Opened, Verdict> {
+        let looked = blocking(move || -> Result<Looked, Verdict> {
             let payload = open::payload(&verified, &keys)?;
             match kind {
                 DocumentKind::Receipt => {
@@ -108,7 +114,7 @@ impl Gateway {
                     if receipt.sender != verified.header.from || receipt.receiver != verified.header.to {
                         return Err(Verdict::Discard("the receipt's parties are not the envelope's".into()));
                     }
-                    Ok(Opened::Receipt { receipt: Box::new(receipt), xml: payload })
+                    Ok(Looked::Receipt { receipt: Box::new(receipt), xml: payload })
                 }
                 DocumentKind::Message => {
                     let types = |function: &_| mailboxes.iter().find(|(own, _)| own == function).map(|(_, types)| types);
@@ -118,19 +124,22 @@ impl Gateway {
                         seen_before: seen,
                         limits: &limits,
                     };
-                    let content = check::message(&payload, &verified.header, &known)?;
-                    Ok(Opened::Message { content: Box::new(content), xml: payload })
+                    let checked = check::message(&payload, &verified.header, &known);
+                    Ok(Looked::Message { checked: Box::new(checked), xml: payload })
                 }
             }
         });
-        let opened = opened.await?;
-        if let Ok(Opened::Message { content, .. }) = &opened
-            && let Some(answered) = &content.in_reply_to
-            && self.store.note(settle::rejected(answered)).await.map_err(|error| from_store(&error))?.is_some()
-        {
-            return Ok(Err(Verdict::Reject(vec![check::answers_rejected()])));
-        }
-        Ok(opened)
+        let (checked, xml) = match looked.await? {
+            Ok(Looked::Message { checked, xml }) => (checked, xml),
+            Ok(Looked::Receipt { receipt, xml }) => return Ok(Ok(Opened::Receipt { receipt, xml })),
+            Err(verdict) => return Ok(Err(verdict)),
+        };
+        let rejected = match checked.answers() {
+            Some(answered) => self.store.note(settle::rejected(&arrival.from, answered)).await.map_err(|error| from_store(&error))?.is_some(),
+            None => false,
+        };
+        let verdict = checked.verdict(rejected).map_err(Verdict::Reject);
+        Ok(verdict.map(|content| Opened::Message { content: Box::new(content), xml }))
     }
 
     /// The signer three ways: chain and validity, revocation, and CertPub (SDK C3.4.5).

@@ -11,5 +11,5 @@ mod write;
 
 pub use c14n::{CanonicalError, Canonicalization, Comments};
 pub use outline::{Outline, OutlineLimits, Outliner};
-pub use tree::{Attribute, Document, Element, Limits, NodeRef, XML_NS, XmlError};
+pub use tree::{Attribute, Document, Element, Limits, NodeRef, XML_NS, XmlError, trim};
 pub use write::Writer;

@@ -12,6 +12,9 @@ use quick_xml::events::{BytesStart, Event};
 /// The namespace of `xml:lang`, `xml:id` and `xml:space`.
 pub const XML_NS: &str = "http://www.w3.org/XML/1998/namespace";
 
+/// XML's white space.
+const SPACE: [char; 4] = [' ', '\t', '\n', '\r'];
+
 /// Octets of one namespace name. Canonical XML repeats a name that was written once at every sibling that uses it: without
 /// a bound of its own, a document of one megabyte could have a canonical form of hundreds.
 const NAMESPACE: usize = 1024;
@@ -348,7 +351,7 @@ impl<'a> Element<'a> {
     #[must_use]
     pub fn trimmed(&self) -> String {
         let text = self.text();
-        let trimmed = text.trim();
+        let trimmed = trim(&text);
         if trimmed.len() == text.len() { text } else { trimmed.to_owned() }
     }
 
@@ -431,19 +434,22 @@ impl Builder<'_> {
                     if target.eq_ignore_ascii_case("xml") {
                         return Err(malformed("an XML declaration that is not at the start".into()));
                     }
-                    let data = String::from_utf8_lossy(pi.content()).trim_start().replace("\r\n", "\n").replace('\r', "\n");
+                    if !is_ncname(&target) {
+                        return Err(malformed("a processing instruction without a name".into()));
+                    }
+                    let data = String::from_utf8_lossy(pi.content()).trim_start_matches(SPACE).replace("\r\n", "\n").replace('\r', "\n");
                     self.leaf(Kind::Instruction { target, data }, start..end)?;
                 }
                 Event::Decl(declaration) => {
                     if start != 0 {
                         return Err(malformed("an XML declaration that is not at the start".into()));
                     }
-                    if declaration.version().is_ok_and(|v| v.as_ref() != b"1.0") {
+                    let declared = std::str::from_utf8(&declaration).ok().and_then(xml_declaration);
+                    let (version, encoding) = declared.ok_or_else(|| malformed("an XML declaration that is none".into()))?;
+                    if version != "1.0" {
                         return Err(malformed("an XML version other than 1.0".into()));
                     }
-                    if let Some(Ok(encoding)) = declaration.encoding()
-                        && !(encoding.eq_ignore_ascii_case(b"utf-8") || encoding.eq_ignore_ascii_case(b"us-ascii"))
-                    {
+                    if encoding.is_some_and(|encoding| !(encoding.eq_ignore_ascii_case("utf-8") || encoding.eq_ignore_ascii_case("us-ascii"))) {
                         return Err(XmlError::Encoding);
                     }
                 }
@@ -509,6 +515,9 @@ impl Builder<'_> {
         }
         if self.open.len() >= self.limits.depth {
             return Err(XmlError::TooLarge { what: "levels of nesting", limit: self.limits.depth });
+        }
+        if !are_apart(tag) {
+            return Err(malformed("attributes without white space between them".into()));
         }
         let depth = self.open.len() + 1;
         let mut declarations = Vec::new();
@@ -577,6 +586,41 @@ impl Builder<'_> {
         }
         self.scopes.iter().rev().find(|(_, p, _)| p == prefix).map(|(_, _, namespace)| namespace.as_str())
     }
+}
+
+/// Whether white space follows each attribute value of a tag that another attribute follows (XML 1.0 3.1).
+fn are_apart(tag: &[u8]) -> bool {
+    let mut quote = None;
+    let mut octets = tag.iter().peekable();
+    while let Some(octet) = octets.next() {
+        match quote {
+            None if matches!(octet, b'"' | b'\'') => quote = Some(octet),
+            Some(open) if open == octet => {
+                quote = None;
+                if octets.peek().is_some_and(|next| !matches!(next, b' ' | b'\t' | b'\n' | b'\r')) {
+                    return false;
+                }
+            }
+            _ => {}
+        }
+    }
+    true
+}
+
+/// Version and encoding of an XML declaration (XML 1.0 2.8), given without `<?` and `?>`; its parts have a fixed order.
+fn xml_declaration(text: &str) -> Option<(&str, Option<&str>)> {
+    let mut rest = text.strip_prefix("xml")?;
+    let mut part = |name: &str| {
+        let after = rest.trim_start_matches(SPACE).strip_prefix(name).filter(|_| rest.starts_with(SPACE))?;
+        let after = after.trim_start_matches(SPACE).strip_prefix('=')?.trim_start_matches(SPACE);
+        let quote = after.chars().next().filter(|c| matches!(c, '"' | '\''))?;
+        let (value, after) = after.get(1..)?.split_once(quote)?;
+        rest = after;
+        Some(value)
+    };
+    let (version, encoding, standalone) = (part("version")?, part("encoding"), part("standalone"));
+    let sound = trim(rest).is_empty() && standalone.is_none_or(|value| matches!(value, "yes" | "no"));
+    sound.then_some((version, encoding))
 }
 
 fn position(reader: &Reader<&[u8]>) -> usize {
@@ -658,6 +702,12 @@ fn is_ncname(name: &str) -> bool {
     chars.next().is_some_and(start) && chars.all(more)
 }
 
+/// The text without XML's white space at its ends. `str::trim` would take a no-break space too, which is content.
+#[must_use]
+pub fn trim(text: &str) -> &str {
+    text.trim_matches(SPACE)
+}
+
 /// The characters that XML 1.0 2.2 allows.
 pub(super) fn is_xml_char(c: char) -> bool {
     matches!(c, '\t' | '\n' | '\r' | ' '..='\u{d7ff}' | '\u{e000}'..='\u{fffd}' | '\u{10000}'..)
@@ -684,6 +734,20 @@ mod tests {
         assert_eq!(child.attribute("y"), Some("2\n3 4"));
         assert_eq!(child.parent(), Some(root));
         assert_eq!(child.resolve("a"), Some("u1"));
+    }
+
+    #[test]
+    fn attributes_may_end_a_tag_and_hold_quotes() {
+        for text in ["<a b='1'/>", "<a b='1'></a>", "<a b='1' />", "<a b='\"' c=\"''\"/>", "<a b = '1'\n\tc='2'/>"] {
+            assert!(parse(text).is_ok(), "{text}: {:?}", parse(text).map(|_| ()));
+        }
+    }
+
+    #[test]
+    fn every_form_of_the_declaration_is_read() {
+        for text in ["<?xml version='1.0'?>", "<?xml\tversion = \"1.0\" ?>", "<?xml version='1.0' encoding=\"UTF-8\" standalone='no'?>"] {
+            assert!(parse(&format!("{text}<a/>")).is_ok(), "{text}");
+        }
     }
 
     #[test]
@@ -719,6 +783,9 @@ mod tests {
             "<a/>x",
             "<a b='1' b='2'/>",
             "<a b=1/>",
+            "<a b='1'c='2'/>",
+            "<a b=\"1\"c='2'></a>",
+            "<a xmlns:p='u'p:b='1'/>",
             "<p:a/>",
             "<a p:b='1'/>",
             "<a xmlns:p='u' xmlns:q='u' p:x='1' q:x='2'/>",
@@ -738,6 +805,15 @@ mod tests {
             "<a b='&x'/>",
             "<a>&lt</a>",
             "&amp;<a/>",
+            "<?xml?><a/>",
+            "<??><a/>",
+            "<?1?><a/>",
+            "<?a:b?><a/>",
+            "<?xml encoding='utf-8'?><a/>",
+            "<?xml version='1.0' standalone='yes' encoding='utf-8'?><a/>",
+            "<?xml version='1.0' standalone='kanske'?><a/>",
+            "<?xml version='1.0'encoding='utf-8'?><a/>",
+            "<?xml version='1.0' more='x'?><a/>",
         ] {
             assert!(matches!(parse(text), Err(XmlError::Malformed { .. })), "{text}: {:?}", parse(text).map(|_| ()));
         }

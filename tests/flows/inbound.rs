@@ -5,7 +5,6 @@ use brevbro::crypto::{Profile, Template};
 use brevbro::event::{Event, EventName, Field};
 use brevbro::ident::{DocumentKind, FunctionId, ParticipantId};
 use brevbro::inbound::check::{self, Known};
-use brevbro::inbound::open::Verdict;
 use brevbro::inbound::receive::{self, Brought, Refused, Seen, Unreceived};
 use brevbro::inbound::settle::{self, Names};
 use brevbro::inbound::state::How;
@@ -157,10 +156,7 @@ fn checked(change: impl FnOnce(&mut brevbro::content::Content), seen_before: boo
     let xml = message::write(&message).unwrap();
     let ours: FunctionId = "inkorg".parse().unwrap();
     let known = Known { has_function: &|function| *function == ours, takes: &|_, _| true, seen_before, limits: &MessageLimits::RECEIVING };
-    check::message(&xml, &header(), &known).map(drop).map_err(|verdict| match verdict {
-        Verdict::Reject(breaches) => breaches,
-        other => panic!("{other:?}"),
-    })
+    check::message(&xml, &header(), &known).verdict(false).map(drop)
 }
 
 #[test]
@@ -177,7 +173,7 @@ fn all_breaches_are_reported_not_the_first() {
 fn a_message_over_the_limit_is_too_long() {
     let xml = message::write(&content()).unwrap();
     let known = Known { has_function: &|_| true, takes: &|_, _| true, seen_before: false, limits: &MessageLimits { payload: xml.len() - 1 } };
-    let Err(Verdict::Reject(breaches)) = check::message(&xml, &header(), &known) else { panic!("rejected") };
+    let breaches = check::message(&xml, &header(), &known).verdict(false).unwrap_err();
     assert_eq!(breaches.iter().map(|breach| breach.detail).collect::<Vec<_>>(), [Detail::TooLong]);
 }
 
@@ -208,9 +204,89 @@ fn a_rejected_message_is_answered_and_its_answers_will_be_turned_away() {
     let lease = lease(arrival().record, Queue::Open, 0);
     let effects = settle::turned_away(arrival(), lease, None, vec![Breach::unknown_function()], &names_for_settling(), at(2)).unwrap();
     assert_eq!(enqueued(&effects), [Queue::Answer]);
-    assert!(effects.step.ops.iter().any(|op| matches!(op, Op::Note(key, _) if *key == settle::rejected(&message_id()))));
+    assert!(effects.step.ops.iter().any(|op| matches!(op, Op::Note(key, _) if *key == settle::rejected(&arrival().from, &message_id()))));
     let receipt = receipt::read(&effects.blobs[0].body).unwrap();
     assert!(matches!(receipt.outcome, Outcome::Rejected(lines) if lines.len() == 1 && lines[0].detail == Detail::NotFound));
+}
+
+#[test]
+fn a_message_that_breaks_the_schema_is_told_all_the_rest_too() {
+    let xml = String::from_utf8(message::write(&content()).unwrap()).unwrap();
+    let file = "<ContentFiles><fileName>a</fileName><contentType>application/x-prov</contentType><content>AAEC</content></ContentFiles><ContentText>";
+    let xml = xml.replace("<confidentiality>true", "<confidentiality>ja").replace("<ContentText>", file);
+    // A hundred breaches and more of the schema leave room for what this gateway alone knows.
+    let flood = xml.replace("<messageBody>", &format!("<messageBody>{}", "<x>y</x>".repeat(200)));
+    for xml in [xml, flood] {
+        let ours: FunctionId = "inkorg".parse().unwrap();
+        for (known_function, expected) in [(true, vec![Detail::Duplicate, Detail::NotSupported]), (false, vec![Detail::Duplicate, Detail::NotFound])]
+        {
+            let known = Known {
+                has_function: &|function| known_function && *function == ours,
+                takes: &|_, media_type| media_type != "application/x-prov",
+                seen_before: true,
+                limits: &MessageLimits::RECEIVING,
+            };
+            let breaches = check::message(xml.as_bytes(), &header(), &known).verdict(false).unwrap_err();
+            let (first, rest) = breaches.split_at(2);
+            assert_eq!(first.iter().map(|breach| breach.detail).collect::<Vec<_>>(), expected);
+            assert!(!rest.is_empty() && rest.iter().all(|breach| breach.detail == Detail::Structure), "{rest:?}");
+            let settled =
+                settle::turned_away(arrival(), lease(arrival().record, Queue::Open, 0), None, breaches, &names_for_settling(), at(2)).unwrap();
+            let Outcome::Rejected(lines) = receipt::read(&settled.blobs[0].body).unwrap().outcome else { panic!("rejected") };
+            assert_eq!(lines[..2].iter().map(|line| line.detail).collect::<Vec<_>>(), expected);
+        }
+    }
+}
+
+#[test]
+fn what_answers_a_rejected_message_is_told_so_beside_everything_else() {
+    let mut message = content();
+    message.in_reply_to = Some("1b4e28ba-2fa1-4d3b-a3f5-ef19b5a7633b".parse().unwrap());
+    let xml = String::from_utf8(message::write(&message).unwrap()).unwrap();
+    let known = Known { has_function: &|_| true, takes: &|_, _| true, seen_before: false, limits: &MessageLimits::RECEIVING };
+    let told = |xml: &str, rejected: bool| -> Vec<Detail> {
+        let checked = check::message(xml.as_bytes(), &header(), &known);
+        assert_eq!(checked.answers(), message.in_reply_to.as_ref());
+        checked.verdict(rejected).err().unwrap_or_default().iter().map(|breach| breach.detail).collect()
+    };
+    assert_eq!(told(&xml, false), []);
+    assert_eq!(told(&xml, true), [Detail::NotSupported]);
+    assert_eq!(told(&xml.replace("<confidentiality>true", "<confidentiality>ja"), true), [Detail::NotSupported, Detail::Structure]);
+}
+
+#[test]
+fn a_file_is_told_by_its_place_in_the_xml_whatever_its_index() {
+    let mut message = content();
+    let file = |media_type: &str| brevbro::content::File { name: "a".to_owned().into(), media_type: media_type.into(), body: vec![1].into() };
+    message.documents[0].index = Some("2".into());
+    let mut second = message.documents[0].clone();
+    (second.id, second.index) = ("2".into(), Some("1".into()));
+    second.files = vec![file("application/pdf"), file("application/x-prov")];
+    message.documents.push(second);
+    let known =
+        Known { has_function: &|_| true, takes: &|_, kind| kind != "application/x-prov", seen_before: false, limits: &MessageLimits::RECEIVING };
+    let breaches = check::message(&message::write(&message).unwrap(), &header(), &known).verdict(false).unwrap_err();
+    assert_eq!(breaches, [Breach::file_type(2, 2)]);
+}
+
+#[test]
+fn a_mark_of_rejection_is_its_senders_own_and_goes_when_the_message_is_put_right() {
+    let other = participant("0203:annan.se");
+    assert_ne!(settle::rejected(&arrival().from, &message_id()), settle::rejected(&other, &message_id()));
+    let marks = |breaches: Vec<Breach>| {
+        let effects = settle::turned_away(arrival(), lease(arrival().record, Queue::Open, 0), None, breaches, &names_for_settling(), at(2)).unwrap();
+        effects.step.ops.iter().any(|op| matches!(op, Op::Note(..)))
+    };
+    assert!(marks(vec![Breach::unknown_function()]));
+    // What nobody signed marks nothing, and neither does a second copy, whatever else is wrong with it.
+    assert!(!marks(vec![Breach::signature("no")]));
+    assert!(!marks(vec![Breach::duplicate(), Breach::unknown_function()]));
+    let link = Link { conversation: content().conversation_id, message: message_id(), record: arrival().record };
+    let link = (Link::received(&message_id()), link.to_note());
+    let mailbox = "inkorg@arbetsformedlingen.se".parse().unwrap();
+    let lease = lease(arrival().record, Queue::Open, 0);
+    let effects = settle::taken(arrival(), lease, &content(), b"<m/>".to_vec(), &mailbox, link, names_for_settling(), at(2)).unwrap();
+    assert!(effects.step.ops.contains(&Op::Forget(settle::rejected(&arrival().from, &message_id()))));
 }
 
 #[test]

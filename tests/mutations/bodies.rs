@@ -317,14 +317,15 @@ pub fn xhe(input: &[u8]) -> bool {
 /// An SDK message. What is read and may be sent reads back from what we write; a mail of it is a sound mail.
 pub fn sdk_message(input: &[u8]) -> bool {
     let limits = MessageLimits { payload: 1 << 20 };
-    let content = match message::read(input, &limits) {
+    let (read, glimpse) = message::examine(input, &limits);
+    let _ = rules::check_against_envelope(&glimpse, &header(DocumentKind::Message));
+    let content = match read {
         Ok(content) => content,
         Err(breaches) => {
             assert!(!breaches.is_empty());
             return false;
         }
     };
-    let _ = rules::check_against_envelope(&content, &header(DocumentKind::Message));
     let content = Content { foreign: Vec::new(), ..content };
     // What may be missing on reading is never missing in what is written.
     if content.label.is_some() && content.sender.function.is_some() {
