@@ -11,6 +11,7 @@ mod answers;
 mod as4;
 mod mailserver;
 mod outcomes;
+mod rules;
 mod secrets;
 mod signers;
 mod smtp;
