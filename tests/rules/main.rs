@@ -13,4 +13,4 @@ mod judge;
 mod made;
 mod published;
 mod tree;
-
+mod written;
