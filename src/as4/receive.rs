@@ -63,6 +63,8 @@ pub struct Options {
     pub encryption: Requirement,
     /// The algorithms that a signature may have.
     pub signature_algorithms: Vec<SignatureAlgorithm>,
+    /// Bits of the smallest key that a signature may be of.
+    pub signature_key: u32,
 }
 
 impl Default for Options {
@@ -73,6 +75,7 @@ impl Default for Options {
             signature: Requirement::Required,
             encryption: Requirement::Required,
             signature_algorithms: vec![SignatureAlgorithm::RsaSha256],
+            signature_key: 2048,
         }
     }
 }
@@ -174,6 +177,8 @@ pub(super) enum Problem {
     Peer(EbmsError),
     Package(PackageError),
     Ours(io::Error),
+    /// It cannot be told now whether the message is good.
+    Later(String),
 }
 
 impl Problem {
@@ -196,6 +201,7 @@ impl Problem {
             Self::Ours(source) => {
                 (EbmsError::new(Code::Other, "The access point cannot take messages now"), format!("storing the request: {source}"), Fault::Ours)
             }
+            Self::Later(why) => (EbmsError::new(Code::Other, "The access point cannot take messages now"), why, Fault::Ours),
         };
         Refusal { error: Box::new(error), ref_to, cause, fault }
     }
@@ -276,9 +282,12 @@ fn inner(
     };
     let signature = security::verify(&envelope, &known, &options.signature_algorithms);
     if let Some(why) = later.take() {
-        return Err(Problem::Ours(io::Error::other(why)));
+        return Err(Problem::Later(why));
     }
     let signature = signature?;
+    if signature.as_ref().is_some_and(|signature| signature.signer.key_bits() < options.signature_key) {
+        return Err(EbmsError::new(Code::PolicyNoncompliance, "The signer's key is too small").into());
+    }
     if signature.is_none() && options.signature == Requirement::Required {
         return Err(EbmsError::new(Code::PolicyNoncompliance, "The message is not signed").into());
     }

@@ -150,6 +150,12 @@ impl PrivateKey {
 }
 
 impl Certificate {
+    /// Bits of its public key.
+    #[must_use]
+    pub fn key_bits(&self) -> u32 {
+        self.public_key().map_or(0, |key| key.bits())
+    }
+
     /// Whether this certificate's RSA key made the signature over the bytes.
     #[must_use]
     pub fn verifies(&self, algorithm: SignatureAlgorithm, bytes: &[u8], signature: &[u8]) -> bool {

@@ -4,11 +4,13 @@ use std::collections::BTreeSet;
 
 use brevbro::as4::receive::{Options, ReceiveLimits};
 use brevbro::as4::{Code, EbmsError, TEST_ACTION, TEST_SERVICE, error, pmode};
+use brevbro::crypto::Certificate;
 use brevbro::xml::{Document, Limits};
 use jiff::Timestamp;
+use openssl::pkey::PKey;
 
 use crate::exchange::{own_pmode, receiver, signal_id};
-use crate::foreign::{Foreign, Part, XHE, opened, token_reference};
+use crate::foreign::{Foreign, Part, XHE, opened, token, token_reference};
 use crate::keys;
 
 /// A request as it is written, and how it is read.
@@ -189,12 +191,19 @@ fn requests(row: &str) -> Vec<Request> {
             vec![Request::of(&Foreign { sign: false, ..foreign() }), after("<ds:Signature ", "<ds:Nothing ").with("</ds:Signature>", "</ds:Nothing>")]
         }
         "a payload that is not encrypted" => vec![Request::of(&Foreign { encrypt: false, ..foreign() })],
-        "an algorithm that is not accepted" => vec![
+        "an algorithm that is not accepted, or a signer's key of under 2048 bits" => vec![
             after("xmldsig-more#rsa-sha256", "xmldsig-more#rsa-sha512"),
             after("http://www.w3.org/2001/04/xmldsig-more#rsa-sha256", "http://www.w3.org/2000/09/xmldsig#rsa-sha1"),
             after("xmlenc11#aes128-gcm", "xmlenc11#aes128-ccm"),
             after("http://www.w3.org/2009/xmlenc11#aes128-gcm", "http://www.w3.org/2001/04/xmlenc#aes128-cbc"),
             after("http://www.w3.org/2009/xmlenc11#rsa-oaep", "http://www.w3.org/2001/04/xmlenc#rsa-1_5"),
+            // It verifies, but who else has a key of 1024 bits cannot be known.
+            {
+                let small = keys::pem_of("AP0001-SDK-TEST", 1024);
+                let certificate = Certificate::from_pem(&small).unwrap();
+                let token = token("X509-sign", "X509v3", certificate.der());
+                Request::of(&Foreign { key: Some(PKey::private_key_from_pem(&small).unwrap()), signer_token: token, ..foreign() })
+            },
         ],
         "a payload that is no gzip, has no MimeType, or unpacks to too much" => {
             let bomb = Request::of(&with(Part::new("message", &vec![0; 3_000_000])));

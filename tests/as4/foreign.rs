@@ -12,7 +12,7 @@ use libxml::tree::Node;
 use libxml::tree::c14n::{CanonicalizationMode, CanonicalizationOptions};
 use openssl::hash::MessageDigest;
 use openssl::md::{Md, MdRef};
-use openssl::pkey::PKey;
+use openssl::pkey::{PKey, Private};
 use openssl::pkey_ctx::PkeyCtx;
 use openssl::rsa::Padding;
 use openssl::sign::Signer;
@@ -124,6 +124,8 @@ impl Part {
 #[derive(Clone)]
 pub(crate) struct Foreign {
     pub(crate) signer: Identity,
+    /// Another key that signs, of a size that no identity has.
+    pub(crate) key: Option<PKey<Private>>,
     pub(crate) recipient: Identity,
     /// A change of `eb:Messaging` before it is signed.
     pub(crate) edits: Vec<(String, String)>,
@@ -191,6 +193,7 @@ impl Foreign {
     pub(crate) fn new() -> Self {
         Self {
             signer: sender().clone(),
+            key: None,
             recipient: receiver().clone(),
             edits: Vec::new(),
             body: String::new(),
@@ -379,7 +382,7 @@ impl Foreign {
             )
         };
         let octets = canonical(&self.envelope(&format!("{security}{}", signature(""))), "SignedInfo", self.signed_info);
-        let key = PKey::private_key_from_pkcs8(&self.signer.key.to_pkcs8().unwrap()).unwrap();
+        let key = self.key.clone().unwrap_or_else(|| PKey::private_key_from_pkcs8(&self.signer.key.to_pkcs8().unwrap()).unwrap());
         let value = Signer::new(MessageDigest::sha256(), &key).unwrap().sign_oneshot_to_vec(octets.as_bytes()).unwrap();
         self.envelope(&format!("{security}{}", signature(&self.broken(&BASE64_STANDARD.encode(value)))))
     }

@@ -8,6 +8,7 @@ use jiff::Timestamp;
 
 use crate::common::{has, run, shared};
 use crate::exchange::{opened, packaged, receipt_for, receiver, sender, signal_id};
+use crate::foreign::{C14n, EXC, Foreign};
 
 /// The SOAP part of a package.
 fn soap(body: &[u8]) -> Vec<u8> {
@@ -76,5 +77,35 @@ fn xmlsec1_verifies_our_signals() {
         assert!(verify(&other).is_err(), "{what}");
         std::fs::write(&instance, String::from_utf8(envelope).unwrap().replacen("<eb:Timestamp>20", "<eb:Timestamp>21", 1)).unwrap();
         assert!(verify(&own).is_err(), "{what}");
+    }
+}
+
+/// The foreign writer of these tests is right about canonical forms, or what it makes us take proves little.
+#[test]
+fn xmlsec1_verifies_what_the_foreign_writer_signs() {
+    if !has("xmlsec1") {
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let (instance, own) = (dir.path().join("message.xml"), dir.path().join("own.pem"));
+    std::fs::write(&own, sender().certificate.to_pem()).unwrap();
+    let verify = |text: &str| {
+        std::fs::write(&instance, text).unwrap();
+        let mut xmlsec1 = Command::new("xmlsec1");
+        xmlsec1.args(["--verify", "--id-attr:Id", "http://docs.oasis-open.org/ebxml-msg/ebms/v3.0/ns/core/200704/:Messaging"]);
+        xmlsec1.args(["--id-attr:Id", "http://www.w3.org/2003/05/soap-envelope:Body", "--pubkey-cert-pem"]).arg(&own).arg(&instance);
+        run(&mut xmlsec1)
+    };
+    let lists = [None, Some(""), Some("env"), Some("#default env wsse"), Some("nowhere"), Some("unused eb3")];
+    let inclusive = ["http://www.w3.org/TR/2001/REC-xml-c14n-20010315", "http://www.w3.org/2006/12/xml-c14n11"].map(|name| C14n(name, None));
+    for form in lists.into_iter().map(|list| C14n(EXC, list)).chain(inclusive) {
+        for (signed_info, transform) in [(form, C14n(EXC, None)), (C14n(EXC, None), form)] {
+            let foreign = Foreign { parts: Vec::new(), signed_info, transform, line_break: "&#xd;\n", ..Foreign::new() };
+            let (_, body) = foreign.edit("<eb3:UserMessage>", "<eb3:UserMessage><!-- c -->\r\n").written();
+            let text = String::from_utf8(body).unwrap();
+            let soap = &text[text.find("<?xml").unwrap()..text.find("</env:Envelope>").unwrap() + 15];
+            verify(soap).unwrap_or_else(|error| panic!("{signed_info:?} {transform:?}: {error}"));
+            assert!(verify(&soap.replace("0203:habo.se", "0203:evil.se")).is_err());
+        }
     }
 }

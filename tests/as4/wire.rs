@@ -22,10 +22,13 @@
 //! | send none, two or nine payloads | `other_numbers_of_payloads_than_one_have_their_answer` |
 //! | put Security before or behind Messaging | `the_order_of_header_blocks_is_free` |
 //! | write a time stamp | `a_time_stamp_is_checked_when_there` |
+//!
+//! And what we write, for readers that read in one way only: `what_we_write_has_the_one_form_that_every_peer_reads`.
 
 use brevbro::as4::receive::Options;
 use brevbro::as4::{Code, PMode, pmode};
 use brevbro::crypto::Digest;
+use brevbro::xml::{Document, Limits};
 use openssl::symm::Cipher;
 
 use crate::exchange::{own_pmode, receiver, sender};
@@ -497,4 +500,48 @@ fn a_time_stamp_is_checked_when_there() {
     }
     let unreadable = Foreign { more: "<wsu:Timestamp><wsu:Created>today</wsu:Created></wsu:Timestamp>".into(), ..Foreign::new() };
     assert!(unreadable.opened().unwrap_err().error.is(Code::FailedAuthentication));
+}
+
+/// WSS4J reads the children of Security in their order, Domibus refuses what its P-Mode does not name.
+#[test]
+fn what_we_write_has_the_one_form_that_every_peer_reads() {
+    let (body, sent) = crate::exchange::packaged(XHE);
+    let text = String::from_utf8_lossy(&body);
+    let soap = &text[text.find("<?xml").unwrap()..text.find("</S12:Envelope>").unwrap() + 15];
+    let document = Document::parse(soap.as_bytes(), &Limits::of(1 << 20)).unwrap();
+    let all = |local: &'static str| document.elements().filter(move |e| e.local() == local).collect::<Vec<_>>();
+    let one = |local: &'static str| {
+        let [element] = all(local)[..] else { panic!("not one {local}") };
+        element
+    };
+    let algorithm = |local: &'static str| one(local).attribute("Algorithm").unwrap().to_owned();
+    let children = one("Security").elements().map(|e| e.local()).collect::<Vec<_>>();
+    assert_eq!(children, ["BinarySecurityToken", "EncryptedKey", "EncryptedData", "BinarySecurityToken", "Signature"]);
+    for token in all("BinarySecurityToken") {
+        assert!(token.attribute("EncodingType").unwrap().ends_with("#Base64Binary") && token.attribute("ValueType").unwrap().ends_with("#X509v3"));
+    }
+    let to_tokens = all("Reference").into_iter().filter(|e| e.namespace().contains("secext")).collect::<Vec<_>>();
+    assert_eq!(to_tokens.len(), 3);
+    assert_eq!(to_tokens.iter().filter(|e| e.attribute("ValueType").is_some_and(|kind| kind.ends_with("#X509v3"))).count(), 2);
+    let data = one("EncryptedData");
+    assert_eq!(data.attribute("MimeType"), Some("application/gzip"));
+    assert!(data.attribute("Type").unwrap().ends_with("SwAProfile-1.1#Attachment-Content-Only"));
+    assert!(data.elements().any(|e| e.local() == "KeyInfo"));
+    assert_eq!(one("DataReference").attribute("URI"), Some(format!("#{}", data.attribute("Id").unwrap()).as_str()));
+    assert!(algorithm("MGF").ends_with("#mgf1sha256") && algorithm("SignatureMethod").ends_with("#rsa-sha256"));
+    let methods = all("EncryptionMethod").into_iter().map(|e| e.attribute("Algorithm").unwrap().to_owned()).collect::<Vec<_>>();
+    assert_eq!(methods, [OAEP, "http://www.w3.org/2009/xmlenc11#aes128-gcm"]);
+    assert_eq!(algorithm("CanonicalizationMethod"), EXC);
+    assert!(all("DigestMethod").iter().all(|e| e.attribute("Algorithm") == Some("http://www.w3.org/2001/04/xmlenc#sha256")));
+    let uris = sent.references.iter().map(|reference| reference.uri.split('-').next().unwrap()).collect::<Vec<_>>();
+    assert_eq!(uris, ["#messaging", "#body", "cid:message"]);
+    assert!(all("Timestamp").iter().all(|e| e.namespace().contains("ebms")), "no wsu:Timestamp");
+    assert!(all("AgreementRef").is_empty() && one("Body").children().next().is_none());
+    let properties =
+        |list: &'static str| one(list).elements().map(|e| format!("{}={}", e.attribute("name").unwrap(), e.trimmed())).collect::<Vec<_>>();
+    assert_eq!(properties("MessageProperties"), ["originalSender=0203:habo.se", "finalRecipient=0203:arbetsformedlingen.se"]);
+    assert!(one("MessageProperties").elements().all(|e| e.attribute("type") == Some("iso6523-actorid-upis")));
+    assert_eq!(properties("PartProperties"), ["MimeType=text/xml", "CompressionType=application/gzip"]);
+    assert_eq!(one("PartInfo").attribute("href"), Some("cid:message"));
+    assert!(text.contains("Content-ID: <message>\r\n") && text.contains("Content-Type: application/octet-stream\r\n"));
 }

@@ -9,7 +9,7 @@ use brevbro::sdk::receipt::Outcome;
 
 use crate::common::soap::{cut, edited};
 use crate::harness::peer::{Draft, Package};
-use crate::harness::{Gateway, Peer, Setup, log, run, wait_for, world};
+use crate::harness::{Gateway, Peer, Setup, World, log, run, wait_for, world};
 
 const TOKEN: &str = "http://docs.oasis-open.org/wss/2004/01/oasis-200401-wss-x509-token-profile-1.0#X509SubjectKeyIdentifier";
 const THUMBPRINT: &str = "http://docs.oasis-open.org/wss/oasis-wss-soap-message-security-1.1#ThumbprintSHA1";
@@ -142,6 +142,26 @@ fn a_name_that_leads_to_nobody_or_to_another_key_is_refused() {
         assert_eq!(gateway.events(EventName::Received).await, []);
         assert_eq!(gateway.daemon.gateway.blobs.all().unwrap(), []);
         gateway.stop().await;
+    });
+}
+
+#[test]
+fn while_nobody_can_be_asked_the_other_side_is_to_try_again() {
+    run(async {
+        let dir = tempfile::tempdir().unwrap();
+        let at = dir.path().to_path_buf();
+        // Nothing of it runs yet.
+        let world: &'static World = tokio::task::spawn_blocking(move || &*Box::leak(Box::new(World::make(&at)))).await.unwrap();
+        let gateway = Gateway::start_in(world, Setup::new("signers-down")).await;
+        let peer = Peer::start_in(world, "signers-down-peer").await;
+        let draft = peer.draft(&gateway);
+        let package = named(draft.package(), &by_key_identifier(&draft.point.certificate));
+        assert_eq!(peer.push(&gateway, &package).await.body, b"try again later\n");
+        assert_eq!(gateway.events(EventName::Refused).await, [], "nothing was decided");
+        let running = world.testbed.start().await.unwrap();
+        wait_for("the same message taken", || async { peer.push(&gateway, &package).await.is_acknowledged().then_some(()) }).await;
+        gateway.stop().await;
+        running.stop().await;
     });
 }
 

@@ -65,7 +65,11 @@ pub(crate) struct Peer {
 impl Peer {
     /// Starts its access point and registers it, in the shared federation.
     pub(crate) async fn start(name: &str) -> Self {
-        let world = world().await;
+        Self::start_in(world().await, name).await
+    }
+
+    /// Starts its access point and registers it, in a federation of the test's own.
+    pub(crate) async fn start_in(world: &'static World, name: &str) -> Self {
         let tls = TlsIdentity::from_pem(&std::fs::read(&world.tls.pem).unwrap()).unwrap();
         let options = As4ServerOptions::new(SocketAddr::from(([127, 0, 0, 1], 0)), As4Tls::Tls(server_config(&tls, ClientAuth::None).unwrap()));
         let server = As4Server::bind(options).await.unwrap();
