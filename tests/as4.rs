@@ -1,7 +1,18 @@
 //! The AS4 layer keeps its promises: what others made opens, what is wrong is refused with the right error, what we
 //! write passes the published schemas and reads back.
 
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, clippy::cast_possible_truncation, reason = "a test fails by panicking")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::cast_possible_truncation,
+    clippy::format_collect,
+    clippy::format_push_string,
+    clippy::struct_excessive_bools,
+    clippy::inconsistent_struct_constructor,
+    reason = "a test fails by panicking, and writes XML as it reads best"
+)]
 
 #[path = "common/mod.rs"]
 mod common;

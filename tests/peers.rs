@@ -232,9 +232,12 @@ fn receipt_of(received: &Received, signer: &Identity) -> Vec<u8> {
     receipt::write(received, &As4MessageId::new("r@ap.habo.se").unwrap(), Timestamp::now(), signer).unwrap()
 }
 
+/// What is answered to a message that was opened, with our key at hand.
+type Respond<'a> = dyn Fn(&Received, &Identity) -> Vec<u8> + Sync + 'a;
+
 /// Lets the peer send a message, and answers with what `respond` makes of it; its report, and whether it counts the message as
 /// taken.
-fn exchange(ends: &Ends, python: &Path, respond: &(dyn Fn(&Received, &Identity) -> Vec<u8> + Sync)) -> (Value, bool) {
+fn exchange(ends: &Ends, python: &Path, respond: &Respond<'_>) -> (Value, bool) {
     std::thread::scope(|scope| {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("http://{}/as4", listener.local_addr().unwrap());
@@ -259,7 +262,7 @@ fn the_peer_believes_no_receipt_that_proves_nothing() {
     let Some(python) = common::python() else { return };
     let ends = Ends::new();
     let text = |signal: Vec<u8>| String::from_utf8(signal).unwrap();
-    let cases: [(&str, &(dyn Fn(&Received, &Identity) -> Vec<u8> + Sync)); 5] = [
+    let cases: [(&str, &Respond<'_>); 5] = [
         ("another signer", &|received, _| receipt_of(received, &ends.theirs)),
         ("changed after it was signed", &|received, ours| {
             text(receipt_of(received, ours)).replacen("<eb:Timestamp>20", "<eb:Timestamp>21", 1).into_bytes()
