@@ -12,6 +12,7 @@
 pub mod as4;
 pub mod check_config;
 pub mod demo;
+pub mod journal;
 pub mod run;
 pub mod testbed;
 
@@ -41,6 +42,8 @@ enum Command {
     Demo(demo::DemoArgs),
     /// Looks into captured AS4 messages.
     As4(as4::As4Args),
+    /// Shows what happened: of one participant, of one message, or all of it.
+    Journal(journal::JournalArgs),
     /// A federation in a box: CAs, name server and SMP on this machine, to try brevbro with.
     Testbed(testbed::TestbedArgs),
 }
@@ -56,6 +59,7 @@ impl Cli {
             Command::Run(args) => run::run(args).await,
             Command::Demo(args) => demo::run(args).await,
             Command::As4(args) => as4::run(args),
+            Command::Journal(args) => journal::run(&args),
             Command::Testbed(args) => testbed::run(args).await,
         }
     }

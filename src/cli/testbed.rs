@@ -3,14 +3,19 @@
 use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use clap::{Args, Subcommand};
 
 use super::CliError;
+use crate::as4::Answer;
 use crate::crypto::Certificate;
 use crate::demo::mailserver::{MailServer, Maildirs};
-use crate::ident::{AccessPointId, Domain, ParticipantId};
-use crate::testbed::{Authority, Issued, Options, Registration, Subject, Testbed};
+use crate::ident::{AccessPointId, Domain, FederationId, FunctionId, ParticipantId};
+use crate::testbed::{Authority, Case, Heard, Issued, Options, Point, PointOptions, Registration, Role, Sender, Subject, Testbed};
+
+/// The federation of envelopes in a testbed.
+const FEDERATION: &str = "urn:fdc:digg.se:edelivery:federation:test";
 
 /// The arguments of `brevbro testbed`.
 #[derive(Debug, Args)]
@@ -47,6 +52,35 @@ enum Command {
         /// The folder of its mailboxes: a Maildir for each address.
         #[arg(long)]
         dir: PathBuf,
+    },
+    /// Runs a test access point: the participants TestAP-01 to TestAP-06 of Digg's acceptance cases (docs/acceptance.md), until
+    /// it is interrupted. The testbed must run beside it.
+    Point {
+        #[command(flatten)]
+        place: Place,
+        /// Where it listens.
+        #[arg(long, default_value = "127.0.0.1:9443")]
+        listen: SocketAddr,
+        /// The federation of its envelopes.
+        #[arg(long, default_value = FEDERATION)]
+        federation: FederationId,
+    },
+    /// Sends an acceptance case to a participant's access point and says whether that answered as it should. For message
+    /// receipts, `testbed point` runs beside it.
+    Case {
+        #[command(flatten)]
+        place: Place,
+        /// The case, such as TF-04.
+        case: Case,
+        /// The participant, which must be registered.
+        #[arg(long)]
+        to: ParticipantId,
+        /// One of its function addresses.
+        #[arg(long)]
+        function: FunctionId,
+        /// The federation of its envelopes.
+        #[arg(long, default_value = FEDERATION)]
+        federation: FederationId,
     },
     /// Issues a key and certificate; also while the testbed runs.
     Issue {
@@ -170,6 +204,8 @@ impl Password {
 pub async fn run(args: TestbedArgs) -> Result<(), CliError> {
     match args.command {
         Command::Run(place) => serve(place).await,
+        Command::Point { place, listen, federation } => be_tested(place, listen, federation).await,
+        Command::Case { place, case, to, function, federation } => test(place, case, &to, function, federation).await,
         Command::MailServer { listen, dir } => keep_mail(listen, &dir).await,
         // Large keys take seconds, and all of this is files: no work for the async threads.
         other => tokio::task::spawn_blocking(move || change(other)).await?,
@@ -199,6 +235,78 @@ async fn serve(place: Place) -> Result<(), CliError> {
     Ok(())
 }
 
+/// Runs the test access point.
+async fn be_tested(place: Place, listen: SocketAddr, federation: FederationId) -> Result<(), CliError> {
+    let testbed = tokio::task::spawn_blocking(move || place.open()).await??;
+    let heard = Arc::new(|heard: &Heard| tell(heard).unwrap_or_default());
+    let point = Point::start(testbed, PointOptions { listen, federation, heard }).await?;
+    let mut out = io::stdout();
+    writeln!(out, "access point {}", point.endpoint)?;
+    for role in Role::ALL {
+        writeln!(out, "{}    {} {}", role.name(), role.participant()?, role.about())?;
+    }
+    writeln!(out, "ready")?;
+    out.flush()?;
+    interrupted().await?;
+    point.stop().await;
+    Ok(())
+}
+
+/// One line for each thing that happens.
+fn tell(heard: &Heard) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    match heard {
+        Heard::Took(taken) => {
+            let header = &taken.received.header;
+            let what = match (&taken.header, &taken.receipt) {
+                (Ok(_), Some(receipt)) => format!("message receipt {} for {}", receipt.outcome.summary(), receipt.refers_to),
+                (Ok(envelope), None) => format!("message {} from {} to {}", envelope.id, envelope.from, envelope.to),
+                (Err(why), _) => format!("an envelope that cannot be read: {why}"),
+            };
+            writeln!(out, "took         {what} (AS4 {}, attempt {})", header.message_id, taken.attempt)?;
+            for verdict in &taken.verdicts {
+                if let Err(error) = &verdict.outcome {
+                    writeln!(out, "  breaks     {}: {error}", verdict.rule)?;
+                }
+            }
+        }
+        Heard::Receipted { message, answer: Ok(()) } => writeln!(out, "receipted    {message} as ACCEPTED")?,
+        Heard::Receipted { message, answer: Err(why) } => writeln!(out, "receipted    {message} not: {why}")?,
+        Heard::Refused(why) => writeln!(out, "refused      {why}")?,
+    }
+    out.flush()
+}
+
+/// Sends a case.
+async fn test(place: Place, case: Case, to: &ParticipantId, function: FunctionId, federation: FederationId) -> Result<(), CliError> {
+    let sender = tokio::task::spawn_blocking(move || Ok::<_, CliError>(Sender::new(&place.open()?, federation)?)).await??;
+    let answered = sender.send(case, &sender.recipient(to, function)?).await?;
+    let mut out = io::stdout();
+    writeln!(out, "case         {case} by {}", case.role().name())?;
+    let mut met = true;
+    for one in &answered {
+        let said = match &one.answer {
+            Answer::Receipt(receipt) => format!("receipt {}", receipt.signal_id),
+            Answer::Errors(errors) => errors.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "),
+            Answer::Unusable(why) => format!("nothing usable: {why}"),
+        };
+        met &= match (&one.answer, case.refusal()) {
+            (Answer::Receipt(_), None) => true,
+            (Answer::Errors(errors), Some(code)) => errors.iter().any(|error| *error.code == *code),
+            _ => false,
+        };
+        writeln!(out, "message      {} (AS4 {}, envelope of {} octets)", one.envelope_id, one.as4_id, one.envelope_octets)?;
+        writeln!(out, "answer       {said}")?;
+    }
+    if case == Case::Again {
+        met &= answered.windows(2).all(|pair| matches!(pair, [first, second] if first.body == second.body));
+    }
+    writeln!(out, "expected     {}", case.expected())?;
+    writeln!(out, "{}", if met { "answered as expected" } else { "answered otherwise" })?;
+    out.flush()?;
+    if met { Ok(()) } else { Err(CliError::failure(format!("{case} was answered otherwise than expected"))) }
+}
+
 async fn keep_mail(listen: SocketAddr, dir: &Path) -> Result<(), CliError> {
     std::fs::create_dir_all(dir)?;
     let server = MailServer::start(listen, Domain::new("mail.test")?, Maildirs::Below(dir.into())).await?;
@@ -221,7 +329,7 @@ async fn interrupted() -> io::Result<()> {
 
 fn change(command: Command) -> Result<(), CliError> {
     match command {
-        Command::Run(_) | Command::MailServer { .. } => Ok(()),
+        Command::Run(_) | Command::MailServer { .. } | Command::Point { .. } | Command::Case { .. } => Ok(()),
         Command::Issue { subject } => issue(subject),
         Command::Register { place, participant, endpoint, ap_cert, cert } => {
             let testbed = place.open()?;

@@ -153,6 +153,21 @@ pub fn verify(path: &Path) -> Result<Summary, JournalError> {
     Ok(Summary { lines: seq, events: event, hash: prev })
 }
 
+/// Hands out every event in order, and checks the chain on the way. Another process may be writing: a last line that is not
+/// whole is not there yet.
+pub fn read<E: From<JournalError>>(path: &Path, mut take: impl FnMut(Event) -> Result<(), E>) -> Result<(), E> {
+    let file = File::open(path).map_err(|source| JournalError::Io { doing: "opening", path: path.to_owned(), source })?;
+    let mut lines = Lines::new(file, path, Position::START)?;
+    loop {
+        match lines.next() {
+            Ok(None) => return Ok(()),
+            Ok(Some((entry, _))) => entry.events.into_iter().try_for_each(&mut take)?,
+            Err(JournalError::Damaged { .. }) if lines.is_last()? => return Ok(()),
+            Err(error) => return Err(error.into()),
+        }
+    }
+}
+
 /// The journal of a process, which nobody else appends to.
 pub(super) struct Journal {
     file: File,
@@ -434,6 +449,29 @@ mod tests {
         assert!(body.starts_with(r#"{"seq":1,"prev":""#) && body.ends_with(expected), "{body}");
         assert_eq!(hash, format!("\"{}\"}}", sha256(body.as_bytes())));
         assert_eq!(verify(&path).unwrap().lines, 10);
+    }
+
+    #[test]
+    fn a_reader_beside_the_writer_gets_what_is_whole() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("journal");
+        let marks = ten(&path);
+        let count = || {
+            let mut events = 0;
+            let read = read(&path, |_| {
+                events += 1;
+                Ok::<(), JournalError>(())
+            });
+            (events, read.is_ok())
+        };
+        assert_eq!(count(), (10, true));
+        let sound = std::fs::read(&path).unwrap();
+        std::fs::write(&path, &sound[..sound.len() - 20]).unwrap();
+        assert_eq!(count(), (9, true));
+        let mut changed = sound;
+        changed[marks[4].offset as usize + 30] ^= 1;
+        std::fs::write(&path, changed).unwrap();
+        assert_eq!(count(), (4, false));
     }
 
     #[test]

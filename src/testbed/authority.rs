@@ -138,13 +138,18 @@ impl Authorities {
         Ok(std::iter::once(&issuer.certificate).chain(&issuer.chain).map(Certificate::to_pem).collect())
     }
 
-    /// Issues a new key with its certificate.
+    /// Issues a new key with a certificate for two years.
     pub(super) fn issue(&self, subject: &Subject, bits: u32, now: Timestamp) -> Result<Identity, TestbedError> {
+        self.issue_between(subject, bits, now - SignedDuration::from_hours(1), now + DAY * 730)
+    }
+
+    /// Issues a new key with a certificate that holds so long.
+    pub(super) fn issue_between(&self, subject: &Subject, bits: u32, from: Timestamp, until: Timestamp) -> Result<Identity, TestbedError> {
         let authority = subject.authority();
         let template = Template {
             subject: subject_of(&subject.common_name()),
-            from: now - SignedDuration::from_hours(1),
-            until: now + DAY * 730,
+            from,
+            until,
             profile: subject.profile(),
             crl_url: Some(self.list_url(authority.name())),
             ocsp_url: Some(self.responder_url(authority.name())),

@@ -13,9 +13,12 @@
 //! ```
 
 mod authority;
+mod case;
+mod cast;
 mod dns;
 mod files;
 mod names;
+mod point;
 mod registry;
 mod running;
 mod web;
@@ -26,7 +29,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::crypto::{Certificate, Identity, IdentityError, IssueError};
@@ -34,7 +37,10 @@ use crate::ident::{AccessPointId, Domain, ParticipantId};
 use crate::smp::SmpError;
 
 pub use authority::Authority;
+pub use case::{Case, CaseRequest, Recipient};
+pub use cast::{Actor, Cast, Role};
 pub use names::Subject;
+pub use point::{Answered, Heard, Point, PointOptions, Sender, Taken};
 pub use registry::Registration;
 pub use running::Running;
 
@@ -90,6 +96,9 @@ pub enum TestbedError {
         #[source]
         source: io::Error,
     },
+    /// A message of an acceptance case cannot be made or sent.
+    #[error("the case cannot be run: {0}")]
+    Case(String),
     /// The state is not as it should be.
     #[error("the testbed is damaged: {0}")]
     Broken(String),
@@ -363,6 +372,38 @@ impl Testbed {
         Ok(Issued { identity, dir, pkcs12, password_file, pem, certificate })
     }
 
+    /// A key whose certificate expired yesterday: the same one each time.
+    pub(super) fn issue_expired(&self, subject: &Subject) -> Result<Identity, TestbedError> {
+        let day = SignedDuration::from_hours(24);
+        let now = Timestamp::now();
+        self.issue_once(subject, |authorities, bits| authorities.issue_between(subject, bits, now - day * 30, now - day))
+    }
+
+    /// A key whose certificate is revoked: the same one each time.
+    pub(super) fn issue_revoked(&self, subject: &Subject) -> Result<Identity, TestbedError> {
+        let identity = self.issue_once(subject, |authorities, bits| authorities.issue(subject, bits, Timestamp::now()))?;
+        let serial = identity.certificate.serial();
+        if !self.state.authorities().is_revoked(subject.authority(), &serial)? {
+            self.revoke(subject)?;
+        }
+        Ok(identity)
+    }
+
+    /// What was issued before, however bad it is now; otherwise what `make` issues.
+    fn issue_once(
+        &self,
+        subject: &Subject,
+        make: impl FnOnce(&Authorities, u32) -> Result<Identity, TestbedError>,
+    ) -> Result<Identity, TestbedError> {
+        let path = self.state.issued_dir(subject).join("identity.pem");
+        if let Some(present) = files::read(&path)? {
+            return identity_from(&present, &path);
+        }
+        let identity = make(&self.state.authorities(), self.state.bits(subject))?;
+        files::write(&path, identity.to_pem()?.as_bytes(), Readers::Owner)?;
+        Ok(identity)
+    }
+
     /// Whether a certificate from before is one that a new one would equal.
     fn is_good(&self, subject: &Subject, certificate: &Certificate, now: Timestamp) -> Result<bool, TestbedError> {
         Ok(certificate.is_valid_at(now) && !self.state.authorities().is_revoked(subject.authority(), &certificate.serial())?)
@@ -400,6 +441,14 @@ impl Testbed {
     /// [`TestbedError::File`].
     pub fn withdraw(&self, participant: &ParticipantId) -> Result<(), TestbedError> {
         self.state.registry().remove(participant)
+    }
+
+    /// What the SMP publishes of a participant.
+    ///
+    /// # Errors
+    /// [`TestbedError`] when the file is damaged.
+    pub fn registration_of(&self, participant: &ParticipantId) -> Result<Option<Registration>, TestbedError> {
+        self.state.registry().find(participant)
     }
 
     /// Everybody who is registered.
