@@ -4,6 +4,8 @@
 //!
 //! Each test begins with a gateway of its own: a daemon with a configuration file, state and mail server.
 
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
+
 #[path = "../gateway"]
 #[allow(dead_code, unused_imports, reason = "shared with the gateway's own tests, which use all of it")]
 mod shared {

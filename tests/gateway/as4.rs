@@ -623,3 +623,22 @@ fn what_is_refused_is_reported_to_the_operator_with_every_id() {
         gateway.stop().await;
     });
 }
+
+#[test]
+fn an_envelope_that_is_not_well_formed_gets_no_message_receipt() {
+    run(async {
+        let (gateway, peer) = pair("as4-not-xml").await;
+        let draft = peer.draft(&gateway);
+        let envelope = draft.envelope();
+        // SDK C3.2.4 2.1.2: cut off, or no XML at all.
+        for envelope in [&envelope[..envelope.len() - 10], b"%PDF-1.4"] {
+            let mut draft = draft.clone();
+            draft.message.message_id = format!("{}@ap.{}", uuid::Uuid::new_v4(), peer.name).parse().unwrap();
+            let mut envelope = envelope;
+            refused(&gateway, &peer, &draft.package_of(&mut envelope), "EBMS:0004").await;
+        }
+        gateway.nth_event(EventName::Alarmed, 1).await;
+        assert_eq!(peer.receipts(), 0);
+        gateway.stop().await;
+    });
+}
