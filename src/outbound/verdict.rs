@@ -90,7 +90,15 @@ pub fn of_unusable(endpoint: &str, status: u16, why: &str, retry_after: Option<D
         401 | 403 => "the other access point may not accept our TLS client certificate",
         _ => "",
     };
-    Verdict::Failed { failure: failure.hint(hint).not_within(retry_after), fail, reached }
+    named(Verdict::Failed { failure: failure.hint(hint).not_within(retry_after), fail, reached }, Code::MissingReceipt)
+}
+
+/// The same with the sender's own name for it in the journal (AS4 3.2, ebMS 3.0 6.7).
+fn named(verdict: Verdict, code: Code) -> Verdict {
+    match verdict {
+        Verdict::Failed { failure, fail, reached } => Verdict::Failed { failure: failure.about(Field::ErrorCode, code.text()), fail, reached },
+        Verdict::Taken => Verdict::Taken,
+    }
 }
 
 /// What a failed transport means.
@@ -103,8 +111,8 @@ pub fn of_transport(error: &TransportError) -> Verdict {
                 .hint("the endpoint in SMP is not one that may be sent to: https and a public address, or allow it in [access-point]");
             Verdict::Failed { failure, fail: Fail::AccessPoint, reached: Reached::Never }
         }
-        TransportError::Unreachable { .. } => again(what, Reached::Never),
-        TransportError::NoAnswer { .. } => again(what, Reached::Perhaps),
+        TransportError::Unreachable { .. } => named(again(what, Reached::Never), Code::ConnectionFailure),
+        TransportError::NoAnswer { .. } => named(again(what, Reached::Perhaps), Code::MissingReceipt),
     }
 }
 

@@ -24,6 +24,7 @@ use crate::crypto::Certificate;
 use crate::edge::as4_client::As4Client;
 use crate::edge::as4_server::{As4Reception, As4Server, As4ServerOptions, As4Tls};
 use crate::edge::http::HttpOptions;
+use crate::edge::reach::Reach;
 use crate::edge::serving::{Peer, Stopper, stop};
 use crate::edge::tls::{ClientAuth, Roots, TlsIdentity, client_config, server_config};
 use crate::ident::{As4MessageId, DocumentKind, FederationId, FunctionId, MessageId, ParticipantId};
@@ -121,7 +122,7 @@ impl Sender {
         let tls = tls_of(testbed)?;
         let roots = testbed.trusted(Authority::Tls)?;
         let tls = client_config(Roots::Only(&roots), Some(&tls)).map_err(case)?;
-        let http = HttpOptions { tls: Some(tls), exchange_timeout: Duration::from_mins(10), ..HttpOptions::default() };
+        let http = HttpOptions { tls: Some(tls), reach: Reach::with_loopback(), exchange_timeout: Duration::from_mins(10), ..HttpOptions::default() };
         Ok(Self { testbed: testbed.clone(), cast: Cast::open(testbed)?, federation, client: As4Client::new(http) })
     }
 
@@ -173,7 +174,7 @@ impl Sender {
             length: body.len() as u64,
             body: Box::new(Cursor::new(body)),
         };
-        let Answer { status, content_type, body } = self.client.push(request).await.map_err(case)?;
+        let Answer { status, content_type, body, .. } = self.client.push(request).await.map_err(case)?;
         let answer = as4::answer::read(status, &content_type, &body, sent, access_point);
         Ok((body, answer))
     }
@@ -304,9 +305,9 @@ impl Inner {
         self.hear(&Heard::Took(Box::new(new.clone())));
         let lost = self.is_lost(&new);
         let answer = if lost {
-            Answer { status: 502, content_type: "text/plain".into(), body: b"the answer is lost\n".to_vec() }
+            Answer { status: 502, content_type: "text/plain".into(), body: b"the answer is lost\n".to_vec(), retry_after: None }
         } else {
-            Answer { status: 200, content_type: as4::error::CONTENT_TYPE.into(), body: signal }
+            Answer { status: 200, content_type: as4::error::CONTENT_TYPE.into(), body: signal, retry_after: None }
         };
         let message = !lost
             && new.header.as_ref().is_ok_and(|header| header.kind == DocumentKind::Message)
@@ -410,9 +411,9 @@ impl As4Reception for Reception {
                 Ok(Err(why)) => {
                     let body = format!("{why}\n").into_bytes();
                     inner.hear(&Heard::Refused(why));
-                    Answer { status: 500, content_type: "text/plain; charset=UTF-8".into(), body }
+                    Answer { status: 500, content_type: "text/plain; charset=UTF-8".into(), body, retry_after: None }
                 }
-                Err(_) => Answer { status: 500, content_type: "text/plain".into(), body: Vec::new() },
+                Err(_) => Answer { status: 500, content_type: "text/plain".into(), body: Vec::new(), retry_after: None },
             }
         })
     }

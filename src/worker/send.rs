@@ -4,7 +4,6 @@ use std::io::{Read, Seek, Write};
 
 use super::effects::{Outcome, blocking, from_store, new_blob, point};
 use super::{AccessPoint, Gateway};
-use crate::as4::Code;
 use crate::as4::answer::{self, Answer};
 use crate::crypto::Certificate;
 use crate::event::Field;
