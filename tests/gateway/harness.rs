@@ -144,8 +144,9 @@ pub(crate) struct Setup {
     pub(crate) smtp: &'static str,
     pub(crate) retry: &'static str,
     pub(crate) mailbox: &'static str,
-    /// More lines of `[trust]`.
+    /// More lines of `[trust]` and `[discovery]`.
     pub(crate) trust: &'static str,
+    pub(crate) discovery: &'static str,
 }
 
 impl Setup {
@@ -158,6 +159,7 @@ impl Setup {
             retry: "first = \"200ms\"\nlongest = \"1s\"\ngive-up = \"2h\"\nreceipt-timeout = \"1h\"\ndelayed-notice-after = \"1h\"",
             mailbox: "",
             trust: "",
+            discovery: "",
         }
     }
 }
@@ -293,7 +295,7 @@ impl Gateway {
 fn configuration(world: &World, setup: &Setup, dir: &Path, mail: SocketAddr, as4: u16) -> String {
     let testbed = &world.testbed;
     let trust_file = |authority| testbed.trust_file(authority).display().to_string();
-    let Setup { name, clients, access_point, smtp, retry, mailbox, trust } = setup;
+    let Setup { name, clients, access_point, smtp, retry, mailbox, trust, discovery } = setup;
     format!(
         r#"
 name = "gw.{name}.se"
@@ -330,6 +332,7 @@ resolvers = ["{dns}"]
 timeout = "2s"
 cache-absent = "1s"
 allow-plain-loopback = true
+{discovery}
 
 [smtp]
 listen = "127.0.0.1:0"
