@@ -90,6 +90,32 @@ fn on_one_machine_plain_http_and_static_discovery_are_taken() {
 }
 
 #[test]
+fn the_published_environments_are_recognised() {
+    use brevbro::config::Environment;
+    let path = written(&root().join("config/minimal.toml"));
+    let text = std::fs::read_to_string(&path).unwrap();
+    assert_eq!(config::load(&path).unwrap().environment, None, "CAs of the test's own");
+    for (environment, folder, expected) in
+        [("qa", "qa", Environment::Qa), ("prod", "production", Environment::Production), ("test", "open-test", Environment::OpenTest)]
+    {
+        // Beside the test's CA, so that its own keys lead somewhere.
+        let smp = format!("smp-ca = [\"ca.pem\", \"federation/{folder}/rot-ca-edelivery-smp-{environment}.pem\"]");
+        let text = text.replace("smp-ca = [\"ca.pem\"]", &smp);
+        assert!(text.contains(&smp), "{text}");
+        let id = if expected == Environment::OpenTest { "federation:test" } else { "federation:sdk" };
+        let path = path.with_file_name(format!("environment-{folder}.toml"));
+        std::fs::write(&path, text.replace("federation:sdk", id)).unwrap();
+        let gateway = config::load(&path).unwrap_or_else(|errors| panic!("{errors}"));
+        assert_eq!(gateway.environment, Some(expected));
+        assert!(gateway.warnings.iter().any(|warning| warning.what.contains("not among the published CAs")), "{:?}", gateway.warnings);
+        let wrong = if id == "federation:test" { "federation:sdk" } else { "federation:test" };
+        std::fs::write(&path, std::fs::read_to_string(&path).unwrap().replace(id, wrong)).unwrap();
+        let errors = config::load(&path).unwrap_err().errors;
+        assert_eq!(errors.iter().map(|error| error.path.as_str()).collect::<Vec<_>>(), ["federation"]);
+    }
+}
+
+#[test]
 fn own_certificates_must_be_valid_now_and_warn_before_they_end() {
     let minimal = written(&root().join("config/minimal.toml"));
     let now = Timestamp::now();
@@ -248,6 +274,7 @@ fn place() -> &'static Path {
             let place = tempfile::tempdir().unwrap();
             let keys = place.path().join("keys");
             std::fs::create_dir(&keys).unwrap();
+            std::os::unix::fs::symlink(root().join("config/federation"), place.path().join("federation")).unwrap();
             let write = |name: &str, octets: &[u8], mode: u32| {
                 std::fs::write(keys.join(name), octets).unwrap();
                 std::fs::set_permissions(keys.join(name), std::fs::Permissions::from_mode(mode)).unwrap();

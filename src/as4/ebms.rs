@@ -4,7 +4,7 @@ use jiff::Timestamp;
 
 use super::UserMessage;
 use super::error::{Code, EbmsError};
-use super::names::{EB, GZIP, INITIATOR, PARTY_TYPE, RESPONDER, SOAP, WSU};
+use super::names::{EB, GZIP, INITIATOR, PARTY_TYPE, RESPONDER, SOAP, TEST_ACTION, TEST_SERVICE, WSU};
 use super::security::Ids;
 use crate::ident::{As4MessageId, PARTICIPANT_SCHEME, PROCESS_ID, PROCESS_SCHEME};
 use crate::xml::{Element, Writer};
@@ -231,8 +231,17 @@ impl<'d> Signal<'d> {
     }
 }
 
+/// What a user message is for, which gives Service and Action.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Purpose {
+    /// To carry its document.
+    Document,
+    /// To see whether the other access point answers (ebMS 3.0 5.2.2).
+    Test,
+}
+
 /// Writes `eb:Messaging` with a user message for one gzip payload at `href`.
-pub(super) fn write_user(message: &UserMessage, ids: &Ids, href: &str) -> String {
+pub(super) fn write_user(message: &UserMessage, purpose: Purpose, ids: &Ids, href: &str) -> String {
     let mut writer = Writer::new();
     open_messaging(&mut writer, ids);
     writer.open("eb:UserMessage");
@@ -243,8 +252,13 @@ pub(super) fn write_user(message: &UserMessage, ids: &Ids, href: &str) -> String
         writer.leaf("eb:Role", role).close();
     }
     writer.close().open("eb:CollaborationInfo");
-    writer.open("eb:Service").attribute("type", PROCESS_SCHEME).text(PROCESS_ID).close();
-    writer.leaf("eb:Action", &message.kind.action()).leaf("eb:ConversationId", &message.conversation_id).close();
+    match purpose {
+        Purpose::Document => {
+            writer.open("eb:Service").attribute("type", PROCESS_SCHEME).text(PROCESS_ID).close().leaf("eb:Action", &message.kind.action());
+        }
+        Purpose::Test => drop(writer.leaf("eb:Service", TEST_SERVICE).leaf("eb:Action", TEST_ACTION)),
+    }
+    writer.leaf("eb:ConversationId", &message.conversation_id).close();
     writer.open("eb:MessageProperties");
     for (name, participant) in [("originalSender", &message.original_sender), ("finalRecipient", &message.final_recipient)] {
         writer.open("eb:Property").attribute("name", name).attribute("type", PARTICIPANT_SCHEME).text(participant.as_str()).close();

@@ -459,7 +459,7 @@ mod tests {
             final_recipient: ParticipantId::new("0203:b.se").unwrap(),
         };
         let ids = security::Ids::of(&message.message_id);
-        let mut messaging = ebms::write_user(&message, &ids, "cid:message");
+        let mut messaging = ebms::write_user(&message, ebms::Purpose::Document, &ids, "cid:message");
         if media != GZIP {
             messaging = messaging.replace(r#"<eb:Property name="CompressionType">application/gzip</eb:Property>"#, "");
         }

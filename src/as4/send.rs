@@ -6,6 +6,7 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use serde::{Deserialize, Serialize};
 
+use super::ebms::Purpose;
 use super::names::SOAP_TYPE;
 use super::{As4Error, Reference, UserMessage, ebms, security};
 use crate::crypto::{Certificate, Encryptor, Hasher, Identity};
@@ -29,6 +30,23 @@ pub struct Sent {
     pub octets: u64,
 }
 
+/// Writes the HTTP body of a request to the other access point's test service, as [`package`] that of a message. Participants
+/// stand in it as in any message; it is answered and goes no further.
+///
+/// # Errors
+/// As [`package`].
+pub fn ping(
+    message: &UserMessage,
+    payload: &mut dyn Read,
+    signer: &Identity,
+    recipient: &Certificate,
+    scratch: impl Read + Write + Seek,
+    out: &mut dyn Write,
+    boundary: &str,
+) -> Result<Sent, As4Error> {
+    pack((message, Purpose::Test), payload, signer, recipient, scratch, out, boundary)
+}
+
 /// Writes the HTTP body of a request with one payload to `out`.
 ///
 /// The payload is read once; `scratch` (empty, at its start) takes it compressed, since its digest stands before it.
@@ -38,6 +56,18 @@ pub struct Sent {
 /// [`As4Error`]; what was written to `out` then is of no use.
 pub fn package(
     message: &UserMessage,
+    payload: &mut dyn Read,
+    signer: &Identity,
+    recipient: &Certificate,
+    scratch: impl Read + Write + Seek,
+    out: &mut dyn Write,
+    boundary: &str,
+) -> Result<Sent, As4Error> {
+    pack((message, Purpose::Document), payload, signer, recipient, scratch, out, boundary)
+}
+
+fn pack(
+    (message, purpose): (&UserMessage, Purpose),
     payload: &mut dyn Read,
     signer: &Identity,
     recipient: &Certificate,
@@ -51,7 +81,7 @@ pub fn package(
     let start = scratch.stream_position().map_err(As4Error::stream("use the scratch file"))?;
     let digest = compress(payload, &mut scratch)?;
     let ids = security::Ids::of(&message.message_id);
-    let messaging = ebms::write_user(message, &ids, &format!("cid:{PAYLOAD}"));
+    let messaging = ebms::write_user(message, purpose, &ids, &format!("cid:{PAYLOAD}"));
     let (session, encryption) = security::encrypt(recipient, &ids, PAYLOAD)?;
     let sealed = security::sign(&messaging, &ids, &encryption, &[(PAYLOAD.to_owned(), digest)], signer)?;
 

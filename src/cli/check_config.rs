@@ -39,12 +39,23 @@ fn summary(gateway: &Gateway, now: Timestamp) -> String {
         let _ = writeln!(text, "{label:<16}{value}");
     };
     let point = &gateway.access_point;
-    line("gateway", format!("{}, federation {}", gateway.name, gateway.federation));
+    let environment = gateway.environment.map(|environment| format!(" ({environment})")).unwrap_or_default();
+    line("gateway", format!("{}, federation {}{environment}", gateway.name, gateway.federation));
     line("state", gateway.state_dir.display().to_string());
     line("operator", gateway.operator.to_string());
     line(
         "access point",
-        format!("{} at {}, listens on {}{}", point.name, point.public_url, point.listen, if point.tls.is_some() { "" } else { " without TLS" }),
+        format!(
+            "{} at {}, listens on {}{}",
+            point.name,
+            point.public_url,
+            point.listen,
+            match (&point.tls, &point.proxy) {
+                (Some(_), _) => "",
+                (None, Some(_)) => " for a reverse proxy",
+                (None, None) => " without TLS",
+            }
+        ),
     );
     match &gateway.discovery {
         Discovery::Dns { sml_zone, resolvers, .. } => {

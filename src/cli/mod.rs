@@ -13,6 +13,7 @@ pub mod as4;
 pub mod check_config;
 pub mod demo;
 pub mod journal;
+pub mod ping;
 pub mod run;
 pub mod testbed;
 
@@ -40,7 +41,7 @@ enum Command {
     Run(run::RunArgs),
     /// Shows the main job by itself: a federation and two gateways on this machine, a mail there and its answer back.
     Demo(demo::DemoArgs),
-    /// Looks into captured AS4 messages.
+    /// Looks into captured AS4 messages, and tries other access points.
     As4(as4::As4Args),
     /// Shows what happened: of one participant, of one message, or all of it.
     Journal(journal::JournalArgs),
@@ -58,7 +59,7 @@ impl Cli {
             Command::CheckConfig(args) => check_config::run(args).await,
             Command::Run(args) => run::run(args).await,
             Command::Demo(args) => demo::run(args).await,
-            Command::As4(args) => as4::run(args),
+            Command::As4(args) => as4::run(args).await,
             Command::Journal(args) => journal::run(&args),
             Command::Testbed(args) => testbed::run(args).await,
         }

@@ -12,13 +12,15 @@ use super::checked::{
     StaticParticipant, TrustAnchors, Warning,
 };
 use super::declare::Errors;
+use super::environment::{Parts, environment};
 use super::errors::ConfigError;
 use super::keys::KeyFiles;
 use super::raw;
 use super::values::{HttpUrl, is_loopback_host};
 use crate::crypto::{Authorities, Certificate};
+use crate::edge::forwarded::Proxies;
 use crate::edge::reach::{IpNetwork, Reach};
-use crate::edge::tls::{ClientAuth, Roots, client_config};
+use crate::edge::tls::{ClientAuth, Roots, bears_name, client_config};
 use crate::ident::{AccessPointId, Domain, MailAddress};
 use crate::sdk::envelope::MAX_ENVELOPE;
 
@@ -64,7 +66,18 @@ impl<'a> Checker<'a> {
         if let (Some(organisations), Some(trust)) = (&organisations, &trust) {
             self.own_participants(organisations, trust);
         }
+        if let Some(trust) = &trust {
+            self.one_environment(&Parts {
+                federation: raw.federation.as_ref(),
+                access_point: access_point.as_ref(),
+                trust,
+                discovery: discovery.as_ref(),
+                organisations: organisations.as_deref().unwrap_or_default(),
+            });
+        }
+        let trust = trust?;
         Some(Gateway {
+            environment: environment(&trust),
             name: common.name?,
             mail_domain: common.mail_domain?,
             operator: raw.operator?,
@@ -72,7 +85,7 @@ impl<'a> Checker<'a> {
             state_dir: self.base.join(raw.state_dir?),
             memory: raw.memory?.0,
             access_point: access_point?,
-            trust: trust?,
+            trust,
             discovery: discovery?,
             reach,
             smtp: smtp?,
@@ -87,8 +100,14 @@ impl<'a> Checker<'a> {
     fn access_point(&mut self, raw: raw::AccessPoint) -> Option<AccessPoint> {
         let files = KeyFiles { key: raw.key, password: raw.key_password_file, certificate: raw.certificate };
         let identity = self.identity("access-point", files);
-        let tls_given = raw.tls.is_some();
+        let (tls_given, proxy_given) = (raw.tls.is_some(), raw.proxy.is_some());
+        let client_revocation = raw.tls.as_ref().map(|tls| tls.client_revocation).or(raw.proxy.as_ref().map(|proxy| proxy.client_revocation));
+        if tls_given && proxy_given {
+            let hint = "the endpoint ends TLS itself, or a proxy does: remove one of the sections";
+            self.error(ConfigError::new("access-point.proxy", "stands beside access-point.tls").hint(hint));
+        }
         let tls = raw.tls.map(|tls| self.endpoint_tls(tls));
+        let proxy = raw.proxy.map(|proxy| self.proxy(proxy));
         let client_tls = raw.client_tls.and_then(|raw| self.client_tls(raw));
         let allowed = raw.allow_plain_loopback.unwrap_or_default();
         if let Some(url) = &raw.public_url {
@@ -96,6 +115,7 @@ impl<'a> Checker<'a> {
         }
         if let Some(listen) = raw.listen
             && !tls_given
+            && !proxy_given
             && !(allowed && listen.ip().is_loopback())
         {
             let hint = "add a section [access-point.tls]; without TLS it listens on this machine only, with allow-plain-loopback = true";
@@ -109,8 +129,20 @@ impl<'a> Checker<'a> {
         if let (Some(envelope), Some(message)) = (raw.max_envelope, raw.max_message) {
             self.sizes(envelope.0, message.0);
         }
-        let identity = identity?;
-        let name = self.access_point_name(raw.name, &identity.certificate);
+        let named = identity.map(|identity| (self.access_point_name(raw.name, &identity.certificate), identity));
+        if let (Some(Some((_, tls))), Some(url), Some(path)) = (&tls, &raw.public_url, &raw.path) {
+            self.reachable_as_told(tls, url, &path.0);
+        }
+        let (mut client_ca, mut own_tls, mut proxies) = (Vec::new(), None, None);
+        if let Some(tls) = tls {
+            let (ca, tls) = tls?;
+            (client_ca, own_tls) = (ca, Some(tls));
+        }
+        if let Some(proxy) = proxy {
+            let (ca, proxy) = proxy?;
+            (client_ca, proxies) = (ca, Some(proxy));
+        }
+        let (name, identity) = named?;
         Some(AccessPoint {
             name: name?,
             identity,
@@ -126,10 +158,10 @@ impl<'a> Checker<'a> {
             connect_timeout: raw.connect_timeout?.0,
             answer_timeout: raw.answer_timeout?.0,
             allow_plain_loopback: allowed,
-            tls: match tls {
-                Some(tls) => Some(tls?),
-                None => None,
-            },
+            tls: own_tls,
+            proxy: proxies,
+            client_ca,
+            client_revocation: client_revocation.unwrap_or(Some(Revocation::Off))?,
             client_tls: client_tls?,
         })
     }
@@ -144,6 +176,22 @@ impl<'a> Checker<'a> {
             let hint = "encryption and base64 make an envelope a third larger than its message, with line ends nearly a half";
             let error = ConfigError::new("access-point.max-message", format!("does not fit an envelope of {envelope} octets"));
             self.error(error.value(message).hint(hint));
+        }
+    }
+
+    /// What peers are told in SMP must be what they find here.
+    fn reachable_as_told(&mut self, tls: &ServerTls, url: &HttpUrl, path: &str) {
+        const AT: &str = "access-point.public-url";
+        if !bears_name(&tls.certificate, url.host()) {
+            let name = tls.certificate.common_name().unwrap_or_default();
+            let hint = "others refuse to connect; the name must stand among the certificate's subject alternative names";
+            self.error(
+                ConfigError::new(AT, format!("names a host that access-point.tls.key's certificate ({name}) does not bear")).text(url).hint(hint),
+            );
+        }
+        if url.path() != path {
+            let hint = "nothing stands between others and the endpoint that could change the path";
+            self.error(ConfigError::new(AT, format!("has another path than access-point.path, {path}")).text(url).hint(hint));
         }
     }
 
@@ -164,27 +212,49 @@ impl<'a> Checker<'a> {
         }
     }
 
-    fn endpoint_tls(&mut self, raw: raw::ServerTls) -> Option<ServerTls> {
+    fn endpoint_tls(&mut self, raw: raw::ServerTls) -> Option<(Vec<Certificate>, ServerTls)> {
         const AT: &str = "access-point.tls";
         let files = KeyFiles { key: raw.key, password: raw.key_password_file, certificate: raw.certificate };
         let identity = self.tls_identity(AT, files);
-        let ca = raw.client_ca.map(|paths| self.certificates("access-point.tls.client-ca", paths));
-        let clients = raw.clients?;
-        let roots = match (clients, &ca) {
+        let (clients, roots) = self.client_roots(AT, raw.clients, raw.client_ca)?;
+        let tls = self.server_tls(AT, identity?, auth(clients, &roots))?;
+        Some((roots, tls))
+    }
+
+    fn proxy(&mut self, raw: raw::Proxy) -> Option<(Vec<Certificate>, Proxies)> {
+        const AT: &str = "access-point.proxy";
+        for (i, network) in raw.from.iter().flatten().enumerate().filter(|(_, network)| network.is_everything()) {
+            let hint = "name the proxy's own addresses; anyone else could claim to be any access point";
+            self.error(ConfigError::new(format!("{AT}.from[{i}]"), "lets the whole world in").text(network).hint(hint));
+        }
+        if raw.from.as_ref().is_some_and(Vec::is_empty) {
+            self.error(ConfigError::new(format!("{AT}.from"), "is empty: nobody could connect"));
+        }
+        let (clients, roots) = self.client_roots(AT, raw.clients, raw.client_ca)?;
+        let proxies = self.tls_built(AT, Proxies::new(raw.from?, raw.header?, auth(clients, &roots)))?;
+        Some((roots, proxies))
+    }
+
+    /// The CAs of those who connect.
+    fn client_roots(
+        &mut self,
+        at: &str,
+        clients: Option<raw::ClientCertificates>,
+        ca: Option<Vec<PathBuf>>,
+    ) -> Option<(raw::ClientCertificates, Vec<Certificate>)> {
+        let at = format!("{at}.client-ca");
+        let ca = ca.map(|paths| self.certificates(&at, paths));
+        let clients = clients?;
+        let roots = match (clients, ca) {
             (raw::ClientCertificates::None, _) => Some(Vec::new()),
-            (_, Some(roots)) => roots.clone(),
+            (_, Some(roots)) => roots,
             (_, None) => {
                 let hint = "name the CAs of other access points' TLS certificates, or say clients = \"none\"";
-                self.error(ConfigError::new("access-point.tls.client-ca", "is missing").hint(hint));
+                self.error(ConfigError::new(at, "is missing").hint(hint));
                 None
             }
         }?;
-        let auth = match clients {
-            raw::ClientCertificates::None => ClientAuth::None,
-            raw::ClientCertificates::Optional => ClientAuth::Optional(&roots),
-            raw::ClientCertificates::Required => ClientAuth::Required(&roots),
-        };
-        self.server_tls(AT, identity?, auth)
+        Some((clients, roots))
     }
 
     fn client_tls(&mut self, raw: raw::ClientTls) -> Option<ClientTls> {
@@ -441,6 +511,14 @@ impl<'a> Checker<'a> {
 
     pub(super) fn warn(&mut self, path: &str, what: &str) {
         self.warnings.push(Warning { path: path.to_owned(), what: what.to_owned() });
+    }
+}
+
+fn auth(clients: raw::ClientCertificates, roots: &[Certificate]) -> ClientAuth<'_> {
+    match clients {
+        raw::ClientCertificates::None => ClientAuth::None,
+        raw::ClientCertificates::Optional => ClientAuth::Optional(roots),
+        raw::ClientCertificates::Required => ClientAuth::Required(roots),
     }
 }
 

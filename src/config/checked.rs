@@ -5,9 +5,11 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::environment::Environment;
 use super::files::Secret;
 use super::values::{HttpUrl, words};
 use crate::crypto::{Certificate, Identity};
+use crate::edge::forwarded::Proxies;
 use crate::edge::reach::{IpNetwork, Reach};
 use crate::ident::{AccessPointId, Domain, FederationId, FunctionId, MailAddress, ParticipantId};
 
@@ -22,6 +24,8 @@ pub struct Gateway {
     pub operator: MailAddress,
     /// The federation.
     pub federation: FederationId,
+    /// Its environment, where the CAs tell.
+    pub environment: Option<Environment>,
     /// Where state is kept.
     pub state_dir: PathBuf,
     /// Octets of memory for messages that are held whole.
@@ -95,8 +99,14 @@ pub struct AccessPoint {
     pub answer_timeout: Duration,
     /// Whether http is allowed, on this machine only.
     pub allow_plain_loopback: bool,
-    /// TLS of the endpoint; `None` only on this machine.
+    /// TLS of the endpoint; `None` on this machine or behind a proxy.
     pub tls: Option<ServerTls>,
+    /// The reverse proxy that ends TLS in its place.
+    pub proxy: Option<Proxies>,
+    /// Who connects to it: the CAs; none where nobody is asked.
+    pub client_ca: Vec<Certificate>,
+    /// What to do when the revocation of those who connect cannot be checked.
+    pub client_revocation: Revocation,
     /// TLS towards others.
     pub client_tls: ClientTls,
 }

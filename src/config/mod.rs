@@ -12,6 +12,7 @@
 mod check;
 pub mod checked;
 mod declare;
+mod environment;
 mod errors;
 mod files;
 mod keys;
@@ -29,6 +30,7 @@ pub use checked::{
     AccessPoint, ClientTls, DeliverySecurity, Discovery, Gateway, Log, LogFormat, LogLevel, MailServer, Mailbox, Organisation, PersonPolicy, Retry,
     Revocation, RevocationOrder, SenderAccessPoint, ServerTls, Smtp, StaticParticipant, SuccessNotice, TrustAnchors, Warning,
 };
+pub use environment::Environment;
 pub use errors::{ConfigError, ConfigErrors};
 pub use files::Secret;
 pub use reference::reference;

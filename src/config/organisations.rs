@@ -112,8 +112,16 @@ impl Checker<'_> {
                 self.error(ConfigError::new(format!("organisation[{i}].key"), "is the access point's key").hint(hint));
             }
         }
-        if access_point.tls.as_ref().is_some_and(|tls| tls.certificate == access_point.identity.certificate) {
-            self.warn("access-point.tls.key", "is the access point's key; TLS should have its own");
+        let tls = [
+            ("access-point.tls.key", access_point.tls.as_ref().map(|tls| &tls.certificate)),
+            ("access-point.client-tls.key", access_point.client_tls.certificate.as_ref()),
+        ];
+        let own = access_point.identity.certificate.public_key().ok();
+        for (at, certificate) in tls.into_iter().filter_map(|(at, certificate)| Some((at, certificate?))) {
+            if certificate.public_key().is_ok_and(|key| own.as_ref().is_some_and(|own| own.public_eq(&key))) {
+                let hint = "TLS has its own certificate, from SITHS or another CA that the federation accepts for it (SDK C3.2.1 2.4)";
+                self.error(ConfigError::new(at, "is the access point's key").hint(hint));
+            }
         }
     }
 }

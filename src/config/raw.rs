@@ -5,6 +5,8 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use http::HeaderName;
+
 use super::checked::{LogFormat, LogLevel, PersonPolicy, Revocation, RevocationOrder, SenderAccessPoint, SuccessNotice};
 use super::declare::section;
 use super::values::{Host, HttpUrl, Line, MediaType, SecretFile, Size, Span, UrlPath, words};
@@ -87,6 +89,8 @@ section! {
         allow_plain_loopback: bool = Default "false";
         /// TLS of the AS4 endpoint. Its certificate is another one than the access point's.
         tls: ServerTls = Optional "{}";
+        /// A reverse proxy that ends TLS in the endpoint's place, on this machine or another.
+        proxy: Proxy = Optional "{}";
         /// TLS towards other access points.
         client_tls: ClientTls = Default "{}";
     }
@@ -105,6 +109,26 @@ section! {
         clients: ClientCertificates = Default "\"required\"";
         /// The CAs of those certificates.
         client_ca: Vec<PathBuf> = Optional "[\"/etc/brevbro/siths-root.pem\"]";
+        /// What to do when it cannot be checked whether such a certificate is revoked: `hard`, `soft`, or `off`, which never checks.
+        /// One that is known as revoked is refused by the first two.
+        client_revocation: Revocation = Default "\"soft\"";
+    }
+}
+
+section! {
+    /// A reverse proxy that ends TLS. `docs/network.md` has its side for nginx, Apache and HAProxy.
+    Proxy {
+        /// Its addresses. No other address is served at all, since it could claim any certificate.
+        from: Vec<IpNetwork> = Required "[\"127.0.0.1\"]";
+        /// The header in which it hands the client's certificate on; it must remove what a client sends under that name.
+        header: HeaderName = Default "\"X-SSL-Client-Cert\"";
+        /// Whether other access points must show a certificate: `required`, `optional` (one that is shown must be good), or `none`.
+        /// It is verified here again, whatever the proxy did.
+        clients: ClientCertificates = Default "\"required\"";
+        /// The CAs of those certificates.
+        client_ca: Vec<PathBuf> = Optional "[\"/etc/brevbro/siths-root.pem\"]";
+        /// What to do when it cannot be checked whether such a certificate is revoked: `hard`, `soft`, or `off`, which never checks.
+        client_revocation: Revocation = Default "\"soft\"";
     }
 }
 

@@ -6,6 +6,8 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
+use http::HeaderName;
+
 use super::declare::{At, Errors, Read, Shape, kind_of};
 use crate::edge::reach::IpNetwork;
 use crate::ident::{AccessPointId, Domain, FederationId, FunctionId, MailAddress, ParticipantId};
@@ -38,6 +40,7 @@ text_values! {
     FederationId, "federation id", "a federation id such as urn:fdc:digg.se:edelivery:federation:sdk";
     SocketAddr, "address and port", "an IP address with a port, such as 127.0.0.1:2525 or [::1]:2525";
     IpNetwork, "IP address or network", "an IP address or network such as 10.1.2.3 or 10.1.0.0/16, the bits after the prefix zero";
+    HeaderName, "HTTP header", "the name of an HTTP header such as X-SSL-Client-Cert";
     HttpUrl, "URL", "a URL of the form https://host[:port]/path without user and fragment";
     MediaType, "media type", "a media type such as application/pdf";
     Host, "host name or IP address", "a host name or an IP address";
@@ -216,6 +219,20 @@ impl HttpUrl {
         &self.text
     }
 
+    /// Its host: a name, or an address without brackets.
+    #[must_use]
+    pub fn host(&self) -> &str {
+        self.host.trim_start_matches('[').trim_end_matches(']')
+    }
+
+    /// Its path.
+    #[must_use]
+    pub fn path(&self) -> &str {
+        let rest = self.text.split_once("//").map_or("", |(_, rest)| rest);
+        let path = rest.find('/').and_then(|at| rest.get(at..)).unwrap_or("/");
+        path.split('?').next().unwrap_or(path)
+    }
+
     /// Whether it is without TLS.
     #[must_use]
     pub const fn is_plain(&self) -> bool {
@@ -360,6 +377,8 @@ mod tests {
         let url = |text: &str| text.parse::<HttpUrl>().unwrap();
         assert!(url("http://127.0.0.1:8080/as4").is_loopback() && url("http://[::1]/as4").is_loopback() && url("http://localhost/").is_plain());
         assert!(!url("https://as4.kommun.se/as4").is_loopback());
+        assert_eq!((url("https://as4.kommun.se:443/a/b?c").host(), url("https://as4.kommun.se:443/a/b?c").path()), ("as4.kommun.se", "/a/b"));
+        assert_eq!((url("https://[::1]").host(), url("https://[::1]").path()), ("::1", "/"));
         for wrong in ["ftp://x/", "as4.kommun.se", "https:///as4", "https://a:b@c/", "https://a/#b", ""] {
             assert!(wrong.parse::<HttpUrl>().is_err(), "{wrong}");
         }

@@ -3,6 +3,8 @@
 //! Order of start: store and spool, orphans taken in, workers, AS4, and last SMTP, so that nothing is taken in before
 //! what was taken in earlier is safe. Order of stop: SMTP and AS4 take nothing new, running jobs end, the store closes.
 
+mod isolation;
+
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
@@ -106,13 +108,13 @@ impl Daemon {
         let dir = config.state_dir.clone();
         let store_error = |source| StartError::Store { dir: dir.display().to_string(), source };
         let setup = |what| move |why: String| StartError::Setup { what, why };
+        isolation::claim(&dir, &config.federation, config.environment).map_err(setup("the state"))?;
         let spool: Arc<dyn Blobs> = Arc::new(Spool::open(SpoolOptions::new(dir.join("spool"))).map_err(store_error)?);
         let store: Arc<dyn Store> = Arc::new(SledStore::open(SledOptions::new(dir.join("store"))).map_err(store_error)?);
         let scratch = dir.join("scratch");
         std::fs::create_dir_all(&scratch).map_err(|error| setup("the scratch folder")(error.to_string()))?;
-        let trust: Arc<dyn Trust> = Arc::new(CaTrust::new(trust_options(&config), Arc::clone(&clock)));
-        let directory = directory(&config, &trust, &clock).map_err(setup("discovery"))?;
-        let client: Arc<dyn Transport> = Arc::new(As4Client::new(HttpOptions { tap, ..as4_http(&config) }));
+        let Outside { directory, trust, as4: as4_http, .. } = Outside::of(&config)?;
+        let client: Arc<dyn Transport> = Arc::new(As4Client::new(HttpOptions { tap, ..as4_http }));
         let sink: Arc<dyn MailSink> = Arc::new(
             SmtpClient::new(sink_options(&config.mail_server).map_err(setup("TLS to the mail server"))?)
                 .map_err(|error| setup("delivery to the mail server")(error.to_string()))?,
@@ -167,14 +169,21 @@ impl Daemon {
 fn trust_options(config: &checked::Gateway) -> TrustOptions {
     let trust = &config.trust;
     let defaults = TrustOptions::default();
-    let realms = [(Realm::AccessPoint, &trust.access_point), (Realm::Participant, &trust.participant), (Realm::Smp, &trust.smp)];
+    let realms = [
+        (Realm::AccessPoint, &trust.access_point),
+        (Realm::Participant, &trust.participant),
+        (Realm::Smp, &trust.smp),
+        (Realm::TlsClient, &config.access_point.client_ca),
+    ];
+    let mode = |mode| match mode {
+        checked::Revocation::Hard => Revocation::Hard,
+        checked::Revocation::Soft => Revocation::Soft,
+        checked::Revocation::Off => Revocation::Off,
+    };
     TrustOptions {
         authorities: realms.into_iter().map(|(realm, certificates)| (realm, authorities(certificates))).collect(),
-        revocation: match trust.revocation {
-            checked::Revocation::Hard => Revocation::Hard,
-            checked::Revocation::Soft => Revocation::Soft,
-            checked::Revocation::Off => Revocation::Off,
-        },
+        revocation: mode(trust.revocation),
+        client_revocation: mode(config.access_point.client_revocation),
         order: match trust.revocation_order {
             checked::RevocationOrder::OcspFirst => Order::OcspFirst,
             checked::RevocationOrder::CrlFirst => Order::CrlFirst,
@@ -188,52 +197,97 @@ fn authorities(certificates: &[Certificate]) -> Authorities {
     Authorities::from_bundle(certificates.to_vec())
 }
 
-fn directory(config: &checked::Gateway, trust: &Arc<dyn Trust>, clock: &Arc<dyn Clock>) -> Result<Arc<dyn Directory>, String> {
-    match &config.discovery {
-        checked::Discovery::Dns { sml_zone, resolvers, transport_profiles, cache, cache_stale, cache_absent, timeout } => {
-            let mut options = DirectoryOptions::new(sml_zone.clone());
-            options.dns = DnsOptions {
-                resolvers: resolvers.clone(), // Room for a second question, when the first or its answer is lost.
-                timeout: *timeout / 3,
-                ..DnsOptions::default()
-            };
-            options.http.exchange_timeout = *timeout;
-            options.http.tls = Some(Arc::clone(&config.access_point.client_tls.config));
-            options.http.reach = config.reach.clone();
-            options.max_age = *cache;
-            options.max_stale = *cache_stale;
-            options.negative_max_age = *cache_absent;
-            options.timeout = *timeout;
-            options.transport_profiles.clone_from(transport_profiles);
-            options.smp_signer.clone_from(&config.trust.smp_signer);
-            options.smp_signer_name.clone_from(&config.trust.smp_signer_name);
-            let directory = DnsDirectory::new(options, Arc::clone(trust), Arc::clone(clock)).map_err(|error| error.to_string())?;
-            Ok(Arc::new(directory))
-        }
-        checked::Discovery::Static(participants) => {
-            let entry = |participant: &ParticipantId, endpoint: &str, access_point: &Certificate| StaticEntry {
-                participant: participant.clone(),
-                kinds: DocumentKind::ALL.to_vec(),
-                endpoint: endpoint.to_owned(),
-                access_point: access_point.clone(),
-                transport_profile: TRANSPORT_PROFILE.into(),
-                signing: Vec::new(),
-                encryption: Vec::new(),
-            };
-            // What is ours need not stand there a second time; where it does, that counts.
-            let point = &config.access_point;
-            let own = config.organisations.iter().map(|own| {
-                let encryption = own.decryption.iter().map(|key| key.certificate.clone()).collect();
-                let entry = entry(&own.participant, point.public_url.as_str(), &point.identity.certificate);
-                StaticEntry { signing: vec![own.signing.certificate.clone()], encryption, ..entry }
-            });
-            let others = participants.iter().map(|other| {
-                let entry = entry(&other.id, other.endpoint.as_str(), &other.access_point);
-                StaticEntry { signing: other.signing.clone(), encryption: other.encryption.clone(), ..entry }
-            });
-            Ok(Arc::new(StaticDirectory::new(own.chain(others))))
-        }
+/// What a gateway knows of the world outside, without anything that runs: for a look from the command line.
+pub struct Outside {
+    /// Finds participants.
+    pub directory: Arc<dyn Directory>,
+    /// The same, where they are found by DNS and SMP.
+    pub dns: Option<Arc<DnsDirectory>>,
+    /// Judges certificates.
+    pub trust: Arc<dyn Trust>,
+    /// How access points are connected to.
+    pub as4: HttpOptions,
+    /// The transport profiles of endpoints that are sent to.
+    pub transport_profiles: Vec<String>,
+}
+
+impl Outside {
+    /// As the configuration has it.
+    ///
+    /// # Errors
+    /// [`StartError::Setup`].
+    pub fn of(config: &checked::Gateway) -> Result<Self, StartError> {
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let trust: Arc<dyn Trust> = Arc::new(CaTrust::new(trust_options(config), Arc::clone(&clock)));
+        let dns = dns_directory(config, &trust, &clock).map_err(|why| StartError::Setup { what: "discovery", why })?;
+        Ok(Self {
+            directory: match &dns {
+                Some(dns) => Arc::clone(dns) as Arc<dyn Directory>,
+                None => Arc::new(static_directory(config)),
+            },
+            dns,
+            trust,
+            as4: as4_http(config),
+            transport_profiles: transport_profiles(config),
+        })
     }
+}
+
+fn transport_profiles(config: &checked::Gateway) -> Vec<String> {
+    match &config.discovery {
+        checked::Discovery::Dns { transport_profiles, .. } => transport_profiles.clone(),
+        checked::Discovery::Static(_) => vec![TRANSPORT_PROFILE.to_owned()],
+    }
+}
+
+fn dns_directory(config: &checked::Gateway, trust: &Arc<dyn Trust>, clock: &Arc<dyn Clock>) -> Result<Option<Arc<DnsDirectory>>, String> {
+    let checked::Discovery::Dns { sml_zone, resolvers, transport_profiles, cache, cache_stale, cache_absent, timeout } = &config.discovery else {
+        return Ok(None);
+    };
+    let mut options = DirectoryOptions::new(sml_zone.clone());
+    options.dns = DnsOptions {
+        resolvers: resolvers.clone(), // Room for a second question, when the first or its answer is lost.
+        timeout: *timeout / 3,
+        ..DnsOptions::default()
+    };
+    options.http.exchange_timeout = *timeout;
+    options.http.tls = Some(Arc::clone(&config.access_point.client_tls.config));
+    options.http.reach = config.reach.clone();
+    options.max_age = *cache;
+    options.max_stale = *cache_stale;
+    options.negative_max_age = *cache_absent;
+    options.timeout = *timeout;
+    options.transport_profiles.clone_from(transport_profiles);
+    options.smp_signer.clone_from(&config.trust.smp_signer);
+    options.smp_signer_name.clone_from(&config.trust.smp_signer_name);
+    let directory = DnsDirectory::new(options, Arc::clone(trust), Arc::clone(clock)).map_err(|error| error.to_string())?;
+    Ok(Some(Arc::new(directory)))
+}
+
+/// The participants that stand in the file; none where they are found by DNS and SMP.
+fn static_directory(config: &checked::Gateway) -> StaticDirectory {
+    let checked::Discovery::Static(participants) = &config.discovery else { return StaticDirectory::default() };
+    let entry = |participant: &ParticipantId, endpoint: &str, access_point: &Certificate| StaticEntry {
+        participant: participant.clone(),
+        kinds: DocumentKind::ALL.to_vec(),
+        endpoint: endpoint.to_owned(),
+        access_point: access_point.clone(),
+        transport_profile: TRANSPORT_PROFILE.into(),
+        signing: Vec::new(),
+        encryption: Vec::new(),
+    };
+    // What is ours need not stand there a second time; where it does, that counts.
+    let point = &config.access_point;
+    let own = config.organisations.iter().map(|own| {
+        let encryption = own.decryption.iter().map(|key| key.certificate.clone()).collect();
+        let entry = entry(&own.participant, point.public_url.as_str(), &point.identity.certificate);
+        StaticEntry { signing: vec![own.signing.certificate.clone()], encryption, ..entry }
+    });
+    let others = participants.iter().map(|other| {
+        let entry = entry(&other.id, other.endpoint.as_str(), &other.access_point);
+        StaticEntry { signing: other.signing.clone(), encryption: other.encryption.clone(), ..entry }
+    });
+    StaticDirectory::new(own.chain(others))
 }
 
 fn as4_http(config: &checked::Gateway) -> HttpOptions {
@@ -255,8 +309,12 @@ fn max_body(access_point: &checked::AccessPoint) -> u64 {
 }
 
 fn as4_options(access_point: &checked::AccessPoint) -> As4ServerOptions {
-    let tls = access_point.tls.as_ref().map_or(As4Tls::LoopbackOnly, |tls| As4Tls::Tls(Arc::clone(&tls.config)));
-    As4ServerOptions {
+    let tls = match (&access_point.tls, &access_point.proxy) {
+        (Some(tls), _) => As4Tls::Tls(Arc::clone(&tls.config)),
+        (None, Some(proxies)) => As4Tls::Proxied(Arc::new(proxies.clone())),
+        (None, None) => As4Tls::LoopbackOnly,
+    };
+    let mut options = As4ServerOptions {
         path: access_point.path.clone(),
         connections: ConnectionLimits { total: access_point.max_connections as usize, per_peer: access_point.max_connections_per_address as usize },
         max_body: max_body(access_point),
@@ -265,7 +323,12 @@ fn as4_options(access_point: &checked::AccessPoint) -> As4ServerOptions {
         body_block_timeout: access_point.silence_timeout,
         body_timeout: access_point.request_timeout,
         ..As4ServerOptions::new(access_point.listen, tls)
+    };
+    if access_point.proxy.is_some() {
+        // Everybody comes from the proxy's address.
+        options.connections.per_peer = options.connections.total;
     }
+    options
 }
 
 fn smtp_options(smtp: &checked::Smtp) -> SmtpServerOptions {
@@ -326,10 +389,7 @@ fn settings(config: &checked::Gateway, scratch: std::path::PathBuf) -> Result<Se
         message: limits(config.access_point.max_message)?,
         sending: limits(config.smtp.max_message)?,
         scratch,
-        transport_profiles: match &config.discovery {
-            checked::Discovery::Dns { transport_profiles, .. } => transport_profiles.clone(),
-            checked::Discovery::Static(_) => vec![TRANSPORT_PROFILE.to_owned()],
-        },
+        transport_profiles: transport_profiles(config),
     })
 }
 

@@ -38,6 +38,7 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout};
 use tokio_rustls::TlsAcceptor;
 
+use super::forwarded::{ForwardedError, Proxies};
 use super::serving::{self, ConnectionLimits, Peer, Seat, Standing, Stop};
 use crate::port::{Answer, Pending};
 
@@ -55,8 +56,10 @@ const LEAST: u64 = 1024;
 pub enum As4Tls {
     /// HTTPS, with client certificates as the configuration says.
     Tls(Arc<ServerConfig>),
-    /// Unencrypted, and then only on a loopback address: for tests, or behind a proxy on the same machine.
+    /// Unencrypted, and then only on a loopback address: for tests.
     LoopbackOnly,
+    /// Unencrypted, for reverse proxies and nobody else.
+    Proxied(Arc<Proxies>),
 }
 
 /// The endpoint's options.
@@ -186,6 +189,12 @@ async fn connection(
     stream.set_nodelay(true)?;
     match &options.tls {
         As4Tls::LoopbackOnly => requests(stream, peer, seat, options, reception, stop).await,
+        As4Tls::Proxied(proxies) if proxies.has(peer.address.ip()) => requests(stream, peer, seat, options, reception, stop).await,
+        As4Tls::Proxied(_) => {
+            // Whoever comes past the proxy could write its headers.
+            tracing::warn!(peer = %peer.address, "an AS4 connection from an address that is no proxy's is closed");
+            Ok(())
+        }
         As4Tls::Tls(config) => {
             let handshake = TlsAcceptor::from(Arc::clone(config)).accept(stream);
             let stream = timeout(options.handshake_timeout, handshake).await??;
@@ -246,6 +255,17 @@ async fn respond(
     if announced(request.headers()).is_some_and(|length| length > options.max_body) {
         return refusal(StatusCode::PAYLOAD_TOO_LARGE);
     }
+    let peer = match &options.tls {
+        As4Tls::Proxied(proxies) => match proxies.client(&peer, request.headers()) {
+            Ok(client) => client,
+            Err(error) => {
+                tracing::warn!(proxy = %peer.address, %error, "an AS4 request behind a proxy is refused");
+                return refusal(if matches!(error, ForwardedError::Unreadable(_)) { StatusCode::BAD_REQUEST } else { StatusCode::FORBIDDEN });
+            }
+        },
+        // What a client writes of itself is nothing.
+        As4Tls::Tls(_) | As4Tls::LoopbackOnly => peer,
+    };
     let (pieces, body) = mpsc::channel(PIECES);
     let body = Box::new(PieceReader { pieces: body, piece: Bytes::new(), state: Reading::Open });
     // Both at once: the reception reads what the pump brings. When the reception is done, nobody reads any more. It is a

@@ -25,6 +25,7 @@ use tokio::sync::mpsc;
 use tokio_rustls::TlsConnector;
 
 use super::reach::Reach;
+use super::serving::PeerTls;
 use super::tap::{Tap, Tapped};
 use super::tls;
 
@@ -110,6 +111,17 @@ pub struct HttpAnswer {
     pub retry_after: Option<Duration>,
     /// The body.
     pub body: Vec<u8>,
+    /// Who answered.
+    pub connection: Connection,
+}
+
+/// The other end of a connection of ours.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Connection {
+    /// The address that was connected to.
+    pub address: SocketAddr,
+    /// What was agreed on, where the connection is encrypted; the certificates are the server's.
+    pub tls: Option<PeerTls>,
 }
 
 /// The client.
@@ -168,11 +180,12 @@ impl HttpClient {
         };
         let timed_out = |_| HttpError::Unreachable("it took too long to connect".into());
         let stream = tokio::time::timeout(self.options.connect_timeout, connect).await.map_err(timed_out)??;
+        let connection = stream.other_end()?;
         let (limit, tap) = (self.options.answer_limit, self.options.tap.as_ref());
         let talk = async {
             match stream {
-                Stream::Plain(stream) => talk(TokioIo::new(Tapped::new(stream, tap)), request, limit).await,
-                Stream::Tls(stream) => talk(TokioIo::new(Tapped::new(*stream, tap)), request, limit).await,
+                Stream::Plain(stream) => talk(TokioIo::new(Tapped::new(stream, tap)), request, limit, connection).await,
+                Stream::Tls(stream) => talk(TokioIo::new(Tapped::new(*stream, tap)), request, limit, connection).await,
             }
         };
         let timed_out = |_| HttpError::NoAnswer("it took too long".into());
@@ -222,6 +235,20 @@ impl HttpClient {
 enum Stream {
     Plain(TcpStream),
     Tls(Box<tokio_rustls::client::TlsStream<TcpStream>>),
+}
+
+impl Stream {
+    fn other_end(&self) -> Result<Connection, HttpError> {
+        let (tcp, tls) = match self {
+            Self::Plain(tcp) => (tcp, None),
+            Self::Tls(stream) => {
+                let (tcp, tls) = stream.get_ref();
+                (tcp, Some(PeerTls::of(tls)))
+            }
+        };
+        let address = tcp.peer_addr().map_err(|error| HttpError::Unreachable(error.to_string()))?;
+        Ok(Connection { address: SocketAddr::new(address.ip().to_canonical(), address.port()), tls })
+    }
 }
 
 /// An address that may be connected to.
@@ -274,7 +301,7 @@ fn is_odd(host: &str) -> bool {
 }
 
 /// One exchange on a connection that stands.
-async fn talk<S>(stream: S, request: Request<Upload>, limit: usize) -> Result<HttpAnswer, HttpError>
+async fn talk<S>(stream: S, request: Request<Upload>, limit: usize, seen: Connection) -> Result<HttpAnswer, HttpError>
 where
     S: HyperRead + HyperWrite + Send + Unpin + 'static,
 {
@@ -286,7 +313,7 @@ where
         let status = response.status().as_u16();
         let content_type = response.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default().to_owned();
         let retry_after = response.headers().get(RETRY_AFTER).and_then(|value| retry_after(value.to_str().ok()?, Timestamp::now()));
-        Ok(HttpAnswer { status, content_type, retry_after, body: collect(response.into_body(), limit).await? })
+        Ok(HttpAnswer { status, content_type, retry_after, body: collect(response.into_body(), limit).await?, connection: seen })
     };
     let answer = answer.await;
     driver.abort();
@@ -433,7 +460,8 @@ mod tests {
         let (url, task) =
             serve("HTTP/1.1 302 Found\r\nLocation: http://other.example/\r\nContent-Type: text/x\r\nContent-Length: 2\r\n\r\nhi", 0).await;
         let answer = client(PlainHttp::Loopback, 100).get(&url).await.unwrap();
-        assert_eq!(answer, HttpAnswer { status: 302, content_type: "text/x".into(), retry_after: None, body: b"hi".to_vec() });
+        assert_eq!((answer.status, answer.content_type.as_str(), answer.body.as_slice()), (302, "text/x", &b"hi"[..]));
+        assert!(answer.connection.address.ip().is_loopback() && answer.connection.tls.is_none());
         assert!(task.await.unwrap().starts_with(b"GET /a%3A%23b?c HTTP/1.1\r\n"));
     }
 

@@ -8,6 +8,7 @@ pub mod as4_server;
 pub mod clock;
 pub mod directory;
 pub mod dns;
+pub mod forwarded;
 pub mod http;
 pub mod reach;
 mod revocation;

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Poll;
 use std::time::Duration;
 
-use rustls::ServerConnection;
+use rustls::{CommonState, ServerConnection};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
@@ -57,16 +57,16 @@ impl Stop {
 pub struct Peer {
     /// Its address; an IPv4 address is never written as IPv6.
     pub address: SocketAddr,
-    /// What was agreed on, where the connection is encrypted.
+    /// What was agreed on, where the connection is encrypted; of a proxy's connection, what the proxy said of its client's.
     pub tls: Option<PeerTls>,
 }
 
 /// What a TLS handshake agreed on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PeerTls {
-    /// `TLSv1.3` or `TLSv1.2`.
+    /// `TLSv1.3` or `TLSv1.2`; empty where a proxy knows it.
     pub version: String,
-    /// The cipher suite.
+    /// The cipher suite; empty where a proxy knows it.
     pub cipher: String,
     /// The client's certificate, verified by the configured CAs, then what it sent along; empty when it showed none.
     pub certificates: Vec<Certificate>,
@@ -86,11 +86,18 @@ impl Peer {
     }
 
     pub(super) fn secured(&mut self, connection: &ServerConnection) {
-        self.tls = Some(PeerTls {
+        self.tls = Some(PeerTls::of(connection));
+    }
+}
+
+impl PeerTls {
+    /// What either end of a connection sees of the other.
+    pub(super) fn of(connection: &CommonState) -> Self {
+        Self {
             version: connection.protocol_version().and_then(|v| v.as_str()).unwrap_or_default().replace("TLSv1_", "TLSv1."),
             cipher: connection.negotiated_cipher_suite().and_then(|s| s.suite().as_str()).unwrap_or_default().to_owned(),
             certificates: tls::shown(connection.peer_certificates()),
-        });
+        }
     }
 }
 

@@ -5,11 +5,12 @@
 
 use std::sync::Arc;
 
-use rustls::client::WantsClientCert;
+use rustls::client::{WantsClientCert, verify_server_name};
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
-use rustls::server::WebPkiClientVerifier;
+use rustls::server::danger::ClientCertVerifier;
+use rustls::server::{ParsedCertificate, WebPkiClientVerifier};
 use rustls::{ClientConfig, ConfigBuilder, RootCertStore, ServerConfig, SupportedProtocolVersion};
 use zeroize::Zeroizing;
 
@@ -114,18 +115,23 @@ pub enum Roots<'a> {
 /// # Errors
 /// [`TlsError`] when the identity or the CAs cannot be used.
 pub fn server_config(identity: &TlsIdentity, clients: ClientAuth<'_>) -> Result<Arc<ServerConfig>, TlsError> {
-    let provider = provider();
-    let builder = ServerConfig::builder_with_provider(Arc::clone(&provider)).with_protocol_versions(VERSIONS).map_err(TlsError::Refused)?;
-    let builder = match clients {
-        ClientAuth::None => builder.with_no_client_auth(),
-        ClientAuth::Optional(roots) | ClientAuth::Required(roots) => {
-            let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(store(roots)?), provider);
-            let verifier = if matches!(clients, ClientAuth::Optional(_)) { verifier.allow_unauthenticated() } else { verifier };
-            let verifier = verifier.build().map_err(|error| TlsError::Refused(rustls::Error::General(error.to_string())))?;
-            builder.with_client_cert_verifier(verifier)
-        }
+    let builder = ServerConfig::builder_with_provider(provider()).with_protocol_versions(VERSIONS).map_err(TlsError::Refused)?;
+    let builder = match client_verifier(clients)? {
+        None => builder.with_no_client_auth(),
+        Some(verifier) => builder.with_client_cert_verifier(verifier),
     };
     builder.with_single_cert(identity.chain.clone(), identity.key()?).map(Arc::new).map_err(TlsError::Refused)
+}
+
+/// The judge of clients' certificates; `None` when nobody asks for them.
+///
+/// # Errors
+/// [`TlsError`] when the CAs cannot be used.
+pub fn client_verifier(clients: ClientAuth<'_>) -> Result<Option<Arc<dyn ClientCertVerifier>>, TlsError> {
+    let (ClientAuth::Optional(roots) | ClientAuth::Required(roots)) = clients else { return Ok(None) };
+    let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(store(roots)?), provider());
+    let verifier = if matches!(clients, ClientAuth::Optional(_)) { verifier.allow_unauthenticated() } else { verifier };
+    verifier.build().map(Some).map_err(|error| TlsError::Refused(rustls::Error::General(error.to_string())))
 }
 
 /// A client's side of TLS; with an identity it shows that to servers that ask.
@@ -152,6 +158,14 @@ pub fn client_config(roots: Roots<'_>, identity: Option<&TlsIdentity>) -> Result
 /// [`TlsError::Name`] when it is neither.
 pub fn server_name(host: &str) -> Result<ServerName<'static>, TlsError> {
     ServerName::try_from(host.to_owned()).map_err(|_| TlsError::Name(host.to_owned()))
+}
+
+/// Whether clients find this host, a name or an address without brackets, in a server's certificate.
+#[must_use]
+pub fn bears_name(certificate: &Certificate, host: &str) -> bool {
+    let der = der(certificate);
+    let (Ok(name), Ok(parsed)) = (server_name(host), ParsedCertificate::try_from(&der)) else { return false };
+    verify_server_name(&parsed, &name).is_ok()
 }
 
 /// What the other side showed in the handshake: its certificate, verified, then whatever intermediates it sent along.

@@ -39,6 +39,8 @@ pub struct TrustOptions {
     pub authorities: BTreeMap<Realm, Authorities>,
     /// When revocation cannot be checked.
     pub revocation: Revocation,
+    /// The same for those who connect to our endpoint. Default off.
+    pub client_revocation: Revocation,
     /// Which source is asked first.
     pub order: Order,
     /// How old a list or an OCSP answer may be before it is fetched again, whatever it says of the next one. Default 1 h.
@@ -55,6 +57,7 @@ impl Default for TrustOptions {
         Self {
             authorities: BTreeMap::new(),
             revocation: Revocation::Hard,
+            client_revocation: Revocation::Off,
             order: Order::OcspFirst,
             max_age: Duration::from_hours(1),
             retry_after: Duration::from_secs(30),
@@ -80,6 +83,10 @@ impl CaTrust {
 
     async fn judge_now(&self, realm: Realm, certificate: &Certificate, sent: &[Certificate]) -> Result<(), TrustError> {
         let now = self.clock.now();
+        let mode = if realm == Realm::TlsClient { self.options.client_revocation } else { self.options.revocation };
+        if (realm, mode) == (Realm::TlsClient, Revocation::Off) {
+            return Ok(());
+        }
         let Some(authorities) = self.options.authorities.get(&realm) else {
             return Err(TrustError::Issuer(format!("no CA is configured for {realm:?}")));
         };
@@ -88,7 +95,7 @@ impl CaTrust {
             ChainError::Expired(until) => TrustError::Expired(until),
             ChainError::Broken(_) | ChainError::Usage => TrustError::Issuer(error.to_string()),
         })?;
-        if self.options.revocation == Revocation::Off {
+        if mode == Revocation::Off {
             return Ok(());
         }
         // Only now are addresses out of the certificates asked: a configured CA stands for each of them. The anchor itself
@@ -97,7 +104,7 @@ impl CaTrust {
             match self.checker.revoked(subject, issuer, now).await {
                 Ok(false) => {}
                 Ok(true) => return Err(TrustError::Revoked),
-                Err(reason) if self.options.revocation == Revocation::Soft => {
+                Err(reason) if mode == Revocation::Soft => {
                     tracing::warn!(certificate = subject.subject(), reason, "trusted although its revocation cannot be checked");
                 }
                 Err(reason) => return Err(TrustError::Unchecked(reason)),

@@ -8,7 +8,7 @@ use super::state::{Arrival, Incoming};
 use crate::as4::{Code, EbmsError, Received, UserMessage};
 use crate::event::{Event, EventName, Field};
 use crate::failure::{Blame, Failure, Stage};
-use crate::ident::{As4MessageId, DocumentKind, FederationId, ParticipantId, RecordId};
+use crate::ident::{As4MessageId, DocumentKind, FederationId, ParticipantId, RecordId, Sha256};
 use crate::mail::alarm::Cause;
 use crate::port::{Blob, BlobKind, DirectoryError, Effects, Guard, Job, JobId, Metadata, NewBlob, Op, Queue, Step, Tell};
 use crate::sdk::envelope::Header;
@@ -112,9 +112,9 @@ fn inconsistent(what: &str) -> EbmsError {
 ///
 /// # Errors
 /// A [`Failure`] when the record cannot be written.
-pub fn receive(arrival: Arrival, receipt: Vec<u8>, now: Timestamp) -> Result<Effects, Failure> {
+pub fn receive(arrival: Arrival, receipt: Vec<u8>, caller: &Caller, now: Timestamp) -> Result<Effects, Failure> {
     let mark = Arrival::seen(&arrival.peer, &arrival.as4_id);
-    let event = arrival.event(now, EventName::Received).with(Field::Document, arrival.kind.action());
+    let event = caller.told(arrival.event(now, EventName::Received).with(Field::Document, arrival.kind.action()));
     let header = serde_json::json!({ "record": arrival.record }).to_string();
     let blob = NewBlob { blob: Blob { id: arrival.signal, kind: BlobKind::Signal, header }, body: receipt.into() };
     let step = Step::new()
@@ -125,6 +125,25 @@ pub fn receive(arrival: Arrival, receipt: Vec<u8>, now: Timestamp) -> Result<Eff
         .op(Op::Audit(event))
         .op(Op::Put(Incoming::Retrieved(arrival).to_record()?));
     Ok(Effects { blobs: vec![blob], step, discard: Vec::new() })
+}
+
+/// The other end of the connection that brought a message.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Caller {
+    /// Its address.
+    pub address: String,
+    /// The certificate that it showed for TLS and that was verified: subject and fingerprint.
+    pub certificate: Option<(String, Sha256)>,
+}
+
+impl Caller {
+    fn told(&self, event: Event) -> Event {
+        let event = event.with(Field::PeerAddress, &self.address);
+        match &self.certificate {
+            Some((subject, fingerprint)) => event.with(Field::TlsClient, subject).with(Field::TlsClientCertificate, fingerprint),
+            None => event,
+        }
+    }
 }
 
 /// What an AS4 message said of itself and who signed it, for the journal of one that is not taken in: every field of
@@ -172,8 +191,8 @@ impl Seen {
 
 /// What is known of an AS4 message that is not taken in, for the journal.
 pub struct Unreceived<'a> {
-    /// The address that it came from.
-    pub peer_address: &'a str,
+    /// Who brought it.
+    pub caller: &'a Caller,
     /// What it said of itself.
     pub seen: &'a Seen,
     /// The participant of ours that it is for, whose journal this belongs to.
@@ -203,7 +222,7 @@ pub fn reported(what: &Unreceived<'_>, record: RecordId, now: Timestamp) -> Step
 
 fn line(what: &Unreceived<'_>, now: Timestamp) -> Event {
     let name = if what.cause.is_some() { EventName::Refused } else { EventName::DuplicateReceived };
-    let mut event = Event::new(now, name).with(Field::PeerAddress, what.peer_address);
+    let mut event = what.caller.told(Event::new(now, name));
     event.organisation = what.organisation.cloned();
     event = what.seen.0.iter().fold(event, |event, (field, value)| event.with(*field, value));
     if let Some(cause) = what.cause {

@@ -110,6 +110,8 @@ pub enum Realm {
     Participant,
     /// The SMP's signer.
     Smp,
+    /// Those who connect to our endpoint. Their chain was verified in the handshake; what is left is revocation.
+    TlsClient,
 }
 
 /// Why a certificate is not trusted.

@@ -20,7 +20,7 @@ use crate::edge::serving::Peer;
 use crate::failure::{Blame, Failure, Stage};
 use crate::ident::{As4MessageId, ParticipantId, RecordId};
 use crate::inbound::Arrival;
-use crate::inbound::receive::{self, Bringer, Brought, Refused, Seen, Unreceived};
+use crate::inbound::receive::{self, Bringer, Brought, Caller, Refused, Seen, Unreceived};
 use crate::port::{Answer, Blob, BlobId, BlobKind, BlobWriter, Freshness, Pending, Realm, TrustError};
 use crate::sdk::envelope::{Header, Passing};
 
@@ -78,18 +78,22 @@ impl From<Failure> for Declined {
 
 impl Gateway {
     /// Takes one AS4 request in.
-    async fn receive_as4(&self, content_type: String, peer: String, body: Box<dyn Read + Send>) -> Answer {
-        let declined = match self.take(content_type, body, &peer).await {
+    async fn receive_as4(&self, content_type: String, peer: Peer, body: Box<dyn Read + Send>) -> Answer {
+        let certificate = peer.certificate().map(|certificate| (certificate.subject(), certificate.fingerprint()));
+        let caller = Caller { address: peer.address.to_string(), certificate };
+        if let Some(answer) = self.judge_caller(&peer, &caller).await {
+            return answer;
+        }
+        let declined = match self.take(content_type, body, &caller).await {
             Ok(signal) => return Answer { status: 200, content_type: as4::error::CONTENT_TYPE.into(), retry_after: None, body: signal },
             Err(declined) => declined,
         };
         match declined {
             Declined::Refused(refusing) => {
                 let Refusing { error, ref_to, cause, seen, organisation, reported } = *refusing;
-                tracing::warn!(%peer, %error, %cause, "an AS4 message is refused");
+                tracing::warn!(peer = caller.address, %error, %cause, "an AS4 message is refused");
                 let now = self.now();
-                let what =
-                    Unreceived { peer_address: &peer, seen: &seen, organisation: organisation.as_ref(), cause: Some(&cause), error: Some(&error) };
+                let what = Unreceived { caller: &caller, seen: &seen, organisation: organisation.as_ref(), cause: Some(&cause), error: Some(&error) };
                 let step = if reported { receive::reported(&what, RecordId(Uuid::new_v4()), now) } else { receive::unreceived(&what, now) };
                 if let Err(failure) = self.carry_out("receive.refused", step.into()).await {
                     return unavailable(&failure);
@@ -100,8 +104,34 @@ impl Gateway {
         }
     }
 
+    /// Whether the certificate that the connection was made with is revoked; chain and name were the edge's affair. The answer
+    /// when the message is not even looked at.
+    async fn judge_caller(&self, peer: &Peer, caller: &Caller) -> Option<Answer> {
+        let (certificate, intermediates) = peer.tls.as_ref()?.certificates.split_first()?;
+        let error = match self.trust.judge(Realm::TlsClient, certificate, intermediates).await {
+            Ok(()) => return None,
+            Err(TrustError::Unchecked(reason)) => {
+                let what = format!("the TLS client certificate of {}: {reason}", caller.address);
+                return Some(unavailable(&Failure::temporary(Stage::Receive, Blame::Federation, what)));
+            }
+            Err(error) => error,
+        };
+        let cause = format!("the TLS client certificate is not accepted: {error}");
+        tracing::warn!(peer = caller.address, %cause, "an AS4 connection is refused");
+        let what = Unreceived { caller, seen: &Seen::default(), organisation: None, cause: Some(&cause), error: None };
+        if let Err(failure) = self.carry_out("receive.refused", receive::unreceived(&what, self.now()).into()).await {
+            return Some(unavailable(&failure));
+        }
+        Some(Answer {
+            status: 403,
+            content_type: "text/plain; charset=UTF-8".into(),
+            retry_after: None,
+            body: b"the client certificate is not accepted\n".to_vec(),
+        })
+    }
+
     /// The signal that acknowledges the message: new, or the one that it got before.
-    async fn take(&self, content_type: String, body: Box<dyn Read + Send>, peer: &str) -> Result<Vec<u8>, Declined> {
+    async fn take(&self, content_type: String, body: Box<dyn Read + Send>, caller: &Caller) -> Result<Vec<u8>, Declined> {
         let record = RecordId(Uuid::new_v4());
         let envelope = new_blob();
         let Opened { received, writer, header } = self.unwrap(content_type, body, record, envelope).await?;
@@ -128,7 +158,7 @@ impl Gateway {
         let message = as4::pmode::check(&received, &self.access_point.pmode).map_err(|error| refuse(error.clone(), &error.to_string(), None))?;
         self.acquaintances.remember(&message.from, &signature.signer);
         if let Some(signal) = self.recorded(&message).await? {
-            let what = Unreceived { peer_address: peer, seen: &seen, organisation: Some(&message.final_recipient), cause: None, error: None };
+            let what = Unreceived { caller, seen: &seen, organisation: Some(&message.final_recipient), cause: None, error: None };
             self.carry_out("receive.duplicate", receive::unreceived(&what, self.now()).into()).await?;
             return Ok(signal);
         }
@@ -156,7 +186,7 @@ impl Gateway {
             signal: new_blob(),
             received_at: self.now(),
         };
-        let effects = receive::receive(arrival, receipt.clone(), self.now())?;
+        let effects = receive::receive(arrival, receipt.clone(), caller, self.now())?;
         match self.carry_out("receive", effects).await? {
             Outcome::Applied => {
                 point("receive", "before-answer");
@@ -283,7 +313,7 @@ fn unavailable(failure: &Failure) -> Answer {
 
 impl As4Reception for Gateway {
     fn receive(&self, content_type: String, peer: Peer, body: Box<dyn Read + Send>) -> Pending<'_, Answer> {
-        Box::pin(async move { self.receive_as4(content_type, peer.address.to_string(), body).await })
+        Box::pin(async move { self.receive_as4(content_type, peer, body).await })
     }
 }
 

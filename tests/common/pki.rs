@@ -27,6 +27,16 @@ impl Ca {
         Self { x509: builder.build(), key }
     }
 
+    /// A CA that this one has certified.
+    pub fn below(&self, name: &str) -> Self {
+        let key = key();
+        let mut builder = builder(&subject(name), self.x509.subject_name(), &key);
+        builder.append_extension(BasicConstraints::new().critical().ca().pathlen(0).build().unwrap()).unwrap();
+        builder.append_extension(KeyUsage::new().critical().key_cert_sign().crl_sign().build().unwrap()).unwrap();
+        builder.sign(&self.key, MessageDigest::sha256()).unwrap();
+        Self { x509: builder.build(), key }
+    }
+
     /// The CA's certificate.
     pub fn certificate(&self) -> Certificate {
         Certificate::try_from(self.x509.clone()).unwrap()

@@ -143,8 +143,10 @@ async fn certificates_are_read_however_they_are_wrapped_and_all_of_them() {
     stage.publish(&metadata);
     let both = found(&stage).await;
     assert_eq!((&both.signing, &both.encryption), (&vec![stage.own.clone(), second.clone()], &vec![stage.own.clone(), second.clone()]), "in order");
-    let wrap =
-        |text: &str, end: &str| text.as_bytes().chunks(64).map(|line| format!("{}{end}", std::str::from_utf8(line).unwrap())).collect::<String>();
+    let wrap = |text: &str, end: &str| {
+        let lines: Vec<_> = text.as_bytes().chunks(64).map(|line| std::str::from_utf8(line).unwrap()).collect();
+        lines.join(end) + end
+    };
     for certificate in [&stage.point, &stage.own] {
         let plain = certificate.to_base64();
         for written in [

@@ -5,7 +5,7 @@ use brevbro::crypto::{Profile, Template};
 use brevbro::event::{Event, EventName, Field};
 use brevbro::ident::{DocumentKind, FunctionId, ParticipantId};
 use brevbro::inbound::check::{self, Known};
-use brevbro::inbound::receive::{self, Brought, Refused, Seen, Unreceived};
+use brevbro::inbound::receive::{self, Brought, Caller, Refused, Seen, Unreceived};
 use brevbro::inbound::settle::{self, Names};
 use brevbro::inbound::state::How;
 use brevbro::inbound::{Arrival, Closed, Incoming, deliver};
@@ -53,9 +53,16 @@ fn every_disagreement_of_header_and_envelope_is_refused() {
     }
 }
 
+fn caller() -> Caller {
+    Caller { address: "::1".into(), certificate: Some(("CN=peer.se".into(), brevbro::crypto::sha256(b"certificate"))) }
+}
+
 #[test]
 fn an_arrival_is_marked_with_its_receipt_for_its_duplicate() {
-    let effects = receive::receive(arrival(), b"receipt".to_vec(), at(1)).unwrap();
+    let effects = receive::receive(arrival(), b"receipt".to_vec(), &caller(), at(1)).unwrap();
+    let Some(Op::Audit(event)) = effects.step.ops.iter().find(|op| matches!(op, Op::Audit(_))) else { panic!("no line") };
+    assert_eq!((&event.fields[&Field::TlsClient], &event.fields[&Field::PeerAddress]), (&"CN=peer.se".to_owned(), &"::1".to_owned()));
+    assert_eq!(event.fields[&Field::TlsClientCertificate], brevbro::crypto::sha256(b"certificate").to_string());
     let mark = Arrival::seen(&arrival().peer, &arrival().as4_id);
     assert!(effects.step.guards.contains(&Guard::Absent(mark.clone())));
     assert!(effects.step.ops.contains(&Op::Note(mark, arrival().signal.0.simple().to_string())));
@@ -119,7 +126,8 @@ fn a_sender_that_is_registered_at_another_access_point_is_found() {
 fn a_refusal_and_a_duplicate_each_leave_a_line() {
     let (error, own) = (EbmsError::not_serviced(), participant(AF));
     let seen = Seen::unopened(Some(&"a@b".parse().unwrap()));
-    let refused = Unreceived { peer_address: "::1", seen: &seen, organisation: Some(&own), cause: Some("why"), error: Some(&error) };
+    let caller = caller();
+    let refused = Unreceived { caller: &caller, seen: &seen, organisation: Some(&own), cause: Some("why"), error: Some(&error) };
     let duplicate = Unreceived { cause: None, error: None, ..refused };
     assert_eq!(names(&Effects::from(receive::unreceived(&refused, at(1)))), [EventName::Refused]);
     assert_eq!(names(&Effects::from(receive::unreceived(&duplicate, at(1)))), [EventName::DuplicateReceived]);

@@ -139,6 +139,8 @@ pub(crate) struct Setup {
     pub(crate) name: String,
     /// `[smtp] clients`.
     pub(crate) clients: &'static str,
+    /// The lines of `[discovery]` that tell how long answers are kept.
+    pub(crate) memory: &'static str,
     /// More lines of `[access-point]`, `[smtp]`, `[retry]` and `[[organisation.mailbox]]`.
     pub(crate) access_point: &'static str,
     pub(crate) smtp: &'static str,
@@ -155,6 +157,7 @@ impl Setup {
             name: name.to_owned(),
             clients: "127.0.0.0/8",
             access_point: "",
+            memory: "cache-absent = \"1s\"",
             smtp: "",
             retry: "first = \"200ms\"\nlongest = \"1s\"\ngive-up = \"2h\"\nreceipt-timeout = \"1h\"\ndelayed-notice-after = \"1h\"",
             mailbox: "",
@@ -295,7 +298,7 @@ impl Gateway {
 fn configuration(world: &World, setup: &Setup, dir: &Path, mail: SocketAddr, as4: u16) -> String {
     let testbed = &world.testbed;
     let trust_file = |authority| testbed.trust_file(authority).display().to_string();
-    let Setup { name, clients, access_point, smtp, retry, mailbox, trust, discovery } = setup;
+    let Setup { name, clients, memory, access_point, smtp, retry, mailbox, trust, discovery } = setup;
     format!(
         r#"
 name = "gw.{name}.se"
@@ -330,7 +333,7 @@ smp-ca = ["{smp_ca}"]
 sml-zone = "{zone}"
 resolvers = ["{dns}"]
 timeout = "2s"
-cache-absent = "1s"
+{memory}
 allow-plain-loopback = true
 {discovery}
 

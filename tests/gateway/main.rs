@@ -9,6 +9,7 @@ mod harness;
 
 mod answers;
 mod as4;
+mod discovery;
 mod mailserver;
 mod outcomes;
 mod rules;

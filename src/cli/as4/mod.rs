@@ -35,6 +35,9 @@ pub struct As4Args {
 enum As4Command {
     /// Says what a captured message holds and whether it verifies and decrypts; never what the payload says.
     Inspect(InspectArgs),
+    /// Tries whether a participant's access point can be reached: looks it up, judges its certificates, and sends it an ebMS test
+    /// message, which it answers and does not deliver.
+    Ping(super::ping::PingArgs),
 }
 
 /// The arguments of `brevbro as4 inspect`.
@@ -72,9 +75,15 @@ pub struct InspectArgs {
 /// # Errors
 /// [`CliError`] when a file cannot be read or holds no message (exit codes 1 and 2), and after the report when the message does
 /// not hold true (exit code 3).
-pub fn run(args: As4Args) -> Result<(), CliError> {
-    let As4Command::Inspect(args) = args.command;
-    let keys = Keys::read(&args)?;
+pub async fn run(args: As4Args) -> Result<(), CliError> {
+    match args.command {
+        As4Command::Inspect(args) => inspect(&args),
+        As4Command::Ping(args) => super::ping::run(args).await,
+    }
+}
+
+fn inspect(args: &InspectArgs) -> Result<(), CliError> {
+    let keys = Keys::read(args)?;
     let file = read(&args.file)?;
     let request = args.request.as_deref().map(read).transpose()?;
     let subject = Subject { file: &file, content_type: args.content_type.as_deref(), request: request.as_deref() };
