@@ -364,6 +364,38 @@ fn nothing_is_wrong_with_what_holds() {
     assert!(holds(&made.request[..at], &made.keys).is_some());
 }
 
+/// Captures are what programs happened to write down, and peers happened to send.
+#[test]
+fn no_damage_to_a_capture_breaks_the_program() {
+    let made = made();
+    let head = b"HTTP/1.1 200 OK\r\ncontent-type: application/soap+xml\r\ntransfer-encoding: chunked\r\n\r\n";
+    let answer = [&head[..], &chunked(&made.receipt)].concat();
+    let keys = Keys { own: made.keys.own[..1].to_vec(), known: vec![made.sender.certificate.clone()] };
+    let (mut state, mut explained, mut unsound) = (7_u64, 0, 0);
+    for round in 0..300 {
+        let mut below = |bound: usize| {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            usize::try_from(state >> 33).unwrap() % bound
+        };
+        let mut file = if round % 2 == 0 { answer.clone() } else { made.request.clone() };
+        let length = file.len();
+        match round % 5 {
+            0 => file.truncate(below(length)),
+            1 => drop(file.drain(below(length / 2)..length / 2)),
+            2 => file[below(250)] = u8::try_from(below(256)).unwrap(),
+            3 => file[below(length)] ^= 1 << below(8),
+            _ => drop(file.splice(below(length)..length, vec![b'0'; 40])),
+        }
+        let subject = Subject { file: &file, content_type: None, request: Some(&made.request).filter(|_| round % 3 == 0).map(Vec::as_slice) };
+        if let Ok(found) = explain(subject, &keys, Timestamp::now()) {
+            explained += 1;
+            unsound += u32::from(found.report.wrong().is_some());
+            assert!(!found.report.text().contains(SECRET), "round {round}");
+        }
+    }
+    assert!(explained > 30 && unsound > 20, "{explained} explained, {unsound} of them unsound");
+}
+
 /// The program itself: exit codes, and the payload in a file when it is asked for.
 #[test]
 fn the_command_ends_as_its_report_says() {
