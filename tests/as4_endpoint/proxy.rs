@@ -203,10 +203,8 @@ async fn nginx_with_the_published_snippet_hands_the_certificate_on_and_strips_a_
     };
     let lax = server(careless).replace("ssl_verify_client on", "ssl_verify_client optional_no_ca");
     assert!(lax.contains("optional_no_ca") && lax.contains(&backend.to_string()));
-    let paths: String = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
-        .iter()
-        .map(|kind| format!("{kind}_temp_path {}/{kind};\n", dir.path().display()))
-        .collect();
+    let folder = |kind: &str| format!("{kind}_temp_path {}/{kind};", dir.path().display());
+    let paths = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"].map(folder).join("\n");
     let conf = file(
         "nginx.conf",
         &format!(
