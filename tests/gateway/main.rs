@@ -16,3 +16,4 @@ mod rules;
 mod secrets;
 mod signers;
 mod smtp;
+mod written;
