@@ -4,6 +4,7 @@
 //! `BREVBRO_MUTATIONS` is how many documents of each form are tried; 1,400 when it is not set.
 
 use std::collections::BTreeMap;
+use std::process::Command;
 
 use brevbro::ident::DocumentKind;
 use brevbro::sdk::envelope::{self, EnvelopeError};
@@ -12,7 +13,7 @@ use brevbro::sdk::receipt::{self, Outcome, ReceiptError};
 use brevbro::sdk::rules::{Breach, MAX_BREACHES, ReasonCode, Violation};
 use brevbro::xml::{Document, Limits, XmlError};
 
-use crate::common::shared;
+use crate::common::{python, shared};
 use crate::judge::{self, Form, Judge, Judgement, local, numbered};
 use crate::made;
 use crate::tree::{Numbers, Tree, mutate_octets};
@@ -305,4 +306,41 @@ fn same_receipt(document: &[u8], judgement: &Judgement) -> Compared {
 fn mutated_receipts_are_judged_as_the_published_judges_do() {
     let seeds = [made::receipt_xml(Outcome::Accepted), made::receipt_xml(made::rejected())];
     run("receipt", &judge::RECEIPT, &seeds, same_receipt);
+}
+
+// ------------------------------------------------------------------------------------------------- the judge itself
+
+#[test]
+fn the_judge_of_many_says_what_the_judge_of_one_says() {
+    let forms = [
+        (&judge::MESSAGE, vec![made::message_xml()]),
+        (&judge::XHE, vec![made::unsigned(&made::envelope(DocumentKind::Receipt))]),
+        (&judge::RECEIPT, vec![made::receipt_xml(made::rejected())]),
+    ];
+    for (form, seeds) in forms {
+        let (Some(mut judge), Some(rules), Some(script), Some(python)) =
+            (Judge::of(form), shared(form.rules), shared("tools/schematron.py"), python())
+        else {
+            return;
+        };
+        let trees: Vec<Tree> = seeds.iter().map(|seed| Tree::of(seed.as_bytes())).collect();
+        let documents: Vec<Vec<u8>> = (0..120).map(|number| mutant(number, &seeds, &trees)).collect();
+        let judgements = judge.judge(&documents);
+        // What breaks the schema may leave a rule that cannot be worked out, which the two take differently.
+        let sound = |judgement: &Judgement| judgement.formed.is_none() && judgement.schema.is_empty();
+        let (documents, judgements): (Vec<_>, Vec<_>) = documents.into_iter().zip(judgements).filter(|(_, judgement)| sound(judgement)).unzip();
+        let dir = tempfile::tempdir().unwrap();
+        let paths: Vec<_> = (0..documents.len()).map(|number| dir.path().join(format!("{number}.xml"))).collect();
+        paths.iter().zip(&documents).for_each(|(path, document)| std::fs::write(path, document).unwrap());
+        let output = Command::new(python).arg(script).arg(rules).args(&paths).output().unwrap();
+        let output = String::from_utf8_lossy(&output.stdout);
+        let mut verdicts = [0, 0];
+        for (path, judgement) in paths.iter().zip(&judgements) {
+            let valid = judgement.rules.is_empty();
+            verdicts[usize::from(valid)] += 1;
+            let line = format!("{} {}\n", path.display(), if valid { "valid" } else { "invalid" });
+            assert!(output.contains(&line), "{judgement:?}\n{}", std::fs::read_to_string(path).unwrap());
+        }
+        assert!(verdicts[0] > 2 && verdicts[1] > 5, "{verdicts:?}");
+    }
 }
