@@ -91,7 +91,9 @@ fn run(name: &str, form: &Form, seeds: &[String], compare: Compare) {
         }
     }
     println!("{name}: {} documents; both valid {valid}, both invalid {invalid}, both malformed {malformed}", numbers.len());
-    decided.iter().for_each(|(kind, count)| println!("    decided otherwise: {kind}: {count}"));
+    for (kind, count) in &decided {
+        println!("    decided otherwise: {kind}: {count}");
+    }
     if let Ok(path) = std::env::var("BREVBRO_DIFFERENCES") {
         std::fs::write(format!("{path}/{name}.txt"), unknown.join("\n----\n")).unwrap();
     }

@@ -140,7 +140,7 @@ impl Tree {
                     if numbers.below(2) == 0 {
                         target.attributes.remove(at);
                     } else {
-                        target.attributes[at].1 = numbers.one(&["", " ", "annat", " iso6523-actorid-upis ", "iso6523-actorid-upis"]).to_owned();
+                        target.attributes[at].1 = numbers.one(&["", " ", "annat", " iso6523-actorid-upis ", "iso6523-actorid-upis"]).into();
                     }
                 }
             }

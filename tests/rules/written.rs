@@ -34,7 +34,7 @@ fn word(numbers: &mut Numbers) -> String {
 }
 
 fn at(numbers: &mut Numbers) -> Timestamp {
-    Timestamp::from_millisecond(numbers.below(4_000_000_000_000) as i64).unwrap()
+    Timestamp::from_millisecond(i64::try_from(numbers.below(4_000_000_000_000)).unwrap()).unwrap()
 }
 
 fn content(numbers: &mut Numbers) -> Content {
