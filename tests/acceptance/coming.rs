@@ -248,7 +248,7 @@ fn a_message_whose_acknowledgement_was_lost_is_taken_once() {
 }
 
 /// Skicka till en mottagare som inte kan ta emot den typen av meddelande: the mail is refused while it is handed in; where
-/// that is seen only later, nothing is sent; and where the other access point alone knows, its NOT_SERVICED is told.
+/// the other access point alone knows, its NOT_SERVICED is told.
 #[test]
 fn nothing_is_sent_to_a_recipient_that_takes_no_such_document() {
     run(async {
