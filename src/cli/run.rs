@@ -22,6 +22,7 @@ pub struct RunArgs {
 /// # Errors
 /// [`CliError`]: every error of the configuration at once, or why the daemon does not start.
 pub async fn run(args: RunArgs) -> Result<(), CliError> {
+    give_memory_back();
     let config = config::load(&args.config).map_err(CliError::usage)?;
     log(config.log);
     for warning in &config.warnings {
@@ -37,6 +38,22 @@ pub async fn run(args: RunArgs) -> Result<(), CliError> {
     tracing::info!("stopping: what runs is ended first");
     daemon.stop().await;
     Ok(())
+}
+
+/// Has glibc give the memory of large messages back as soon as they are done with (mallopt(3), `M_MMAP_THRESHOLD`).
+///
+/// Left to itself it keeps blocks of up to 32 MiB for each thread that had one, which is three times the memory that
+/// large messages need (`docs/performance.md`). It reads this variable at its start only, so the program starts itself
+/// once more, in the same process. Who has set the variable knows better; where this fails, memory is merely kept.
+fn give_memory_back() {
+    use std::os::unix::process::CommandExt;
+    const THRESHOLD: &str = "MALLOC_MMAP_THRESHOLD_";
+    if std::env::var_os(THRESHOLD).is_some() {
+        return;
+    }
+    if let Ok(program) = std::env::current_exe() {
+        drop(std::process::Command::new(program).args(std::env::args_os().skip(1)).env(THRESHOLD, "1048576").exec());
+    }
 }
 
 /// Sets the log up, once for the process.

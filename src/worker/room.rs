@@ -14,7 +14,7 @@ use crate::failure::{Blame, Failure, Stage};
 /// Octets that are counted as one.
 const PIECE: u64 = 64 * 1024;
 
-/// What holds a message whole, and how many times its size the step needs at its height, measured by `benches/memory`
+/// What holds a message whole, and how many times its size the step needs at its height: measured (docs/performance.md)
 /// and rounded up. The size is that of the blob that the step begins with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Holding {

@@ -25,7 +25,7 @@ pub(crate) use peer::Peer;
 pub(crate) use sink::{Letter, Manner, Sink};
 
 /// How long anything may take before a test gives up: other tests want the processor too.
-pub(crate) const PATIENCE: Duration = Duration::from_mins(1);
+pub(crate) const PATIENCE: Duration = Duration::from_mins(3);
 
 /// Waits until `found` gives something; `what` is named when it never does.
 pub(crate) async fn wait_for<T, F: Future<Output = Option<T>>>(what: &str, mut found: impl FnMut() -> F) -> T {
@@ -137,6 +137,8 @@ fn shared_dir() -> PathBuf {
 pub(crate) struct Setup {
     /// Makes participant, domains and addresses; unique among the tests that share a federation.
     pub(crate) name: String,
+    /// More lines before all sections.
+    pub(crate) top: &'static str,
     /// `[smtp] clients`.
     pub(crate) clients: &'static str,
     /// The lines of `[discovery]` that tell how long answers are kept.
@@ -155,6 +157,7 @@ impl Setup {
     pub(crate) fn new(name: &str) -> Self {
         Self {
             name: name.to_owned(),
+            top: "",
             clients: "127.0.0.0/8",
             access_point: "",
             memory: "cache-absent = \"1s\"",
@@ -295,10 +298,10 @@ impl Gateway {
     }
 }
 
-fn configuration(world: &World, setup: &Setup, dir: &Path, mail: SocketAddr, as4: u16) -> String {
+pub(crate) fn configuration(world: &World, setup: &Setup, dir: &Path, mail: SocketAddr, as4: u16) -> String {
     let testbed = &world.testbed;
     let trust_file = |authority| testbed.trust_file(authority).display().to_string();
-    let Setup { name, clients, memory, access_point, smtp, retry, mailbox, trust, discovery } = setup;
+    let Setup { name, clients, memory, access_point, smtp, retry, mailbox, trust, discovery, top } = setup;
     format!(
         r#"
 name = "gw.{name}.se"
@@ -306,6 +309,7 @@ mail-domain = "sdk.{name}.se"
 operator = "drift@{name}.se"
 federation = "urn:fdc:digg.se:edelivery:federation:test"
 state-dir = "{state}"
+{top}
 
 [access-point]
 key = "{point}"
@@ -379,7 +383,7 @@ label = "Inkorgen"
     )
 }
 
-fn free_port() -> u16 {
+pub(crate) fn free_port() -> u16 {
     // Kept until the process ends, so that two gateways never get the same one.
     static TAKEN: Mutex<Vec<u16>> = Mutex::new(Vec::new());
     loop {

@@ -24,7 +24,7 @@ use brevbro::xml::{Canonicalization, Document as Xml, Limits};
 use jiff::Timestamp;
 use uuid::Uuid;
 
-use super::{Gateway, Shared, World, wait_for, world};
+use super::{Gateway, PATIENCE, Shared, World, wait_for, world};
 
 /// How its access point answers.
 #[derive(Debug, Clone, Default)]
@@ -84,7 +84,8 @@ impl Peer {
         world.register(&participant, &endpoint, &world.peer_point, &world.peer);
         let roots = world.testbed.trusted(Authority::Tls).unwrap();
         let tls = client_config(Roots::Only(&roots), Some(&tls)).unwrap();
-        let client = As4Client::new(HttpOptions { tls: Some(tls), reach: Reach::with_loopback(), ..HttpOptions::default() });
+        let client =
+            As4Client::new(HttpOptions { tls: Some(tls), exchange_timeout: PATIENCE, reach: Reach::with_loopback(), ..HttpOptions::default() });
         Self { name: peer, endpoint, participant: participant.parse().unwrap(), world, taken, mood, client, _stopper: stopper }
     }
 
@@ -100,12 +101,19 @@ impl Peer {
 
     /// Waits for an envelope of a kind that has that many before it.
     async fn envelope(&self, kind: DocumentKind, number: usize) -> Taken {
-        wait_for("an envelope at the other side", || async { self.taken().into_iter().filter(|taken| taken.message.kind == kind).nth(number) }).await
+        // Envelopes may be large: only the one is copied.
+        let find = || self.taken.lock().unwrap().iter().filter(|taken| taken.message.kind == kind).nth(number).cloned();
+        wait_for("an envelope at the other side", || async { find() }).await
+    }
+
+    /// Waits for the payload of a message of the gateway's, decrypted.
+    pub(crate) async fn payload(&self, number: usize) -> Vec<u8> {
+        self.opened(&self.envelope(DocumentKind::Message, number).await)
     }
 
     /// Waits for a message of the gateway's.
     pub(crate) async fn message(&self, number: usize) -> Content {
-        message::read(&self.opened(&self.envelope(DocumentKind::Message, number).await), &message::MessageLimits::RECEIVING).unwrap()
+        message::read(&self.payload(number).await, &message::MessageLimits::RECEIVING).unwrap()
     }
 
     /// Waits for a receipt of the gateway's: whose message it is for, and its codes.
@@ -115,7 +123,7 @@ impl Peer {
 
     /// How many receipts came.
     pub(crate) fn receipts(&self) -> usize {
-        self.taken().iter().filter(|taken| taken.message.kind == DocumentKind::Receipt).count()
+        self.taken.lock().unwrap().iter().filter(|taken| taken.message.kind == DocumentKind::Receipt).count()
     }
 
     fn opened(&self, taken: &Taken) -> Vec<u8> {
@@ -125,10 +133,15 @@ impl Peer {
 
     /// A sound message to a gateway, to be spoiled.
     pub(crate) fn draft(&self, gateway: &Gateway) -> Draft {
+        self.draft_to(&gateway.participant)
+    }
+
+    /// A sound message to a participant whose access point is of our own.
+    pub(crate) fn draft_to(&self, participant: &ParticipantId) -> Draft {
         let id = Uuid::new_v4().to_string();
         let (now, message_id) = (Timestamp::from_millisecond(Timestamp::now().as_millisecond()).unwrap(), MessageId::new(id.as_str()).unwrap());
-        let party = |participant: &ParticipantId, function: &str| Party {
-            participant: participant.clone(),
+        let party = |of: &ParticipantId, function: &str| Party {
+            participant: of.clone(),
             label: Some("Organisation".to_owned().into()),
             function: Some(function.parse().unwrap()),
             function_label: Some("Funktion".to_owned().into()),
@@ -144,7 +157,7 @@ impl Peer {
             label: Some("Prov".to_owned().into()),
             confidential: true,
             generating_system: None,
-            recipient: party(&gateway.participant, "inkorg"),
+            recipient: party(participant, "inkorg"),
             sender: party(&self.participant, "avdelningen"),
             documents: vec![Document { id: "1".into(), name: None, index: None, files: Vec::new(), texts: text }],
             foreign: Vec::new(),
@@ -155,13 +168,13 @@ impl Peer {
             kind: DocumentKind::Message,
             federation: "urn:fdc:digg.se:edelivery:federation:test".parse().unwrap(),
             from: self.participant.clone(),
-            to: gateway.participant.clone(),
+            to: participant.clone(),
             service: Some("inkorg".parse().unwrap()),
             encrypted: true,
         };
         Draft {
             payload: message::write(&content).unwrap(),
-            message: self.user_message(gateway, DocumentKind::Message, &id),
+            message: self.user_message(participant, DocumentKind::Message, &id),
             header,
             content,
             signer: self.world.peer.identity.clone(),
@@ -187,7 +200,7 @@ impl Peer {
         Draft { payload: receipt::write(&receipt).unwrap(), header, message, ..draft }
     }
 
-    fn user_message(&self, gateway: &Gateway, kind: DocumentKind, conversation: &str) -> UserMessage {
+    fn user_message(&self, to: &ParticipantId, kind: DocumentKind, conversation: &str) -> UserMessage {
         UserMessage {
             message_id: As4MessageId::new(format!("{}@ap.{}", Uuid::new_v4(), self.name)).unwrap(),
             timestamp: Timestamp::now(),
@@ -197,7 +210,7 @@ impl Peer {
             conversation_id: conversation.to_owned(),
             kind,
             original_sender: self.participant.clone(),
-            final_recipient: gateway.participant.clone(),
+            final_recipient: to.clone(),
         }
     }
 
@@ -208,8 +221,13 @@ impl Peer {
 
     /// Pushes a body as it is.
     pub(crate) async fn push(&self, gateway: &Gateway, package: &Package) -> Reply {
+        self.push_to(&gateway.endpoint, package).await
+    }
+
+    /// Pushes a body as it is to an endpoint of our own access point.
+    pub(crate) async fn push_to(&self, endpoint: &str, package: &Package) -> Reply {
         let request = Request {
-            endpoint: gateway.endpoint.clone(),
+            endpoint: endpoint.to_owned(),
             content_type: package.sent.content_type.clone(),
             length: package.body.len() as u64,
             body: Box::new(Cursor::new(package.body.clone())),

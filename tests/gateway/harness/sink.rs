@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 
-use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 
 use super::{Shared, wait_for};
@@ -78,7 +78,12 @@ impl Sink {
 
     /// Waits for a mail.
     pub(crate) async fn letter(&self, what: &str, is: impl Fn(&Letter) -> bool) -> Letter {
-        wait_for(what, || async { self.letters().into_iter().find(&is) }).await
+        self.nth_letter(what, 0, is).await
+    }
+
+    /// Waits for a mail that has that many before it.
+    pub(crate) async fn nth_letter(&self, what: &str, number: usize, is: impl Fn(&Letter) -> bool) -> Letter {
+        wait_for(what, || async { self.letters.lock().unwrap().iter().filter(|letter| is(letter)).nth(number).cloned() }).await
     }
 }
 
@@ -137,7 +142,9 @@ async fn serve(stream: TcpStream, letters: Shared<Vec<Letter>>, manners: Shared<
 async fn data(stream: &mut BufReader<TcpStream>) -> std::io::Result<String> {
     let mut data = Vec::new();
     while !data.ends_with(b"\r\n.\r\n") {
-        data.push(stream.read_u8().await?);
+        if stream.read_until(b'\n', &mut data).await? == 0 {
+            return Err(std::io::ErrorKind::UnexpectedEof.into());
+        }
     }
     data.truncate(data.len() - 3);
     Ok(String::from_utf8_lossy(&data).replace("\r\n..", "\r\n."))
