@@ -2,6 +2,8 @@
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
 
 mod common;
+#[path = "as4_endpoint/framing.rs"]
+mod framing;
 #[path = "as4_endpoint/proxy.rs"]
 mod proxy;
 

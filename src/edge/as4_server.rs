@@ -11,9 +11,10 @@
 //! | body | `max_body` | 413 |
 //! | next piece of a body | `body_block_timeout` | 408 |
 //! | whole body | `body_timeout`; of the client's own time `body_block_timeout` and a second for each KiB | 408 |
-//! | length and transfer coding both, or several (RFC 9112 6.1, 6.3) | none | 400 |
+//! | lengths and transfer codings, several that differ (RFC 9112 6.1, 6.3) | none | 400; a length beside chunks does not count and ends the connection |
 //!
-//! A request is worked on to its end although its connection ends: half a step would leave things behind. What breaks
+//! The first 32 KiB of a body, or all of it, are awaited before anything is begun: those who send octet by octet cost no
+//! thread and no file. A request is worked on to its end although its connection ends: half a step would leave things behind. What breaks
 //! off in its body is an error to the reader, never an end.
 
 use std::convert::Infallible;
@@ -23,7 +24,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::{Buf, Bytes};
+use bytes::{Buf, Bytes, BytesMut};
 use http::header::{ALLOW, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER, TRANSFER_ENCODING};
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Full};
@@ -48,6 +49,8 @@ const PIECES: usize = 4;
 const HEAD: usize = 32 * 1024;
 /// Header fields of a request.
 const FIELDS: usize = 64;
+/// Octets of a body, or all of it, that must be there before the reception is asked: it needs a thread and files for each.
+const BEGINNING: usize = 32 * 1024;
 /// Octets that a second of the client's time has to bring, on the average.
 const LEAST: u64 = 1024;
 
@@ -266,11 +269,17 @@ async fn respond(
         // What a client writes of itself is nothing.
         As4Tls::Tls(_) | As4Tls::LoopbackOnly => peer,
     };
+    let mut intake = Intake::new(request.into_body(), options);
+    let begun = match intake.begin().await {
+        Ok(begun) => begun,
+        Err((outcome, _)) => return unfinished(outcome),
+    };
     let (pieces, body) = mpsc::channel(PIECES);
-    let body = Box::new(PieceReader { pieces: body, piece: Bytes::new(), state: Reading::Open });
+    let state = if begun.is_whole { Reading::Ended } else { Reading::Open };
+    let body = Box::new(PieceReader { pieces: body, piece: begun.octets, state });
     // Both at once: the reception reads what the pump brings. When the reception is done, nobody reads any more. It is a
     // task of its own, so that a client that goes away ends the reading and not what follows it.
-    let mut pump = pin!(pump(request.into_body(), pieces, options));
+    let mut pump = pin!(pump(intake, pieces));
     let mut answer = tokio::spawn(async move { reception.receive(content_type, peer, body).await });
     let mut pumped = None;
     let answer = loop {
@@ -284,8 +293,7 @@ async fn respond(
         }
     };
     match (pumped, answer) {
-        (Some(Pumped::TooLarge), _) => refusal(StatusCode::PAYLOAD_TOO_LARGE),
-        (Some(Pumped::TooSlow), _) => refusal(StatusCode::REQUEST_TIMEOUT),
+        (Some(outcome @ (Pumped::TooLarge | Pumped::TooSlow)), _) => unfinished(outcome),
         (Some(Pumped::Whole | Pumped::Broken) | None, Ok(answer)) => response(answer),
         // It panicked, or the runtime ends.
         (_, Err(error)) => {
@@ -338,36 +346,91 @@ enum Pumped {
     Broken,
 }
 
-async fn pump(mut body: Incoming, pieces: mpsc::Sender<io::Result<Bytes>>, options: &As4ServerOptions) -> Pumped {
-    let end = Instant::now() + options.body_timeout;
-    // What the client has taken so far; the time that our own reader takes is not held against it.
-    let (mut octets, mut waited) = (0, Duration::ZERO);
-    let (outcome, error) = loop {
-        let now = Instant::now();
-        let steady = (options.body_block_timeout + Duration::from_secs(octets / LEAST)).saturating_sub(waited);
-        let frame = tokio::time::timeout_at(end.min(now + steady.min(options.body_block_timeout)), body.frame()).await;
-        waited += now.elapsed();
-        let frame = match frame {
-            Err(_) => break (Pumped::TooSlow, io::Error::new(io::ErrorKind::TimedOut, "the body came too slowly")),
+/// The answer to a body that did not come as it should.
+fn unfinished(outcome: Pumped) -> Response<Full<Bytes>> {
+    refusal(match outcome {
+        Pumped::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+        Pumped::TooSlow => StatusCode::REQUEST_TIMEOUT,
+        Pumped::Whole | Pumped::Broken => StatusCode::BAD_REQUEST,
+    })
+}
+
+/// A body as it comes, within its limits.
+struct Intake<'a> {
+    body: Incoming,
+    options: &'a As4ServerOptions,
+    end: Instant,
+    octets: u64,
+    /// What the client has taken so far; the time that our own reader takes is not held against it.
+    waited: Duration,
+}
+
+/// The beginning of a body.
+struct Begun {
+    octets: Bytes,
+    is_whole: bool,
+}
+
+impl<'a> Intake<'a> {
+    fn new(body: Incoming, options: &'a As4ServerOptions) -> Self {
+        Self { body, options, end: Instant::now() + options.body_timeout, octets: 0, waited: Duration::ZERO }
+    }
+
+    /// The next piece; none at the end.
+    async fn next(&mut self) -> Result<Option<Bytes>, (Pumped, io::Error)> {
+        loop {
+            let now = Instant::now();
+            let steady = (self.options.body_block_timeout + Duration::from_secs(self.octets / LEAST)).saturating_sub(self.waited);
+            let until = self.end.min(now + steady.min(self.options.body_block_timeout));
+            let frame = tokio::time::timeout_at(until, self.body.frame()).await;
+            self.waited += now.elapsed();
+            let frame = match frame {
+                Err(_) => return Err((Pumped::TooSlow, io::Error::new(io::ErrorKind::TimedOut, "the body came too slowly"))),
+                Ok(None) => return Ok(None),
+                Ok(Some(Err(error))) => return Err((Pumped::Broken, io::Error::new(io::ErrorKind::UnexpectedEof, error))),
+                Ok(Some(Ok(frame))) => frame,
+            };
+            let Some(piece) = frame.into_data().ok().filter(|piece| !piece.is_empty()) else { continue };
+            self.octets += piece.len() as u64;
+            if self.octets > self.options.max_body {
+                return Err((Pumped::TooLarge, io::Error::new(io::ErrorKind::FileTooLarge, "the body is over the limit")));
+            }
+            return Ok(Some(piece));
+        }
+    }
+
+    /// As much as must be there before anything is begun with it.
+    async fn begin(&mut self) -> Result<Begun, (Pumped, io::Error)> {
+        let mut octets = BytesMut::new();
+        while octets.len() < BEGINNING {
+            match self.next().await? {
+                Some(piece) => octets.extend_from_slice(&piece),
+                None => return Ok(Begun { octets: octets.freeze(), is_whole: true }),
+            }
+        }
+        Ok(Begun { octets: octets.freeze(), is_whole: false })
+    }
+}
+
+async fn pump(mut intake: Intake<'_>, pieces: mpsc::Sender<io::Result<Bytes>>) -> Pumped {
+    loop {
+        match intake.next().await {
+            Ok(Some(piece)) => {
+                if pieces.send(Ok(piece)).await.is_err() {
+                    return Pumped::Broken;
+                }
+            }
             Ok(None) => {
                 // An empty piece is the end; without one the reader gets an error.
                 drop(pieces.send(Ok(Bytes::new())).await);
                 return Pumped::Whole;
             }
-            Ok(Some(Err(error))) => break (Pumped::Broken, io::Error::new(io::ErrorKind::UnexpectedEof, error)),
-            Ok(Some(Ok(frame))) => frame,
-        };
-        let Some(piece) = frame.into_data().ok().filter(|piece| !piece.is_empty()) else { continue };
-        octets += piece.len() as u64;
-        if octets > options.max_body {
-            break (Pumped::TooLarge, io::Error::new(io::ErrorKind::FileTooLarge, "the body is over the limit"));
+            Err((outcome, error)) => {
+                drop(pieces.send(Err(error)).await);
+                return outcome;
+            }
         }
-        if pieces.send(Ok(piece)).await.is_err() {
-            return Pumped::Broken;
-        }
-    };
-    drop(pieces.send(Err(error)).await);
-    outcome
+    }
 }
 
 /// The body as a blocking reader.

@@ -237,6 +237,20 @@ impl Peer {
         Reply { body, answer }
     }
 
+    /// Whether a draft gets there: no connection may come about, or it may break.
+    pub(crate) async fn reaches(&self, gateway: &Gateway, draft: &Draft) -> bool {
+        let Package { body, sent } = draft.package();
+        let request = Request {
+            endpoint: gateway.endpoint.clone(),
+            content_type: sent.content_type.clone(),
+            length: body.len() as u64,
+            body: Box::new(Cursor::new(body)),
+        };
+        let Ok(answer) = self.client.push(request).await else { return false };
+        let own = &self.world.own_point.identity.certificate;
+        matches!(as4::answer::read(answer.status, &answer.content_type, &answer.body, &sent, own), Read_::Receipt(_))
+    }
+
     /// Seals, packs and pushes a draft.
     pub(crate) async fn send(&self, gateway: &Gateway, draft: &Draft) -> Reply {
         self.push(gateway, &draft.package()).await
