@@ -48,7 +48,7 @@ pub fn encrypt_element(element: &[u8], recipient: &Certificate) -> Result<String
 
 /// Decrypts an `EncryptedData` whose one `EncryptedKey` is for one of our own certificates.
 ///
-/// The key named by certificate is tried; when none is named, or it is not ours by octets, every one of ours is.
+/// The key named by certificate comes first; when none is named, or it is not ours by octets, any of ours may fit.
 ///
 /// # Errors
 /// [`Undecryptable`], whatever the reason.
@@ -59,12 +59,26 @@ pub fn decrypt_element(data: Element<'_>, own: &[Identity]) -> Result<Zeroizing<
     let cipher = DataCipher::of(algorithm(data)?).ok_or(Undecryptable)?;
     let key_info = data.only(DS, "KeyInfo").ok_or(Undecryptable)?;
     let wrapped = key_info.only(XENC, "EncryptedKey").ok_or(Undecryptable)?;
-    let session = unwrap_key(wrapped, own, cipher.key_len())?;
     let octets = cipher_value(data)?;
-    cipher.decrypt(&session, &octets)
+    let unwrapped = unwrap_key(wrapped, own, cipher.key_len())?;
+    // A key that does not unwrap walks the same way as one that does, with a random key: how long it takes must not tell
+    // one failure from the other (as RFC 3218 2.3.2 does for RSA 1.5).
+    let (session, is_ours) = match unwrapped {
+        Some(session) => (session, true),
+        None => (random(cipher.key_len())?, false),
+    };
+    let plain = cipher.decrypt(&session, &octets)?;
+    if is_ours { Ok(plain) } else { Err(Undecryptable) }
 }
 
-fn unwrap_key(wrapped: Element<'_>, own: &[Identity], len: usize) -> Result<Zeroizing<Vec<u8>>, Undecryptable> {
+fn random(len: usize) -> Result<Zeroizing<Vec<u8>>, Undecryptable> {
+    let mut key = Zeroizing::new(vec![0; len]);
+    openssl::rand::rand_bytes(&mut key).map_err(|_| Undecryptable)?;
+    Ok(key)
+}
+
+/// The key, if one of ours unwraps one of this length. Every one of ours is asked, whichever it is.
+fn unwrap_key(wrapped: Element<'_>, own: &[Identity], len: usize) -> Result<Option<Zeroizing<Vec<u8>>>, Undecryptable> {
     let oaep = Oaep::declared(wrapped).ok_or(Undecryptable)?;
     let octets = cipher_value(wrapped)?;
     let named = wrapped.only(DS, "KeyInfo").into_iter().flat_map(|info| info.named(DS, "X509Data").collect::<Vec<_>>());
@@ -76,7 +90,9 @@ fn unwrap_key(wrapped: Element<'_>, own: &[Identity], len: usize) -> Result<Zero
     let is_named = |identity: &&Identity| named.contains(&identity.certificate);
     let first = own.iter().filter(is_named);
     let rest = own.iter().filter(|identity| !is_named(identity));
-    first.chain(rest).find_map(|identity| oaep.decrypt(identity.key.pkey(), &octets).ok().filter(|key| key.len() == len)).ok_or(Undecryptable)
+    let unwrapped = first.chain(rest).map(|identity| oaep.decrypt(identity.key.pkey(), &octets).ok().filter(|key| key.len() == len));
+    // All of them, not up to the first.
+    Ok(unwrapped.fold(None, Option::or))
 }
 
 enum DataCipher {

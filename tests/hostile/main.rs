@@ -5,6 +5,7 @@
     clippy::expect_used,
     clippy::panic,
     clippy::indexing_slicing,
+    clippy::print_stdout,
     clippy::cast_possible_truncation,
     clippy::format_collect,
     clippy::format_push_string,

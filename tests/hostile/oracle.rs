@@ -1,9 +1,20 @@
 //! Whatever is wrong with a cipher text or its key, the answer is one and the same (Jager and Somorovsky 2011; Bleichenbacher 1998).
 
+use std::collections::BTreeSet;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
 use base64::prelude::*;
-use brevbro::as4::Code;
-use brevbro::crypto::{encrypt_element, sign_enveloped};
+use brevbro::as4::{self, Code};
+use brevbro::crypto::{decrypt_element, encrypt_element, sign_enveloped};
+use brevbro::ident::As4MessageId;
 use brevbro::sdk::seal::{self, OpenError};
+use brevbro::xml::{Document, Limits};
+use jiff::Timestamp;
+use openssl::encrypt::Encrypter;
+use openssl::hash::MessageDigest;
+use openssl::rsa::Padding;
+use openssl::x509::X509;
 
 use crate::common::soap::{cut, edited};
 use crate::envelope::{self, PAYLOAD};
@@ -105,23 +116,151 @@ fn a_key_that_is_garbage_gives_the_same_answer() {
     silent("no XML", &encrypt_element(b"x", &envelope::world().recipient.certificate).unwrap());
 }
 
+/// What the other access point gets for a request, with the ids and the time of all the same, and what the log gets.
+fn answer(body: &[u8]) -> (Vec<u8>, String) {
+    let refusal = request::opened(body).unwrap_err();
+    assert!(refusal.error.is(Code::FailedDecryption), "{refusal}");
+    let (id, at) = (As4MessageId::new("answer@ap.mottagare.se").unwrap(), Timestamp::UNIX_EPOCH);
+    let signal = as4::error::write(&[*refusal.error], refusal.ref_to.as_ref(), &id, at, &request::world().receiver).unwrap();
+    (signal, refusal.cause)
+}
+
+/// A request whose encrypted key is this.
+fn with_key(body: &[u8], octets: &[u8]) -> Vec<u8> {
+    let value = format!("<xenc:CipherValue>{}</xenc:CipherValue>", BASE64_STANDARD.encode(octets));
+    edited(body, &|soap| soap.replace(cut(soap, "xenc:CipherValue"), &value))
+}
+
+/// Octets under the receiver's key, as a session key is.
+fn wrapped(octets: &[u8], digest: MessageDigest) -> Vec<u8> {
+    let key = X509::from_der(request::world().receiver.certificate.der()).unwrap().public_key().unwrap();
+    let mut encrypter = Encrypter::new(&key).unwrap();
+    encrypter.set_rsa_padding(Padding::PKCS1_OAEP).unwrap();
+    encrypter.set_rsa_oaep_md(digest).unwrap();
+    encrypter.set_rsa_mgf1_md(digest).unwrap();
+    let mut out = vec![0; encrypter.encrypt_len(octets).unwrap()];
+    let length = encrypter.encrypt(octets, &mut out).unwrap();
+    out.truncate(length);
+    out
+}
+
+/// Where the attachment begins.
+fn attachment(body: &[u8]) -> usize {
+    body.windows(25).position(|w| w == b"Content-ID: <message>\r\n\r\n").unwrap() + 25
+}
+
+/// A request with one octet of the attachment changed, counted from its end when negative.
+fn with_octet_changed(body: &[u8], at: isize) -> Vec<u8> {
+    let mut body = body.to_vec();
+    let end = body.windows(4).rposition(|w| w == b"\r\n--").unwrap();
+    let at = if at < 0 { end.checked_add_signed(at).unwrap() } else { attachment(&body) + at.unsigned_abs() };
+    body[at] ^= 1;
+    body
+}
+
 #[test]
-fn the_access_point_answers_every_bad_key_alike() {
-    let world = request::world();
-    let mut told = std::collections::BTreeSet::new();
-    let value = |octets: &[u8]| format!("<xenc:CipherValue>{}</xenc:CipherValue>", BASE64_STANDARD.encode(octets));
+fn the_access_point_answers_every_failed_decryption_alike_octet_by_octet() {
+    let body = &request::world().body;
+    let sha256 = MessageDigest::sha256();
+    let mut bodies = Vec::new();
+    // Blocks that are no OAEP, of every length.
     for octets in [&[][..], &[0; 1], &[0; 255], &[0; 256], &[0xff; 256], &[0x5a; 256], &[0; 257], &[0; 512]] {
-        let body = edited(&world.body, &|soap| soap.replace(cut(soap, "xenc:CipherValue"), &value(octets)));
-        let refusal = request::opened(&body).unwrap_err();
-        assert!(refusal.error.is(Code::FailedDecryption), "{} octets: {refusal}", octets.len());
-        told.insert(format!("{:?} {}", refusal.error, refusal.cause));
+        bodies.push(with_key(body, octets));
     }
-    for change in [0_usize, 12, 20] {
-        let mut body = world.body.clone();
-        let attachment = body.windows(25).position(|w| w == b"Content-ID: <message>\r\n\r\n").unwrap() + 25;
-        body[attachment + change] ^= 1;
-        let refusal = request::opened(&body).unwrap_err();
-        told.insert(format!("{:?} {}", refusal.error, refusal.cause));
+    // Sound OAEP around what is no key of this length, around a wrong key, and of another digest than declared.
+    for length in [0, 1, 15, 16, 17, 24, 32] {
+        bodies.push(with_key(body, &wrapped(&vec![7; length], sha256)));
     }
-    assert_eq!(told.len(), 1, "{told:?}");
+    bodies.push(with_key(body, &wrapped(&[7; 16], MessageDigest::sha1())));
+    // The nonce, the cipher text, the tag; nothing but a nonce; less.
+    bodies.extend([0, 11, 12, 20, -17, -16, -1].map(|at| with_octet_changed(body, at)));
+    for keep in [0, 1, 12, 27, 28, 29] {
+        let (start, end) = (attachment(body), body.windows(4).rposition(|w| w == b"\r\n--").unwrap());
+        bodies.push([&body[..start + keep], &body[end..]].concat());
+    }
+    let answers: BTreeSet<(Vec<u8>, String)> = bodies.iter().map(|body| answer(body)).collect();
+    assert_eq!(answers.len(), 1, "{:?}", answers.iter().map(|(signal, cause)| (signal.len(), cause)).collect::<Vec<_>>());
+}
+
+/// How long each of these takes when little else runs: of so many rounds in turn, each in another order, the lower
+/// quartile.
+fn quartiles(rounds: usize, cases: &[&dyn Fn()]) -> Vec<Duration> {
+    let mut times = vec![Vec::new(); cases.len()];
+    for round in 0..rounds * cases.len() {
+        // Neighbours change too: 1, 2, 3 … places on from round to round.
+        let which = (round + round / cases.len()) % cases.len();
+        let begin = Instant::now();
+        cases[which]();
+        times[which].push(begin.elapsed());
+    }
+    times.iter_mut().for_each(|times| times.sort_unstable());
+    times.iter().map(|times| times[times.len() / 4]).collect()
+}
+
+/// That no case can be told from the others by a glance at the clock. Machines are noisy: one of three tries will do.
+fn take_the_same_time(what: &str, rounds: usize, cases: &[&dyn Fn()]) {
+    static ONE: Mutex<()> = Mutex::new(());
+    let _one = ONE.lock().unwrap_or_else(PoisonError::into_inner);
+    cases.iter().for_each(|case| case());
+    let mut seen = Vec::new();
+    for attempt in 1..=3 {
+        let quartiles = quartiles(rounds * attempt, cases);
+        println!("{what}: {quartiles:?}");
+        if *quartiles.iter().max().unwrap() < *quartiles.iter().min().unwrap() * 2 {
+            return;
+        }
+        seen.push(quartiles);
+    }
+    panic!("{what} takes longer or shorter: {seen:?}");
+}
+
+/// A request of about a megabyte that gzip does not shrink.
+fn large() -> Vec<u8> {
+    let mut state = 1_u64;
+    let noise: Vec<u8> = (0..1 << 20)
+        .map(|_| {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            (state >> 56) as u8
+        })
+        .collect();
+    let world = request::world();
+    request::packaged(&mut &noise[..], &world.sender, &world.receiver).0
+}
+
+#[test]
+fn a_key_that_does_not_unwrap_takes_as_long_as_a_tag_that_does_not_hold() {
+    for (what, body, rounds) in [("a large attachment", large(), 9), ("a small attachment", request::world().body.clone(), 41)] {
+        let cases = [
+            with_key(&body, &[0x5a; 256]),
+            with_key(&body, &wrapped(&[7; 15], MessageDigest::sha256())),
+            with_key(&body, &wrapped(&[7; 16], MessageDigest::sha256())),
+            with_octet_changed(&body, 12),
+            with_octet_changed(&body, -1),
+        ];
+        let cases = cases.map(|body| move || assert!(request::opened(&body).unwrap_err().error.is(Code::FailedDecryption)));
+        let cases: Vec<&dyn Fn()> = cases.iter().map(|case| case as &dyn Fn()).collect();
+        take_the_same_time(what, rounds, &cases);
+    }
+}
+
+#[test]
+fn an_envelope_s_key_that_does_not_unwrap_takes_as_long_as_padding_that_is_wrong() {
+    let world = envelope::world();
+    let large = [b"<a>", &b"x".repeat(8 << 20)[..], b"</a>"].concat();
+    let data = encrypt_element(&large, &world.recipient.certificate).unwrap();
+    let garbage = BASE64_STANDARD.encode([0x5a; 256]);
+    let start = data.find("<xenc:CipherValue>").unwrap() + "<xenc:CipherValue>".len();
+    let end = start + data[start..].find('<').unwrap();
+    let bad_key = format!("{}{garbage}{}", &data[..start], &data[end..]);
+    // The last octet of the cipher text but one block: it is the last of the padding that changes.
+    let start = data.rfind("<xenc:CipherValue>").unwrap() + "<xenc:CipherValue>".len();
+    let end = start + data[start..].find('<').unwrap();
+    let mut octets = BASE64_STANDARD.decode(data[start..end].replace(['\n', '\r'], "")).unwrap();
+    let last = octets.len() - 17;
+    octets[last] ^= 0x80;
+    let bad_padding = format!("{}{}{}", &data[..start], BASE64_STANDARD.encode(octets), &data[end..]);
+    let documents = [bad_key, bad_padding].map(|data| Document::parse(data.as_bytes(), &Limits::of(64 << 20)).unwrap());
+    let cases =
+        documents.each_ref().map(|document| move || assert!(decrypt_element(document.root(), std::slice::from_ref(&world.recipient)).is_err()));
+    take_the_same_time("an envelope", 9, &[&cases[0], &cases[1]]);
 }
