@@ -5,7 +5,7 @@
 //!
 //! | what | limit | then |
 //! |---|---|---|
-//! | connections | [`ConnectionLimits`] | one that has not sent a whole request makes room, the oldest of the address that has most |
+//! | connections | [`ConnectionLimits`] | one that has not sent 32 KiB of a body or all of it makes room, the oldest of the address that has most |
 //! | TLS handshake | `handshake_timeout` | closed |
 //! | head, and time before it | `head_timeout`, 32 KiB, 64 fields | closed; 431 |
 //! | body | `max_body` | 413 |
@@ -14,7 +14,7 @@
 //! | lengths and transfer codings, several that differ (RFC 9112 6.1, 6.3) | none | 400; a length beside chunks does not count and ends the connection |
 //!
 //! The first 32 KiB of a body, or all of it, are awaited before anything is begun: those who send octet by octet cost no
-//! thread and no file. A request is worked on to its end although its connection ends: half a step would leave things behind. What breaks
+//! thread and no file, and lose their place to others. A request is worked on to its end although its connection ends: half a step would leave things behind. What breaks
 //! off in its body is an error to the reader, never an end.
 
 use std::convert::Infallible;
@@ -218,7 +218,6 @@ async fn requests<S: AsyncRead + AsyncWrite + Unpin>(
     let service = service_fn(|request| {
         let (peer, seat, options, reception) = (peer.clone(), Arc::clone(&seat), Arc::clone(&options), Arc::clone(&reception));
         async move {
-            seat.stand(Standing::Receiving);
             let response = respond(request, peer, &seat, &options, reception).await;
             seat.stand(Standing::Waiting);
             Ok::<_, Infallible>(response)
@@ -274,6 +273,7 @@ async fn respond(
         Ok(begun) => begun,
         Err((outcome, _)) => return unfinished(outcome),
     };
+    seat.stand(if begun.is_whole { Standing::Working } else { Standing::Receiving });
     let (pieces, body) = mpsc::channel(PIECES);
     let state = if begun.is_whole { Reading::Ended } else { Reading::Open };
     let body = Box::new(PieceReader { pieces: body, piece: begun.octets, state });

@@ -119,7 +119,8 @@ impl Default for ConnectionLimits {
 /// Where a connection stands, and so whether it may be cut off for another when all seats are taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Standing {
-    /// Nothing of a request is known: it is in the handshake, in a request's head, or idle. Cut off first.
+    /// Nothing is begun for it: it is in the handshake, in a request's head or the beginning of its body, or idle. Cut off
+    /// first.
     Waiting,
     /// A request is coming in. Cut off only for a network that has fewer seats.
     Receiving,
