@@ -238,6 +238,7 @@ impl Peer {
     }
 
     /// Whether a draft gets there: no connection may come about, or it may break.
+    #[allow(dead_code, reason = "of the sieges only")]
     pub(crate) async fn reaches(&self, gateway: &Gateway, draft: &Draft) -> bool {
         let Package { body, sent } = draft.package();
         let request = Request {
