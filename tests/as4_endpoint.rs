@@ -1,5 +1,5 @@
 //! The AS4 endpoint over real sockets: Python's HTTP client with and without certificate, and clients that misbehave.
-#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 mod common;
 #[path = "as4_endpoint/framing.rs"]

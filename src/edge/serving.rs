@@ -357,12 +357,16 @@ mod tests {
     fn a_request_under_way_makes_room_only_for_who_has_less_and_one_that_is_whole_never() {
         let take = seats(3, 3);
         let receiving: Vec<Seat> = (0..3).map(|_| take("192.0.2.1").unwrap()).collect();
-        receiving.iter().for_each(|seat| seat.stand(Standing::Receiving));
+        for seat in &receiving {
+            seat.stand(Standing::Receiving);
+        }
         assert!(take("192.0.2.1").is_none(), "its own network is full of requests");
         let newcomer = working(take("192.0.2.2"));
         assert!(is_cut(&receiving[0]) && !is_cut(&receiving[1]));
         assert!(take("192.0.2.2").is_none(), "it has as many then");
-        receiving.iter().for_each(|seat| seat.stand(Standing::Working));
+        for seat in &receiving {
+            seat.stand(Standing::Working);
+        }
         assert!(take("192.0.2.3").is_none());
         assert!(!is_cut(&receiving[1]) && !is_cut(&newcomer));
         // One that was cut off and says where it stands takes no seat again.

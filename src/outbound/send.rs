@@ -265,11 +265,10 @@ pub fn failed(
         if let Cargo::Letter(letter) = &cargo
             && late
             && state.tell_delay(now)
+            && letter.notify.delay
         {
-            if letter.notify.delay {
-                let why = if fail == Fail::Directory { Delay::Directory { next: due } } else { Delay::AccessPoint { next: due } };
-                step = step.op(Tell::Delayed { why, until: schedule.last(cargo.since()) }.job(letter.record, "delayed", now));
-            }
+            let why = if fail == Fail::Directory { Delay::Directory { next: due } } else { Delay::AccessPoint { next: due } };
+            step = step.op(Tell::Delayed { why, until: schedule.last(cargo.since()) }.job(letter.record, "delayed", now));
         }
         let outgoing = state.into_outgoing();
         let step = step.guard(Guard::In(outgoing.record_id(), outgoing.state())).op(Op::Put(outgoing.to_record()?));

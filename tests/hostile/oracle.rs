@@ -193,7 +193,9 @@ fn quartiles(rounds: usize, cases: &[&dyn Fn()]) -> Vec<Duration> {
         cases[which]();
         times[which].push(begin.elapsed());
     }
-    times.iter_mut().for_each(|times| times.sort_unstable());
+    for times in &mut times {
+        times.sort_unstable();
+    }
     times.iter().map(|times| times[times.len() / 4]).collect()
 }
 
@@ -201,7 +203,9 @@ fn quartiles(rounds: usize, cases: &[&dyn Fn()]) -> Vec<Duration> {
 fn take_the_same_time(what: &str, rounds: usize, cases: &[&dyn Fn()]) {
     static ONE: Mutex<()> = Mutex::new(());
     let _one = ONE.lock().unwrap_or_else(PoisonError::into_inner);
-    cases.iter().for_each(|case| case());
+    for case in cases {
+        case();
+    }
     let mut seen = Vec::new();
     for attempt in 1..=3 {
         let quartiles = quartiles(rounds * attempt, cases);
