@@ -72,6 +72,10 @@ class Judge:
 
     def another(self, root):
         self.second = self.second or xmlschema.XMLSchema(self.schema_file, allow="local")
+        # It knows XML Encryption, which the published schemas do not.
+        root = copy.deepcopy(root)
+        for element in root.iter("{http://www.w3.org/2001/04/xmlenc#}EncryptedData"):
+            element.tag = "{urn:nobody}x"
         try:
             errors = self.second.iter_errors(io.BytesIO(etree.tostring(root, encoding="utf-8")), use_location_hints=False)
             return [str(error.reason)[:200] for error in errors]
@@ -90,6 +94,9 @@ class Judge:
         if schema or rules:
             inside = copy.deepcopy(root)
             for element in self.foreign(inside):
+                if element.getparent() is inside and etree.QName(element).localname == "Signature":
+                    inside.remove(element)
+                    continue
                 empty = not "".join(element.itertext()).strip(" \t\r\n")
                 for child in list(element):
                     element.remove(child)

@@ -46,7 +46,7 @@ pub(crate) const MESSAGE: Form = Form {
 pub(crate) const XHE: Form = Form {
     schema: "sdk-docs/xhe/schema/XHE-1.0.xsd",
     rules: "sdk-docs/xhe/rules/DIGG-XHE-Business-Rules.scmt",
-    foreign: "//*[local-name() = 'PayloadContent']/*",
+    foreign: "//*[local-name() = 'PayloadContent']/* | /*/*[namespace-uri() = 'http://www.w3.org/2000/09/xmldsig#']",
 };
 pub(crate) const RECEIPT: Form =
     Form { schema: "sdk-docs/receipt/schema/Response-2.1.xsd", rules: "sdk-docs/receipt/rules/DIGG-AppRes-Business-Rules.scmt", foreign: "/none" };
