@@ -71,6 +71,8 @@ pub enum EventName {
     DeliveryDeferred,
     /// The mail server may have got the mail twice: its answer was missed (RFC 1047).
     PossibleDuplicate,
+    /// A certificate or a revocation list ends soon.
+    Expiring,
     /// The operator was told.
     Alarmed,
     /// A step failed in a way that nobody foresaw.

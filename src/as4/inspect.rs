@@ -237,6 +237,7 @@ impl Inspection {
             header: (**header).clone(),
             signature: signer.map(|signer| Signature { signer, chain: Vec::new(), references: Vec::new(), digest: Sha256([0; 32]) }),
             parts: header.parts.iter().map(part).collect(),
+            recipient: None,
         };
         verdicts(&received, pmode)
     }

@@ -137,7 +137,7 @@ fn check_payload(received: &Received, pmode: &PMode) -> Result<(), EbmsError> {
 /// Who exchanges what between which access points, when a header that nobody vouches for yet says it as the P-Mode wants.
 #[must_use]
 pub fn claimed(header: &Header, pmode: &PMode) -> Option<Claim> {
-    let received = Received { header: header.clone(), signature: None, parts: Vec::new() };
+    let received = Received { header: header.clone(), signature: None, parts: Vec::new(), recipient: None };
     check_service(&received, pmode).ok()?;
     check_channel(&received).ok()?;
     let to = party(&header.to, pmode, &pmode.responder_roles, "To").ok()?;

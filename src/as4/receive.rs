@@ -16,7 +16,7 @@ use super::package::{ContentType, PackageError, PackageReader, TransferDecoder};
 use super::payload::{Expected, Landed, is_part, is_same_part, land};
 use super::security::{self, Signature};
 use crate::crypto::{Certificate, Digest, Identity, KeyReference, SignatureAlgorithm};
-use crate::ident::As4MessageId;
+use crate::ident::{As4MessageId, Sha256};
 use crate::xml::Document;
 
 /// Bounds on a request, against floods and bombs.
@@ -116,6 +116,8 @@ pub struct Received {
     pub signature: Option<Signature>,
     /// The attachments, in the order of the header, which is that of the payloads as they were written.
     pub parts: Vec<ReceivedPart>,
+    /// Which of our certificates it was encrypted to: the one that its sender knows. None when nothing was encrypted.
+    pub recipient: Option<Sha256>,
 }
 
 /// An attachment that was opened.
@@ -296,6 +298,7 @@ fn inner(
         return Err(EbmsError::new(Code::PackagingNotSupported, "A payload in the SOAP Body is not supported").into());
     }
     let mut expected = announced(&header, &envelope, signature.as_ref(), context)?;
+    let recipient = expected.iter().find_map(|expected| expected.decryption.as_ref()).map(|decryption| decryption.recipient);
 
     let mut landed: Vec<Option<Landed>> = expected.iter().map(|_| None).collect();
     let mut position = scratch.stream_position().map_err(Problem::Ours)?;
@@ -332,7 +335,7 @@ fn inner(
     }
     payload_out.flush().map_err(Problem::Ours)?;
     scratch.seek(SeekFrom::Start(position)).map_err(Problem::Ours)?;
-    Ok(Received { header: *header, signature, parts })
+    Ok(Received { header: *header, signature, parts, recipient })
 }
 
 /// The SOAP part, and the reader of what follows it.

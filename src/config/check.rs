@@ -4,6 +4,7 @@
 //! gives up, so that one run tells them all.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use jiff::Timestamp;
 
@@ -12,17 +13,19 @@ use super::checked::{
     StaticParticipant, TrustAnchors, Warning,
 };
 use super::declare::Errors;
-use super::environment::{Parts, environment};
+use super::environment::{self, Parts, environment};
 use super::errors::ConfigError;
-use super::keys::KeyFiles;
+use super::keys::{KeyFiles, Purpose};
 use super::raw;
 use super::values::{HttpUrl, is_loopback_host};
-use crate::crypto::{Authorities, Certificate};
+use crate::crypto::{Authorities, Certificate, Identity};
 use crate::edge::forwarded::Proxies;
 use crate::edge::reach::{IpNetwork, Reach};
 use crate::edge::tls::{ClientAuth, Roots, bears_name, client_config};
 use crate::ident::{AccessPointId, Domain, MailAddress};
 use crate::sdk::envelope::MAX_ENVELOPE;
+/// A clock that differs more than this is wrong.
+const LONGEST_SKEW: Duration = Duration::from_hours(1);
 
 /// Checks one configuration.
 pub(super) struct Checker<'a> {
@@ -92,6 +95,7 @@ impl<'a> Checker<'a> {
             mail_server: mail_server?,
             retry: retry?,
             log: raw.log.and_then(|raw| Some(Log { format: raw.format?, level: raw.level? }))?,
+            expiry_warnings: raw.expiry_warnings?,
             organisations: organisations?,
             warnings: self.warnings,
         })
@@ -99,7 +103,12 @@ impl<'a> Checker<'a> {
 
     fn access_point(&mut self, raw: raw::AccessPoint) -> Option<AccessPoint> {
         let files = KeyFiles { key: raw.key, password: raw.key_password_file, certificate: raw.certificate };
-        let identity = self.identity("access-point", files);
+        let identity = self.identity("access-point", files, Purpose::Both);
+        let others = raw.other_key.unwrap_or_default().into_iter().enumerate().map(|(i, raw)| {
+            let files = KeyFiles { key: raw.key, password: raw.key_password_file, certificate: raw.certificate };
+            self.identity(&format!("access-point.other-key[{i}]"), files, Purpose::Decrypt)
+        });
+        let others: Vec<_> = others.collect();
         let (tls_given, proxy_given) = (raw.tls.is_some(), raw.proxy.is_some());
         let client_revocation = raw.tls.as_ref().map(|tls| tls.client_revocation).or(raw.proxy.as_ref().map(|proxy| proxy.client_revocation));
         if tls_given && proxy_given {
@@ -143,9 +152,15 @@ impl<'a> Checker<'a> {
             (client_ca, proxies) = (ca, Some(proxy));
         }
         let (name, identity) = named?;
+        let others: Vec<Identity> = others.into_iter().collect::<Option<_>>()?;
+        for (i, other) in others.iter().enumerate().filter(|(_, other)| other.certificate.common_name() != identity.certificate.common_name()) {
+            let (at, other) = (format!("access-point.other-key[{i}].key"), other.certificate.common_name().unwrap_or_default());
+            self.warn(&at, &format!("has a certificate of another name, {other}: other access points know this one by its name"));
+        }
         Some(AccessPoint {
             name: name?,
             identity,
+            others,
             listen: raw.listen?,
             path: raw.path?.0,
             public_url: raw.public_url?,
@@ -278,12 +293,22 @@ impl<'a> Checker<'a> {
         let participant = read("trust.participant-ca", raw.participant_ca);
         let smp = read("trust.smp-ca", raw.smp_ca);
         let smp_signer = raw.smp_signer.map(|path| self.certificate("trust.smp-signer", path));
-        if raw.revocation == Some(Revocation::Off) && !only_here {
+        let revocation_ca = raw.revocation_ca.map(|paths| self.certificates("trust.revocation-ca", paths));
+        let all = [
+            ("trust.revocation", raw.revocation),
+            ("trust.participant-revocation", raw.participant_revocation),
+            ("trust.smp-revocation", raw.smp_revocation),
+        ];
+        for (at, _) in all.into_iter().filter(|(_, revocation)| *revocation == Some(Revocation::Off) && !only_here) {
             let hint = "\"soft\" goes on where revocation cannot be checked";
             let reason = "is allowed only where endpoint, name servers and participants are all on this machine";
-            self.error(ConfigError::new("trust.revocation", reason).text("off").hint(hint));
+            self.error(ConfigError::new(at, reason).text("off").hint(hint));
         }
-        Some(TrustAnchors {
+        let skew = raw.clock_skew.map(|skew| skew.0);
+        if skew.is_some_and(|skew| skew > LONGEST_SKEW) {
+            self.error(ConfigError::new("trust.clock-skew", "is longer than an hour").hint("set the machine's clock (chrony, systemd-timesyncd)"));
+        }
+        let mut trust = TrustAnchors {
             access_point: access_point?,
             participant: participant?,
             smp: smp?,
@@ -294,8 +319,20 @@ impl<'a> Checker<'a> {
             smp_signer_name: raw.smp_signer_name.map(|name| name.0),
             sender_access_point: raw.sender_access_point?,
             revocation: raw.revocation?,
+            participant_revocation: raw.participant_revocation.or(raw.revocation)?,
+            smp_revocation: raw.smp_revocation.or(raw.revocation)?,
             revocation_order: raw.revocation_order?,
-        })
+            revocation_ca: match revocation_ca {
+                Some(ca) => Some(ca?),
+                None => None,
+            },
+            revocation_cache: raw.revocation_cache?.0,
+            revocation_grace: raw.revocation_grace.map(|grace| grace.0).unwrap_or_default(),
+            clock_skew: skew?,
+            elsewhere: Vec::new(),
+        };
+        trust.elsewhere = environment::elsewhere(&trust);
+        Some(trust)
     }
 
     /// What SMP, endpoints and revocation lists may be, whose addresses others name.

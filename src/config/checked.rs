@@ -11,6 +11,7 @@ use super::values::{HttpUrl, words};
 use crate::crypto::{Certificate, Identity};
 use crate::edge::forwarded::Proxies;
 use crate::edge::reach::{IpNetwork, Reach};
+use crate::edge::trust::Elsewhere;
 use crate::ident::{AccessPointId, Domain, FederationId, FunctionId, MailAddress, ParticipantId};
 
 /// A whole configuration.
@@ -46,6 +47,8 @@ pub struct Gateway {
     pub retry: Retry,
     /// The log.
     pub log: Log,
+    /// So many days before a certificate ends the operator is told.
+    pub expiry_warnings: Vec<u32>,
     /// Who is served; at least one.
     pub organisations: Vec<Organisation>,
     /// What works but should not stay so.
@@ -75,6 +78,8 @@ pub struct AccessPoint {
     pub name: AccessPointId,
     /// Its key and certificate.
     pub identity: Identity,
+    /// The next one, or the one before it.
+    pub others: Vec<Identity>,
     /// Where it listens.
     pub listen: SocketAddr,
     /// The path that takes AS4 messages.
@@ -144,8 +149,22 @@ pub struct TrustAnchors {
     pub smp_signer_name: Option<String>,
     /// Which access points may bring a participant's messages.
     pub sender_access_point: SenderAccessPoint,
-    /// What to do when revocation cannot be checked.
+    /// What to do when the revocation of an access point's certificate cannot be checked.
     pub revocation: Revocation,
+    /// The same for participants' certificates.
+    pub participant_revocation: Revocation,
+    /// The same for the SMP's.
+    pub smp_revocation: Revocation,
+    /// The CAs of servers that are asked for revocation by https; none for the operating system's.
+    pub revocation_ca: Option<Vec<Certificate>>,
+    /// How long lists and answers are used again.
+    pub revocation_cache: Duration,
+    /// How long they are used after their end, while no newer ones are to be had.
+    pub revocation_grace: Duration,
+    /// How far clocks may differ at the beginning of a certificate.
+    pub clock_skew: Duration,
+    /// The CAs of other environments.
+    pub elsewhere: Vec<Elsewhere>,
     /// Which source of revocation is asked first.
     pub revocation_order: RevocationOrder,
 }

@@ -12,7 +12,9 @@ use super::check::Checker;
 use super::checked::{AccessPoint, Discovery, Organisation, TrustAnchors};
 use super::errors::ConfigError;
 use crate::crypto::{Authorities, Certificate};
+use crate::edge::trust::Elsewhere;
 use crate::ident::{Domain, FederationId};
+use crate::port::Realm;
 
 const HINT: &str = "one gateway serves one federation and one environment (SDK C3.2.1 2.10.e): run another one, with configuration, keys and \
                     state-dir of its own";
@@ -83,6 +85,31 @@ impl Known {
 pub(super) fn environment(trust: &TrustAnchors) -> Option<Environment> {
     let known = Known::published();
     trust.access_point.iter().chain(&trust.smp).find_map(|ca| known.of_ca(ca).first().copied())
+}
+
+/// The CAs of the environments that are not this one, to tell in words where a foreign certificate comes from.
+pub(super) fn elsewhere(trust: &TrustAnchors) -> Vec<Elsewhere> {
+    let (known, own) = (Known::published(), environment(trust));
+    let realms = [(Realm::AccessPoint, &trust.access_point), (Realm::Participant, &trust.participant), (Realm::Smp, &trust.smp)];
+    let of = |environment: Environment, realm: Realm, configured: &[Certificate]| {
+        let is_other = |ca: &&Certificate| !configured.contains(ca) && own.is_none_or(|own| !known.of_ca(ca).contains(&own)) && realm_of(ca) == realm;
+        let others = known.0.iter().filter(|(of, _)| *of == environment).map(|(_, ca)| ca).filter(is_other).cloned().collect();
+        Elsewhere { realm, environment: environment.to_string(), authorities: Authorities::new(others, Vec::new()) }
+    };
+    let environments = [Environment::OpenTest, Environment::Qa, Environment::Production].into_iter();
+    environments.flat_map(|environment| realms.map(|(realm, configured)| of(environment, realm, configured))).collect()
+}
+
+/// What a published CA certifies; its name says it.
+fn realm_of(ca: &Certificate) -> Realm {
+    let name = ca.common_name().unwrap_or_default();
+    if name.contains("ccesspunkt") {
+        Realm::AccessPoint
+    } else if name.contains("SMP") {
+        Realm::Smp
+    } else {
+        Realm::Participant
+    }
 }
 
 /// What is compared with one another.
@@ -207,6 +234,14 @@ mod tests {
         }
         let smp = include_str!("../../config/federation/qa/smp0001-sdk-qa.pem");
         assert_eq!(known.of(&Certificate::from_pem(smp.as_bytes()).unwrap(), &[]), [Environment::Qa]);
+    }
+
+    #[test]
+    fn every_published_ca_certifies_what_its_name_says() {
+        for (environment, _) in PEM {
+            let of = |realm| Known::published().0.iter().filter(|(own, ca)| own == environment && realm_of(ca) == realm).count();
+            assert_eq!([Realm::AccessPoint, Realm::Smp, Realm::Participant].map(of), [2, 1, 4], "{environment}");
+        }
     }
 
     #[test]

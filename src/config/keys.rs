@@ -10,11 +10,18 @@ use super::checked::ServerTls;
 use super::errors::ConfigError;
 use super::files::{self, FileError};
 use super::values::SecretFile;
-use crate::crypto::{Certificate, Identity, IdentityError};
+use crate::crypto::{Certificate, Identity, IdentityError, KeyPair, KeyUse};
 use crate::edge::tls::{ClientAuth, TlsError, TlsIdentity, server_config};
 
 /// A certificate that ends sooner is warned of.
 const EXPIRES_SOON: SignedDuration = SignedDuration::from_hours(30 * 24);
+
+/// What the files hold.
+struct Opened {
+    key: Zeroizing<Vec<u8>>,
+    certificates: Option<Vec<u8>>,
+    password: Option<files::Secret>,
+}
 
 /// The three options that name a key.
 pub(super) struct KeyFiles {
@@ -23,57 +30,74 @@ pub(super) struct KeyFiles {
     pub(super) certificate: Option<PathBuf>,
 }
 
+/// What a key of the configuration must be good for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Purpose {
+    /// It signs and decrypts, now.
+    Both,
+    /// It signs, now; another one decrypts.
+    Sign,
+    /// It decrypts, also after its certificate's end: what was sealed before may still come.
+    Decrypt,
+}
+
 impl Checker<'_> {
-    pub(super) fn identity(&mut self, at: &str, files: KeyFiles) -> Option<Identity> {
-        let identity = self.identity_that_may_be_old(at, files)?;
-        self.in_time(&format!("{at}.key"), &identity.certificate)?;
-        Some(identity)
+    /// A key of the access point or of a participant, with everything that is wrong with it.
+    pub(super) fn identity(&mut self, at: &str, files: KeyFiles, purpose: Purpose) -> Option<Identity> {
+        let pair = self.key_pair(at, files)?;
+        let at = format!("{at}.key");
+        let in_time = if purpose == Purpose::Decrypt { Some(()) } else { self.in_time(&at, &pair.certificate) };
+        let usable = self.usable(&at, &pair.certificate, purpose);
+        let identity = pair.identity().map_err(|error| self.key_error(&at, &error)).ok();
+        in_time.and(usable).and(identity)
     }
 
-    /// A key that only decrypts is of use after its certificate's end.
-    pub(super) fn identity_that_may_be_old(&mut self, at: &str, files: KeyFiles) -> Option<Identity> {
-        let (octets, password) = self.key_octets(at, files)?;
-        let password = password.as_ref().map(files::Secret::expose);
-        let read = if octets.first() == Some(&0x30) {
-            Identity::from_pkcs12(&octets, password.unwrap_or_default())
+    /// Key usage and kind of a certificate of ours.
+    fn usable(&mut self, at: &str, certificate: &Certificate, purpose: Purpose) -> Option<()> {
+        let name = certificate.common_name().unwrap_or_default();
+        let (signs, decrypts) = (certificate.may(KeyUse::Sign), certificate.may(KeyUse::Encrypt));
+        let wrong = if certificate.is_authority() {
+            Some(("is a CA's", "the certificate of the access point or organisation itself is needed, not the one that issued it"))
+        } else if !signs && purpose != Purpose::Decrypt {
+            Some((
+                "may not sign: its key usage has no digitalSignature",
+                "it may be the encryption certificate of a pair; that one goes to encryption-key",
+            ))
+        } else if !decrypts && purpose != Purpose::Sign {
+            Some(("may not decrypt: its key usage has no keyEncipherment", "the other certificate of the pair, for encryption, is missing"))
         } else {
-            Identity::from_pem(&octets, password)
+            None
         };
-        match read {
-            Ok(identity) => Some(identity),
-            Err(error) => {
-                let hint = match error {
-                    IdentityError::Password => format!("see {at}.key-password-file"),
-                    IdentityError::NoCertificate | IdentityError::Mismatch => format!("see {at}.certificate"),
-                    _ => String::new(),
-                };
-                self.error(ConfigError::new(format!("{at}.key"), format!("cannot be used: {error}")).hint(hint));
-                None
-            }
-        }
+        let Some((what, hint)) = wrong else { return Some(()) };
+        self.error(ConfigError::new(at, format!("has a certificate, {name}, that {what}")).hint(hint));
+        None
+    }
+
+    fn key_error(&mut self, at: &str, error: &IdentityError) {
+        let of = at.strip_suffix(".key").unwrap_or(at);
+        let hint = match error {
+            IdentityError::Password => format!("see {of}.key-password-file; the file's text counts as it is, without the line end at its end"),
+            IdentityError::Locked => format!("name the file that holds the password: {of}.key-password-file"),
+            IdentityError::NoCertificate | IdentityError::Mismatch | IdentityError::Certificate(_) => format!("see {of}.certificate"),
+            other => other.hint().to_owned(),
+        };
+        self.error(ConfigError::new(at, format!("cannot be used: {error}")).hint(hint));
+    }
+
+    fn key_pair(&mut self, at: &str, files: KeyFiles) -> Option<KeyPair> {
+        let Opened { key, certificates, password } = self.opened(at, files)?;
+        let pair = KeyPair::read(&key, certificates.as_deref(), password.as_ref().map(files::Secret::expose));
+        pair.map_err(|error| self.key_error(&format!("{at}.key"), &error)).ok()
     }
 
     pub(super) fn tls_identity(&mut self, at: &str, files: KeyFiles) -> Option<(TlsIdentity, Certificate)> {
-        let (octets, password) = self.key_octets(at, files)?;
-        let read = if octets.first() == Some(&0x30) {
-            Identity::from_pkcs12(&octets, password.as_ref().map(files::Secret::expose).unwrap_or_default())
-                .map_err(|error| error.to_string())
-                .and_then(|identity| Ok((TlsIdentity::try_from(&identity).map_err(|error| chain_of(&error))?, identity.certificate)))
-        } else {
-            let identity = TlsIdentity::from_pem(&octets).map_err(|error| chain_of(&error));
-            identity.and_then(|identity| Ok((identity, Certificate::from_pem(&octets).map_err(|error| error.to_string())?)))
-        };
-        match read {
-            Ok((identity, certificate)) => {
-                self.in_time(&format!("{at}.key"), &certificate)?;
-                Some((identity, certificate))
-            }
-            Err(reason) => {
-                let hint = "PEM: an unencrypted key, and the certificate here or in `certificate`; PKCS#12: with its password file";
-                self.error(ConfigError::new(format!("{at}.key"), format!("cannot be used: {reason}")).hint(hint));
-                None
-            }
-        }
+        let pair = self.key_pair(at, files)?;
+        let at = format!("{at}.key");
+        let in_time = self.in_time(&at, &pair.certificate);
+        let identity = TlsIdentity::try_from(&pair);
+        let identity = identity.map_err(|error| self.error(ConfigError::new(&at, format!("cannot be used: {}", chain_of(&error))))).ok();
+        in_time?;
+        Some((identity?, pair.certificate))
     }
 
     pub(super) fn server_tls(&mut self, at: &str, (identity, certificate): (TlsIdentity, Certificate), clients: ClientAuth<'_>) -> Option<ServerTls> {
@@ -85,10 +109,10 @@ impl Checker<'_> {
         built.map_err(|error| self.error(ConfigError::new(at, format!("cannot be set up: {}", chain_of(&error))))).ok()
     }
 
-    /// The key's file, with the certificate's behind it, and the password.
-    fn key_octets(&mut self, at: &str, files: KeyFiles) -> Option<(Zeroizing<Vec<u8>>, Option<files::Secret>)> {
+    /// The octets of all files; each is opened, so that one run tells all that is wrong with them.
+    fn opened(&mut self, at: &str, files: KeyFiles) -> Option<Opened> {
         let password = files.password.map(|file| self.password(&format!("{at}.key-password-file"), &file));
-        let certificate = files.certificate.map(|path| self.file(&format!("{at}.certificate"), &path));
+        let certificates = files.certificate.map(|path| self.file(&format!("{at}.certificate"), &path));
         let key_at = format!("{at}.key");
         let file = files.key?;
         let key = files::secret(&self.base.join(&file.0));
@@ -96,17 +120,12 @@ impl Checker<'_> {
         if key.group_reads {
             self.warn(&key_at, "names a file that its group can read");
         }
-        let mut octets = key.octets;
-        if let Some(certificate) = certificate {
-            let certificate = certificate?;
-            if octets.first() == Some(&0x30) {
-                self.error(ConfigError::new(format!("{at}.certificate"), "has no meaning with PKCS#12, which holds the certificate itself"));
-                return None;
-            }
-            octets.push(b'\n');
-            octets.extend_from_slice(&certificate);
+        if certificates.is_some() && KeyPair::is_pkcs12(&key.octets) {
+            self.error(ConfigError::new(format!("{at}.certificate"), "has no meaning with PKCS#12, which holds the certificate itself"));
+            return None;
         }
-        Some((octets, password.map_or(Some(None), |password| password.map(Some))?))
+        let certificates = certificates.map_or(Some(None), |read| read.map(Some))?;
+        Some(Opened { key: key.octets, certificates, password: password.map_or(Some(None), |password| password.map(Some))? })
     }
 
     pub(super) fn password(&mut self, at: &str, file: &SecretFile) -> Option<files::Secret> {

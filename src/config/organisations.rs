@@ -3,9 +3,9 @@
 use super::check::{Checker, Common};
 use super::checked::{AccessPoint, Mailbox, Organisation};
 use super::errors::ConfigError;
-use super::keys::KeyFiles;
+use super::keys::{KeyFiles, Purpose};
 use super::raw;
-use crate::crypto::Identity;
+use crate::crypto::{Identity, KeyUse};
 
 impl Checker<'_> {
     pub(super) fn organisations(&mut self, raw: Vec<raw::Organisation>, common: &Common) -> Option<Vec<Organisation>> {
@@ -27,10 +27,12 @@ impl Checker<'_> {
 
     fn organisation(&mut self, index: usize, raw: raw::Organisation, common: &Common) -> Option<Organisation> {
         let at = format!("organisation[{index}]");
-        let signing = self.identity(&at, KeyFiles { key: raw.key, password: raw.key_password_file, certificate: raw.certificate });
-        let keys = raw.encryption_key.unwrap_or_default().into_iter().enumerate().map(|(i, raw)| {
+        let others = raw.encryption_key.unwrap_or_default();
+        let files = KeyFiles { key: raw.key, password: raw.key_password_file, certificate: raw.certificate };
+        let signing = self.identity(&at, files, if others.is_empty() { Purpose::Both } else { Purpose::Sign });
+        let keys = others.into_iter().enumerate().map(|(i, raw)| {
             let files = KeyFiles { key: raw.key, password: raw.key_password_file, certificate: raw.certificate };
-            self.identity_that_may_be_old(&format!("{at}.encryption-key[{i}]"), files)
+            self.identity(&format!("{at}.encryption-key[{i}]"), files, Purpose::Decrypt)
         });
         let keys: Vec<_> = keys.collect();
         let mailboxes = raw.mailbox.map(|raw| {
@@ -42,8 +44,9 @@ impl Checker<'_> {
         });
         let signing = signing?;
         let mut decryption: Vec<Identity> = keys.into_iter().collect::<Option<_>>()?;
-        if decryption.is_empty() {
-            decryption.push(signing.clone());
+        // What signs is published and may be encrypted to, so it decrypts too, unless it must not.
+        if signing.certificate.may(KeyUse::Encrypt) && !decryption.iter().any(|identity| identity.certificate == signing.certificate) {
+            decryption.insert(0, signing.clone());
         }
         Some(Organisation { participant: raw.participant?, name: raw.name?.0, signing, decryption, mailboxes: mailboxes?? })
     }

@@ -41,6 +41,8 @@ section! {
         smtp: Smtp = Required "{}";
         /// Mail out: the mail server that gets incoming messages and notices.
         mail_server: MailServer = Required "{}";
+        /// So many days before a certificate ends, of ours or of a configured CA, the operator gets a mail; each day once.
+        expiry_warnings: Vec<u32> = Default "[60, 30, 14, 7, 1]";
         /// When to try again and when to give up. Waits vary by a fifth, so that messages do not all come at once.
         retry: Retry = Default "{}";
         /// The log on standard error.
@@ -87,6 +89,10 @@ section! {
         answer_timeout: Span = Default "\"10m\"";
         /// Allows http without TLS, to and from this machine only. For tests.
         allow_plain_loopback: bool = Default "false";
+        /// While the certificate is replaced: the next key, before it is the key above, or the one before it, afterwards. It
+        /// decrypts what was encrypted to it, also after its certificate's end, and signs the receipts of such messages as
+        /// long as its certificate is valid. `docs/certificates.md` has the steps.
+        other_key: Vec<OtherKey> = Optional "[]";
         /// TLS of the AS4 endpoint. Its certificate is another one than the access point's.
         tls: ServerTls = Optional "{}";
         /// A reverse proxy that ends TLS in the endpoint's place, on this machine or another.
@@ -97,11 +103,23 @@ section! {
 }
 
 section! {
+    /// Another key of the access point.
+    OtherKey {
+        /// The private key: PKCS#12, or PEM together with the certificate.
+        key: SecretFile = Required "\"/etc/brevbro/access-point-old.p12\"";
+        /// The file that holds the key's password.
+        key_password_file: SecretFile = Optional "\"/etc/brevbro/access-point-old.password\"";
+        /// The certificate (PEM), when it is not in the key's file.
+        certificate: PathBuf = Optional "\"/etc/brevbro/access-point-old.pem\"";
+    }
+}
+
+section! {
     /// TLS of the AS4 endpoint.
     ServerTls {
-        /// The private key: unencrypted PEM, or PKCS#12.
+        /// The private key: PEM, or PKCS#12.
         key: SecretFile = Required "\"/etc/brevbro/tls.key\"";
-        /// The file that holds the key's password, for PKCS#12.
+        /// The file that holds the key's password.
         key_password_file: SecretFile = Optional "\"/etc/brevbro/tls.password\"";
         /// The certificate and the intermediates (PEM), when they are not in the key's file.
         certificate: PathBuf = Optional "\"/etc/brevbro/tls.pem\"";
@@ -139,7 +157,7 @@ section! {
         ca: Vec<PathBuf> = Optional "[\"/etc/brevbro/siths-root.pem\"]";
         /// The private key of the certificate to show: PEM, or PKCS#12. Left out, none is shown.
         key: SecretFile = Optional "\"/etc/brevbro/tls-client.p12\"";
-        /// The file that holds the key's password, for PKCS#12.
+        /// The file that holds the key's password.
         key_password_file: SecretFile = Optional "\"/etc/brevbro/tls-client.password\"";
         /// The certificate and the intermediates (PEM), when they are not in the key's file.
         certificate: PathBuf = Optional "\"/etc/brevbro/tls-client.pem\"";
@@ -163,12 +181,26 @@ section! {
         /// which may not be refused in the federation (SDK C3.4.6 3.1.2.b), or `registered`, only the one at which SMP has the
         /// participant. The latter asks SMP before a message is taken in, and refuses what is on its way while a participant moves.
         sender_access_point: SenderAccessPoint = Default "\"approved\"";
-        /// What to do when revocation cannot be checked: `hard` waits and tries again, `soft` goes on and says so in the journal,
+        /// What to do when revocation cannot be checked: `hard` waits and tries again, `soft` goes on and says so in the log,
         /// `off` never checks, and is allowed only where everything is on this machine.
         revocation: Revocation = Default "\"hard\"";
+        /// The same for participants' certificates alone. Left out, as `revocation`.
+        participant_revocation: Revocation = Optional "\"soft\"";
+        /// The same for the SMP's certificate alone. Left out, as `revocation`.
+        smp_revocation: Revocation = Optional "\"soft\"";
         /// Where a certificate names both an OCSP responder and a revocation list, the one that is asked first: `ocsp-first`, or
         /// `crl-first`, which tells the CA less about whom messages go to. The other is asked when the first cannot tell.
         revocation_order: RevocationOrder = Default "\"ocsp-first\"";
+        /// How long a list or an OCSP answer is used again, at most until the end that it names itself.
+        revocation_cache: Span = Default "\"1h\"";
+        /// How long a list or an OCSP answer is used after the end that it names, while no newer one is to be had. A revocation
+        /// in that time is missed. Left out, not at all.
+        revocation_grace: Span = Optional "\"12h\"";
+        /// The CAs of servers whose lists and responders have https addresses. Left out, the operating system's.
+        revocation_ca: Vec<PathBuf> = Optional "[\"/etc/brevbro/revocation-ca.pem\"]";
+        /// How far the clocks of CAs may be ahead of this machine's: a certificate that begins so soon is taken already.
+        /// Nothing is added at its end.
+        clock_skew: Span = Default "\"5m\"";
     }
 }
 
@@ -248,9 +280,9 @@ section! {
 section! {
     /// TLS of the SMTP server.
     SmtpTls {
-        /// The private key: unencrypted PEM, or PKCS#12.
+        /// The private key: PEM, or PKCS#12.
         key: SecretFile = Required "\"/etc/brevbro/smtp.key\"";
-        /// The file that holds the key's password, for PKCS#12.
+        /// The file that holds the key's password.
         key_password_file: SecretFile = Optional "\"/etc/brevbro/smtp.password\"";
         /// The certificate and the intermediates (PEM), when they are not in the key's file.
         certificate: PathBuf = Optional "\"/etc/brevbro/smtp.pem\"";
@@ -316,14 +348,15 @@ section! {
         participant: ParticipantId = Required "\"0203:habo.se\"";
         /// Its name, as receivers read it.
         name: Line = Required "\"Håbo kommun\"";
-        /// The private key of its certificate, which signs and, without `encryption-key`, decrypts: PKCS#12, or PEM together with the certificate.
+        /// The private key of its certificate, which signs, and decrypts unless its key usage forbids that: PKCS#12, or PEM together with the certificate.
         key: SecretFile = Required "\"/etc/brevbro/habo.p12\"";
         /// The file that holds the key's password.
         key_password_file: SecretFile = Optional "\"/etc/brevbro/habo.password\"";
         /// The certificate and the intermediates (PEM), when they are not in the key's file.
         certificate: PathBuf = Optional "\"/etc/brevbro/habo.pem\"";
-        /// A key that decrypts, when it is another one than the key that signs. There may be several: after a renewal the
-        /// old one is needed until every sender knows the new certificate.
+        /// A further key that decrypts: that of a certificate for encryption alone, the next key before it signs, or the one
+        /// before, which is needed until every sender knows the new certificate. Its certificate may have ended.
+        /// `docs/certificates.md` has the steps.
         encryption_key: Vec<EncryptionKey> = Optional "[]";
         /// A function mailbox: who in the organisation sends and gets SDK messages.
         mailbox: Vec<Mailbox> = Required "[]";

@@ -9,7 +9,7 @@ use openssl::nid::Nid;
 use openssl::pkey::{PKey, Public};
 use openssl::x509::X509;
 
-use super::sha256;
+use super::{der, sha256};
 use crate::ident::Sha256;
 
 /// Why a certificate cannot be used.
@@ -21,6 +21,17 @@ pub enum CertificateError {
     /// The certificate was read but a field of it cannot be.
     #[error("the certificate's {0} cannot be read")]
     Field(&'static str),
+}
+
+/// What a key may be used for (RFC 5280 4.2.1.3).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum KeyUse {
+    /// Signatures of messages: digitalSignature or contentCommitment.
+    Sign,
+    /// Session keys are encrypted to it: keyEncipherment.
+    Encrypt,
+    /// Signatures of revocation lists: cRLSign.
+    Lists,
 }
 
 /// One certificate. Two are equal when their DER is.
@@ -171,6 +182,49 @@ impl Certificate {
     /// Never for a certificate that was read; the provider's signature asks for it.
     pub fn public_key(&self) -> Result<PKey<Public>, CertificateError> {
         self.x509.public_key().map_err(|_| CertificateError::Field("public key"))
+    }
+
+    /// Whether its key usage allows this. A certificate without that extension allows everything.
+    #[must_use]
+    pub fn may(&self, usage: KeyUse) -> bool {
+        const KEY_USAGE: &[u8] = &[0x55, 0x1d, 0x0f];
+        let wanted = match usage {
+            KeyUse::Sign => 0b1100_0000,
+            KeyUse::Encrypt => 0b0010_0000,
+            KeyUse::Lists => 0b0000_0010,
+        };
+        let Some(all) = der::extensions(&self.der, 0xa3) else { return false };
+        let Some(extension) = all.into_iter().find(|extension| extension.oid == KEY_USAGE) else { return true };
+        match der::element(extension.value) {
+            // BIT STRING: the number of unused bits, then the bits, digitalSignature first.
+            Some((der::Element { tag: 3, contents: [_, bits, ..] }, [])) => bits & wanted != 0,
+            _ => false,
+        }
+    }
+
+    /// Whether it is this certificate's key that has signed the other one, whose issuer it is by name; no time is looked at.
+    #[must_use]
+    pub fn has_issued(&self, other: &Self) -> bool {
+        self.x509.issued(&other.x509).as_raw() == 0 && self.public_key().is_ok_and(|key| other.x509.verify(&key).unwrap_or(false))
+    }
+
+    /// Whether its basic constraints make it a CA's (RFC 5280 4.2.1.9).
+    #[must_use]
+    pub fn is_authority(&self) -> bool {
+        const BASIC_CONSTRAINTS: &[u8] = &[0x55, 0x1d, 0x13];
+        let fields = self.extension(BASIC_CONSTRAINTS).and_then(der::sequence).and_then(der::elements).unwrap_or_default();
+        matches!(fields.first(), Some(der::Element { tag: 1, contents: [yes] }) if *yes != 0)
+    }
+
+    /// Whether the key is RSA, and of how many bits.
+    #[must_use]
+    pub fn rsa_bits(&self) -> Option<u32> {
+        self.public_key().ok().filter(|key| key.rsa().is_ok()).map(|key| key.bits())
+    }
+
+    /// An extension's value, by the contents octets of its identifier.
+    pub(super) fn extension(&self, oid: &[u8]) -> Option<&[u8]> {
+        der::extensions(&self.der, 0xa3)?.into_iter().find(|extension| extension.oid == oid).map(|extension| extension.value)
     }
 
     /// The provider's own type, for `crypto` alone.

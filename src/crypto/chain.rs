@@ -7,10 +7,12 @@ use openssl::x509::store::{X509Store, X509StoreBuilder};
 use openssl::x509::verify::{X509VerifyFlags, X509VerifyParam};
 use openssl::x509::{X509, X509StoreContext};
 
-use super::{Certificate, der};
+use super::{Certificate, KeyUse, der};
 
 /// At most so many certificates between the judged one and the anchor.
 const DEPTH: i32 = 8;
+/// Certificates out of a message that are looked at.
+const SENT: usize = 16;
 /// RSA of 2048 bits, SHA-256: 112 bits of strength.
 const SECURITY_LEVEL: i32 = 2;
 /// The provider's `X509_V_ERR_CERT_NOT_YET_VALID`.
@@ -56,12 +58,20 @@ impl Authorities {
     /// an anchor every other one.
     #[must_use]
     pub fn from_bundle(certificates: Vec<Certificate>) -> Self {
-        let issued = |one: &Certificate, by: &Certificate| {
-            by.x509().issued(one.x509()).as_raw() == 0 && by.public_key().is_ok_and(|key| one.x509().verify(&key).unwrap_or(false))
-        };
-        let is_anchor = |one: &Certificate| !certificates.iter().any(|other| other != one && issued(one, other));
+        let is_anchor = |one: &Certificate| !certificates.iter().any(|other| other != one && other.has_issued(one));
         let (anchors, intermediates) = certificates.iter().cloned().partition(|one| is_anchor(one));
         Self { anchors, intermediates }
+    }
+
+    /// Whether one of these CAs, anchor or intermediate, has issued the certificate; its time is not looked at.
+    #[must_use]
+    pub fn have_issued(&self, certificate: &Certificate) -> bool {
+        self.anchors.iter().chain(&self.intermediates).any(|ca| ca.has_issued(certificate))
+    }
+
+    /// Every CA, anchors first.
+    pub fn all(&self) -> impl Iterator<Item = &Certificate> {
+        self.anchors.iter().chain(&self.intermediates)
     }
 
     /// The anchors.
@@ -77,12 +87,13 @@ impl Authorities {
     /// # Errors
     /// [`ChainError`].
     pub fn chain(&self, certificate: &Certificate, sent: &[Certificate], at: Timestamp) -> Result<Vec<Certificate>, ChainError> {
-        if !usage_fits(certificate) {
-            return Err(ChainError::Usage);
-        }
+        if usage_fits(certificate) { self.path(certificate, sent, at) } else { Err(ChainError::Usage) }
+    }
+
+    /// As [`Self::chain`], whatever the certificate is for.
+    pub(super) fn path(&self, certificate: &Certificate, sent: &[Certificate], at: Timestamp) -> Result<Vec<Certificate>, ChainError> {
         let mut untrusted = Stack::new().map_err(provider)?;
-        // A peer may send a thousand certificates; a chain needs a handful.
-        for link in self.intermediates.iter().chain(sent.iter().take(16)) {
+        for link in self.by_nearness(sent) {
             untrusted.push(link.x509().clone()).map_err(provider)?;
         }
         let mut context = X509StoreContext::new().map_err(provider)?;
@@ -108,6 +119,26 @@ impl Authorities {
         }
     }
 
+    /// What may stand between, those that are nearest to an anchor first. The provider takes the first that fits and never
+    /// turns back, so among CAs that certify one another it would else walk in circles.
+    fn by_nearness<'a>(&'a self, sent: &'a [Certificate]) -> Vec<&'a Certificate> {
+        // A peer may send a thousand certificates; a chain needs a handful.
+        let mut left: Vec<&Certificate> = self.intermediates.iter().chain(sent.iter().take(SENT)).collect();
+        let mut sorted: Vec<&Certificate> = Vec::new();
+        let mut above: Vec<&Certificate> = self.anchors.iter().collect();
+        loop {
+            let (next, others): (Vec<_>, Vec<_>) = left.into_iter().partition(|link| above.iter().any(|above| above.has_issued(link)));
+            left = others;
+            if next.is_empty() {
+                // Those that lead nowhere: they make for better words when no chain is found.
+                sorted.append(&mut left);
+                return sorted;
+            }
+            sorted.extend(next.iter().copied());
+            above = next;
+        }
+    }
+
     /// The provider's store has the time in it, so it is made anew for each judgement; a realm has a handful of CAs.
     fn store(&self, at: Timestamp) -> Result<X509Store, ErrorStack> {
         let mut param = X509VerifyParam::new()?;
@@ -128,16 +159,22 @@ fn provider(_: ErrorStack) -> ChainError {
     ChainError::Broken("the provider refuses it".into())
 }
 
-/// Whether the key usage, where there is one, lets the key sign or decipher keys (RFC 5280 4.2.1.3). A certificate that
-/// may only sign certificates is no end entity's.
+/// Whether its usages let the certificate stand for somebody who signs or decrypts here.
+///
+/// A key usage, where there is one, must let it sign or decipher keys (RFC 5280 4.2.1.3): one that may only sign
+/// certificates is no end entity's. No extended usage exists for XML signatures; the federation's certificates have none,
+/// or those of TLS, mail or documents. One that has only others, such as a CA's OCSP responder or a time stamper, is not
+/// made for this (RFC 5280 4.2.1.12).
 fn usage_fits(certificate: &Certificate) -> bool {
-    const KEY_USAGE: &[u8] = &[0x55, 0x1d, 0x0f];
-    const SIGNATURE_OR_ENCIPHERMENT: u8 = 0b1010_0000;
-    let Some(extensions) = der::extensions(certificate.der(), 0xa3) else { return false };
-    let Some(usage) = extensions.iter().find(|extension| extension.oid == KEY_USAGE) else { return true };
-    match der::element(usage.value) {
-        // BIT STRING: the number of unused bits, then the bits, digitalSignature first.
-        Some((der::Element { tag: 3, contents: [_, bits, ..] }, [])) => bits & SIGNATURE_OR_ENCIPHERMENT != 0,
-        _ => false,
-    }
+    const EXTENDED_KEY_USAGE: &[u8] = &[0x55, 0x1d, 0x25];
+    const PKIX: &[u8] = &[0x2b, 0x06, 0x01, 0x05, 0x05, 0x07, 0x03];
+    const ANY: &[u8] = &[0x55, 0x1d, 0x25, 0x00];
+    const MICROSOFT_DOCUMENTS: &[u8] = &[0x2b, 0x06, 0x01, 0x04, 0x01, 0x82, 0x37, 0x0a, 0x03, 0x0c];
+    // TLS server and client, mail, documents (RFC 9336).
+    let fits = |oid: &[u8]| matches!(oid.strip_prefix(PKIX), Some([1 | 2 | 4 | 36])) || oid == ANY || oid == MICROSOFT_DOCUMENTS;
+    let extended = match certificate.extension(EXTENDED_KEY_USAGE) {
+        None => true,
+        Some(usages) => der::sequence(usages).and_then(der::elements).is_some_and(|usages| usages.iter().any(|usage| fits(usage.contents))),
+    };
+    extended && (certificate.may(KeyUse::Sign) || certificate.may(KeyUse::Encrypt))
 }

@@ -1,5 +1,7 @@
-//! Just enough DER for what the provider's bindings do not show: key usage, what a CRL declares critical, and OCSP
-//! questions and answers (RFC 6960), whose nonces and signers the bindings hide.
+//! Just enough DER for what the provider's bindings do not show: extensions, revocation lists, OCSP questions and
+//! answers (RFC 6960), and the outside of PKCS#12.
+
+use jiff::Timestamp;
 
 /// One element: tag, contents.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,6 +46,50 @@ pub(super) fn elements(mut bytes: &[u8]) -> Option<Vec<Element<'_>>> {
     Some(found)
 }
 
+/// The elements that stand one after another, read as they are asked for. What is no element ends it.
+pub(super) struct Elements<'a>(pub(super) &'a [u8]);
+
+impl<'a> Iterator for Elements<'a> {
+    type Item = Option<Element<'a>>;
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.0.is_empty() {
+            return None;
+        }
+        let read = element(self.0);
+        self.0 = read.map_or(&[], |(_, rest)| rest);
+        Some(read.map(|(element, _)| element))
+    }
+}
+
+/// The contents of the one SEQUENCE that `bytes` are.
+pub(super) fn sequence(bytes: &[u8]) -> Option<&[u8]> {
+    match element(bytes)? {
+        (Element { tag: 0x30, contents }, []) => Some(contents),
+        _ => None,
+    }
+}
+
+/// The contents of an element that must have this tag.
+pub(super) fn tagged(element: Option<Element<'_>>, tag: u8) -> Option<&[u8]> {
+    element.filter(|element| element.tag == tag).map(|element| element.contents)
+}
+
+/// A `UTCTime` or `GeneralizedTime` as RFC 5280 4.1.2.5 has them: seconds, no fraction, UTC.
+pub(super) fn time(element: Element<'_>) -> Option<Timestamp> {
+    let digits = std::str::from_utf8(element.contents).ok()?.strip_suffix('Z')?;
+    let (century, digits) = match (element.tag, digits.len()) {
+        // RFC 5280 4.1.2.5.1
+        (0x17, 12) => (if digits < "50" { "20" } else { "19" }, digits),
+        (0x18, 14) => digits.split_at_checked(2)?,
+        _ => return None,
+    };
+    if !digits.bytes().chain(century.bytes()).all(|digit| digit.is_ascii_digit()) {
+        return None;
+    }
+    let part = |at: usize| digits.get(at..at + 2).unwrap_or_default();
+    format!("{century}{}-{}-{}T{}:{}:{}Z", part(0), part(2), part(4), part(6), part(8), part(10)).parse().ok()
+}
+
 /// Writes one element: tag, length, contents.
 pub(super) fn write(tag: u8, contents: &[u8]) -> Vec<u8> {
     let length = contents.len();
@@ -61,7 +107,7 @@ pub(super) fn write(tag: u8, contents: &[u8]) -> Vec<u8> {
 
 /// The extensions that stand in a SEQUENCE with these contents.
 pub(super) fn extension_list(contents: &[u8]) -> Option<Vec<Extension<'_>>> {
-    elements(contents)?.into_iter().map(|each| extension(each.contents)).collect()
+    elements(contents)?.into_iter().map(|each| extension(tagged(Some(each), 0x30)?)).collect()
 }
 
 /// A field of a certificate by its number in RFC 5280 4.1, counted without the version: the serial number is the first.

@@ -2,36 +2,78 @@
 
 use std::fmt;
 
-use openssl::pkcs12::Pkcs12;
-use openssl::pkey::{PKey, Private};
+use openssl::pkey::{Id, PKey, Private};
 use zeroize::Zeroizing;
 
+use super::keystore::{self, KeyPair};
 use super::{Certificate, CertificateError};
 
 /// Why a key cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum IdentityError {
-    /// The octets are neither a PKCS#12 container nor a PEM text.
-    #[error("neither PKCS#12 nor PEM")]
+    /// The octets are none of the forms of a key.
+    #[error("it is neither PKCS#12, PEM nor DER of a private key")]
     Unreadable,
+    /// The form is known, but it is cut or changed.
+    #[error("it is damaged")]
+    Damaged,
+    /// It is encrypted, and there is no password.
+    #[error("it is encrypted and no password is given")]
+    Locked,
     /// The container is sound but the password does not open it.
-    #[error("the password does not open it, or its cipher is not supported")]
+    #[error("the password does not open it")]
     Password,
+    /// Its ciphers are not to be had here.
+    #[error("its ciphers are not supported here")]
+    Cipher,
+    /// The password would have to be digested too often.
+    #[error("its password protection asks for too many rounds")]
+    Slow,
+    /// A PKCS#12 container without integrity check.
+    #[error("the PKCS#12 container has no integrity check (MAC)")]
+    NoMac,
     /// There is no private key inside.
     #[error("it holds no private key")]
     NoKey,
+    /// There are several, and nothing says which one is meant.
+    #[error("it holds {0} private keys")]
+    ManyKeys(usize),
     /// There is no certificate inside.
     #[error("it holds no certificate")]
     NoCertificate,
     /// Key and certificate do not belong together.
     #[error("the private key is not the certificate's")]
     Mismatch,
+    /// SDK's keys are RSA keys.
+    #[error("the key is {0}; it must be RSA")]
+    Kind(&'static str),
     /// SDK's keys are RSA of at least 2048 bits.
-    #[error("the key is not RSA of at least 2048 bits")]
-    Weak,
+    #[error("the RSA key has {0} bits; it must have at least 2048")]
+    Weak(u32),
     /// The certificate cannot be used.
     #[error("its certificate cannot be read")]
     Certificate(#[from] CertificateError),
+}
+
+impl IdentityError {
+    /// What to do about it; may be empty.
+    #[must_use]
+    pub fn hint(&self) -> &'static str {
+        match self {
+            Self::Unreadable => "PEM begins with -----BEGIN; `openssl pkcs12 -in FILE -info` shows whether a file is PKCS#12",
+            Self::Damaged => "compare its size or SHA-256 with the file that the CA handed out; was it copied as text?",
+            Self::Cipher => {
+                "old ciphers need OpenSSL's legacy provider (Debian 13: apt install openssl-provider-legacy); or write it anew: \
+                 openssl pkcs12 -legacy -in OLD -nodes | openssl pkcs12 -export -out NEW"
+            }
+            Self::Slow | Self::NoMac => "write it anew: openssl pkcs12 -in OLD -nodes | openssl pkcs12 -export -out NEW",
+            Self::ManyKeys(_) => {
+                "a file for each key: openssl pkcs12 -in FILE -nodes shows them; then openssl pkcs12 -export -inkey KEY -in CERTIFICATE"
+            }
+            Self::Kind(_) | Self::Weak(_) => "order a certificate for an RSA key of 3072 or 4096 bits",
+            Self::Locked | Self::Password | Self::NoKey | Self::NoCertificate | Self::Mismatch | Self::Certificate(_) => "",
+        }
+    }
 }
 
 /// An RSA private key. Its debug print shows nothing of it.
@@ -42,9 +84,13 @@ impl PrivateKey {
     /// Takes an RSA key of at least 2048 bits.
     ///
     /// # Errors
-    /// [`IdentityError::Weak`] for every other key.
+    /// [`IdentityError::Kind`], [`IdentityError::Weak`].
     pub fn new(key: PKey<Private>) -> Result<Self, IdentityError> {
-        if key.rsa().is_ok() && key.bits() >= 2048 { Ok(Self(key)) } else { Err(IdentityError::Weak) }
+        match key.bits() {
+            _ if key.id() != Id::RSA => Err(IdentityError::Kind(keystore::kind(&key))),
+            bits if bits < 2048 => Err(IdentityError::Weak(bits)),
+            _ => Ok(Self(key)),
+        }
     }
 
     /// The key as PKCS#8 in DER, for a TLS stack; wiped when dropped.
@@ -99,11 +145,7 @@ impl Identity {
     /// # Errors
     /// [`IdentityError`].
     pub fn from_pkcs12(der: &[u8], password: &str) -> Result<Self, IdentityError> {
-        let parsed = Pkcs12::from_der(der).map_err(|_| IdentityError::Unreadable)?.parse2(password).map_err(|_| IdentityError::Password)?;
-        let key = PrivateKey::new(parsed.pkey.ok_or(IdentityError::NoKey)?)?;
-        let certificate = Certificate::try_from(parsed.cert.ok_or(IdentityError::NoCertificate)?)?;
-        let chain = parsed.ca.map(|stack| stack.into_iter().map(Certificate::try_from).collect::<Result<Vec<_>, _>>()).transpose()?;
-        Self::new(key, certificate, chain.unwrap_or_default())
+        KeyPair::read(der, None, Some(password))?.identity()
     }
 
     /// Reads a PEM text that holds the private key and the certificates, the key's own among them; the order is free.
@@ -111,16 +153,6 @@ impl Identity {
     /// # Errors
     /// [`IdentityError`].
     pub fn from_pem(pem: &[u8], password: Option<&str>) -> Result<Self, IdentityError> {
-        let key = match password {
-            Some(password) => PKey::private_key_from_pem_passphrase(pem, password.as_bytes()),
-            // A callback that gives nothing, or the provider would ask on the terminal.
-            None => PKey::private_key_from_pem_callback(pem, |_| Ok(0)),
-        };
-        let key = key.map_err(|_| if pem.windows(11).any(|w| w == b"PRIVATE KEY") { IdentityError::Password } else { IdentityError::NoKey })?;
-        let key = PrivateKey::new(key)?;
-        let mut certificates = Certificate::all_from(pem).map_err(|_| IdentityError::NoCertificate)?;
-        let own = certificates.iter().position(|c| c.public_key().is_ok_and(|public| key.0.public_eq(&public))).ok_or(IdentityError::Mismatch)?;
-        let certificate = certificates.remove(own);
-        Self::new(key, certificate, certificates)
+        KeyPair::read(pem, None, password)?.identity()
     }
 }

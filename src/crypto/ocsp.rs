@@ -7,8 +7,8 @@ use openssl::pkey::Id as KeyKind;
 use openssl::sign::Verifier;
 use openssl::x509::X509Name;
 
-use super::der::{self, Element, Extension};
-use super::{Authorities, Certificate, Digest, ProviderError, crl_urls};
+use super::der::{self, Element, Extension, sequence, tagged};
+use super::{Authorities, Certificate, Digest, KeyUse, ProviderError, crl_urls};
 
 /// Clocks differ.
 const SKEW: SignedDuration = SignedDuration::from_mins(5);
@@ -20,7 +20,6 @@ const NONCE: &[u8] = &[0x2b, 0x06, 0x01, 0x05, 0x05, 0x07, 0x30, 0x01, 0x02];
 const NO_CHECK: &[u8] = &[0x2b, 0x06, 0x01, 0x05, 0x05, 0x07, 0x30, 0x01, 0x05];
 const OCSP_SIGNING: &[u8] = &[0x2b, 0x06, 0x01, 0x05, 0x05, 0x07, 0x03, 0x09];
 const EXTENDED_KEY_USAGE: &[u8] = &[0x55, 0x1d, 0x25];
-const KEY_USAGE: &[u8] = &[0x55, 0x1d, 0x0f];
 const SHA1: &[u8] = &[0x2b, 0x0e, 0x03, 0x02, 0x1a];
 
 /// Why an answer cannot be used.
@@ -157,7 +156,7 @@ impl OcspAnswer {
     /// list and does not say that it need not be checked (RFC 6960 4.2.2.2.1).
     #[must_use]
     pub fn delegate_to_check(&self) -> Option<&Certificate> {
-        self.delegate.as_ref().filter(|delegate| extension_of(delegate, NO_CHECK).is_none() && !crl_urls(delegate).is_empty())
+        self.delegate.as_ref().filter(|delegate| delegate.extension(NO_CHECK).is_none() && !crl_urls(delegate).is_empty())
     }
 
     /// Whether it holds at `at`.
@@ -243,7 +242,7 @@ impl<'a> Basic<'a> {
         let fields = der::elements((data.tag == 0x30).then_some(data.contents)?)?;
         let mut fields = fields.into_iter().enumerate().filter(|(at, field)| *at > 0 || field.tag != 0xa0).map(|(_, field)| field);
         let responder = fields.next()?;
-        time(tagged(fields.next(), 0x18)?)?;
+        generalized(fields.next())?;
         let singles = der::elements(tagged(fields.next(), 0x30)?)?.into_iter().map(|single| Single::read(tagged(Some(single), 0x30)?));
         let singles = singles.collect::<Option<_>>()?;
         let extensions = fields.next().map_or(Some(Vec::new()), |field| wrapped_extensions(field, 0xa1))?;
@@ -256,7 +255,7 @@ impl<'a> Basic<'a> {
         let may_answer = |candidate: &&Certificate| {
             *candidate == issuer
                 || (is_responder(candidate)
-                    && by_issuer.chain(candidate, &[], at).is_ok_and(|chain| matches!(chain.as_slice(), [_, above] if above == issuer)))
+                    && by_issuer.path(candidate, &[], at).is_ok_and(|chain| matches!(chain.as_slice(), [_, above] if above == issuer)))
         };
         let mut candidates = std::iter::once(issuer).chain(&self.certificates).filter(|candidate| self.is_by(candidate));
         candidates.find(|candidate| self.is_signed_with(candidate) && may_answer(candidate)).cloned()
@@ -289,15 +288,15 @@ impl<'a> Single<'a> {
         let id = Id::read(tagged(fields.next(), 0x30)?)?;
         let status = match fields.next()? {
             Element { tag: 0x80, .. } => OcspStatus::Good,
-            Element { tag: 0xa1, contents } => OcspStatus::Revoked(time(tagged(der::elements(contents)?.into_iter().next(), 0x18)?)?),
+            Element { tag: 0xa1, contents } => OcspStatus::Revoked(generalized(der::elements(contents)?.into_iter().next())?),
             Element { tag: 0x82, .. } => OcspStatus::Unknown,
             _ => return None,
         };
-        let issued = time(tagged(fields.next(), 0x18)?)?;
+        let issued = generalized(fields.next())?;
         let (mut until, mut extensions) = (None, Vec::new());
         for field in fields {
             match field.tag {
-                0xa0 => until = Some(time(tagged(der::elements(field.contents)?.into_iter().next(), 0x18)?)?),
+                0xa0 => until = Some(generalized(der::elements(field.contents)?.into_iter().next())?),
                 _ => extensions = wrapped_extensions(field, 0xa1)?,
             }
         }
@@ -355,7 +354,7 @@ pub(super) fn key_bits(certificate: &Certificate) -> Option<&[u8]> {
 }
 
 /// RSA and ECDSA with SHA-2; nothing is believed by SHA-1.
-fn signature_algorithm(oid: &[u8]) -> Option<(KeyKind, MessageDigest)> {
+pub(super) fn signature_algorithm(oid: &[u8]) -> Option<(KeyKind, MessageDigest)> {
     const RSA: &[u8] = &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01];
     const ECDSA: &[u8] = &[0x2a, 0x86, 0x48, 0xce, 0x3d, 0x04, 0x03];
     match (oid.strip_prefix(RSA), oid.strip_prefix(ECDSA)) {
@@ -371,29 +370,8 @@ fn signature_algorithm(oid: &[u8]) -> Option<(KeyKind, MessageDigest)> {
 
 /// Whether its extensions let it sign answers: the extended usage is there, and the key usage lets it sign anything.
 fn is_responder(certificate: &Certificate) -> bool {
-    const DIGITAL_SIGNATURE: u8 = 0x80;
-    let usages = extension_of(certificate, EXTENDED_KEY_USAGE).and_then(sequence).and_then(der::elements).unwrap_or_default();
-    let signs = extension_of(certificate, KEY_USAGE)
-        .is_none_or(|usage| matches!(der::element(usage), Some((Element { tag: 3, contents: [_, bits, ..] }, [])) if bits & DIGITAL_SIGNATURE != 0));
-    signs && usages.iter().any(|usage| usage.contents == OCSP_SIGNING)
-}
-
-/// An extension's value.
-fn extension_of<'a>(certificate: &'a Certificate, oid: &[u8]) -> Option<&'a [u8]> {
-    der::extensions(certificate.der(), 0xa3)?.into_iter().find(|extension| extension.oid == oid).map(|extension| extension.value)
-}
-
-/// The contents of the one SEQUENCE that `bytes` are.
-pub(super) fn sequence(bytes: &[u8]) -> Option<&[u8]> {
-    match der::element(bytes)? {
-        (Element { tag: 0x30, contents }, []) => Some(contents),
-        _ => None,
-    }
-}
-
-/// The contents of an element that must have this tag.
-pub(super) fn tagged(element: Option<Element<'_>>, tag: u8) -> Option<&[u8]> {
-    element.filter(|element| element.tag == tag).map(|element| element.contents)
+    let usages = certificate.extension(EXTENDED_KEY_USAGE).and_then(sequence).and_then(der::elements).unwrap_or_default();
+    certificate.may(KeyUse::Sign) && usages.iter().any(|usage| usage.contents == OCSP_SIGNING)
 }
 
 /// Extensions below an explicit tag.
@@ -401,12 +379,7 @@ pub(super) fn wrapped_extensions(field: Element<'_>, tag: u8) -> Option<Vec<Exte
     der::extension_list(sequence(tagged(Some(field), tag)?)?)
 }
 
-/// A `GeneralizedTime` as RFC 5280 4.1.2.5.2 has it: seconds, no fraction, UTC.
-fn time(contents: &[u8]) -> Option<Timestamp> {
-    let digits = std::str::from_utf8(contents).ok()?.strip_suffix('Z')?;
-    if digits.len() != 14 || !digits.bytes().all(|digit| digit.is_ascii_digit()) {
-        return None;
-    }
-    let part = |at: usize| digits.get(at..at + 2).unwrap_or_default();
-    format!("{}{}-{}-{}T{}:{}:{}Z", part(0), part(2), part(4), part(6), part(8), part(10), part(12)).parse().ok()
+/// A `GeneralizedTime`, the only form of time in OCSP.
+fn generalized(element: Option<Element<'_>>) -> Option<Timestamp> {
+    der::time(element.filter(|element| element.tag == 0x18)?)
 }

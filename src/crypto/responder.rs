@@ -6,7 +6,8 @@ use openssl::bn::BigNum;
 use openssl::hash::MessageDigest;
 use openssl::sign::Signer;
 
-use super::ocsp::{Id, key_bits, nonce_extensions, nonce_of, sequence, tagged, wrapped_extensions};
+use super::der::{sequence, tagged};
+use super::ocsp::{Id, key_bits, nonce_extensions, nonce_of, wrapped_extensions};
 use super::{Certificate, Digest, Identity, IssueError, OcspError, OcspStatus, der};
 
 /// Certificates that one question may ask about.

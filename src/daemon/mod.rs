@@ -37,7 +37,10 @@ use crate::outbound::retry::Schedule;
 use crate::port::{Blobs, Clock, Directory, MailSink, Op, Realm, Step, Store, Transport, Trust};
 use crate::sdk::message::MessageLimits;
 use crate::store::{SledOptions, SledStore, Spool, SpoolOptions};
-use crate::worker::{AccessPoint, Acquaintances, Crew, Gateway, Household, MailDoor, Mailbox, Organisation, Room, Settings};
+use crate::worker::{AccessPoint, Acquaintances, Crew, Expiry, Gateway, Household, MailDoor, Mailbox, Organisation, Room, Settings, Watched};
+
+/// How often the ends of certificates are looked at.
+const WATCH: std::time::Duration = std::time::Duration::from_hours(1);
 
 /// Why the daemon does not start.
 #[derive(Debug, thiserror::Error)]
@@ -80,6 +83,8 @@ pub struct Daemon {
     crew: Crew,
     stopper: Stopper,
     servers: JoinSet<()>,
+    /// What has no part in stopping: it ends with the daemon.
+    aside: JoinSet<()>,
 }
 
 impl Daemon {
@@ -148,14 +153,22 @@ impl Daemon {
         servers.spawn(as4_server.run(Arc::clone(&gateway) as Arc<dyn As4Reception>, stopped.clone()));
         let door = MailDoor::new(Arc::clone(&gateway), Box::new(move |address| networks.iter().any(|network| network.contains(address))));
         servers.spawn(smtp_server.run(Arc::new(door), stopped));
-        let asked = Arc::clone(&gateway);
-        // It has no part in stopping: when the daemon ends it ends with it.
-        drop(tokio::spawn(async move {
+        let (watching, asked) = (Arc::clone(&gateway), Arc::clone(&gateway));
+        let mut aside = JoinSet::new();
+        aside.spawn(async move {
+            loop {
+                if let Err(failure) = watching.watch_expiry().await {
+                    tracing::warn!(what = failure.what, "the ends of certificates cannot be watched");
+                }
+                tokio::time::sleep(WATCH).await;
+            }
+        });
+        aside.spawn(async move {
             for wrong in asked.check_registration().await {
                 tracing::warn!(participant = %wrong.participant, kind = ?wrong.kind, "our registration in the federation: {}", wrong.what);
             }
-        }));
-        Ok(Self { gateway, smtp, as4, crew, stopper, servers })
+        });
+        Ok(Self { gateway, smtp, as4, crew, stopper, servers, aside })
     }
 
     /// Takes nothing new, ends what runs, and returns.
@@ -163,10 +176,12 @@ impl Daemon {
         self.stopper.stop();
         while self.servers.join_next().await.is_some() {}
         self.crew.drain().await;
+        // They hold the store open.
+        self.aside.shutdown().await;
     }
 }
 
-fn trust_options(config: &checked::Gateway) -> TrustOptions {
+fn trust_options(config: &checked::Gateway) -> Result<TrustOptions, String> {
     let trust = &config.trust;
     let defaults = TrustOptions::default();
     let realms = [
@@ -175,21 +190,37 @@ fn trust_options(config: &checked::Gateway) -> TrustOptions {
         (Realm::Smp, &trust.smp),
         (Realm::TlsClient, &config.access_point.client_ca),
     ];
-    let mode = |mode| match mode {
-        checked::Revocation::Hard => Revocation::Hard,
-        checked::Revocation::Soft => Revocation::Soft,
-        checked::Revocation::Off => Revocation::Off,
+    // A system without CAs can still ask by http.
+    let tls = match &trust.revocation_ca {
+        Some(ca) => Some(tls::client_config(Roots::Only(ca), None).map_err(|error| error.to_string())?),
+        None => tls::client_config(Roots::System, None).ok(),
     };
-    TrustOptions {
+    Ok(TrustOptions {
         authorities: realms.into_iter().map(|(realm, certificates)| (realm, authorities(certificates))).collect(),
-        revocation: mode(trust.revocation),
-        client_revocation: mode(config.access_point.client_revocation),
+        revocation: revocation(trust.revocation),
+        client_revocation: revocation(config.access_point.client_revocation),
+        revocation_of: [(Realm::Participant, trust.participant_revocation), (Realm::Smp, trust.smp_revocation)]
+            .into_iter()
+            .map(|(realm, own)| (realm, revocation(own)))
+            .collect(),
+        elsewhere: trust.elsewhere.clone(),
+        skew: trust.clock_skew,
+        grace: trust.revocation_grace,
+        max_age: trust.revocation_cache,
         order: match trust.revocation_order {
             checked::RevocationOrder::OcspFirst => Order::OcspFirst,
             checked::RevocationOrder::CrlFirst => Order::CrlFirst,
         },
-        http: HttpOptions { reach: config.reach.clone(), ..defaults.http },
+        http: HttpOptions { tls, reach: config.reach.clone(), ..defaults.http },
         ..defaults
+    })
+}
+
+fn revocation(configured: checked::Revocation) -> Revocation {
+    match configured {
+        checked::Revocation::Hard => Revocation::Hard,
+        checked::Revocation::Soft => Revocation::Soft,
+        checked::Revocation::Off => Revocation::Off,
     }
 }
 
@@ -218,7 +249,8 @@ impl Outside {
     /// [`StartError::Setup`].
     pub fn of(config: &checked::Gateway) -> Result<Self, StartError> {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-        let trust: Arc<dyn Trust> = Arc::new(CaTrust::new(trust_options(config), Arc::clone(&clock)));
+        let options = trust_options(config).map_err(|why| StartError::Setup { what: "asking for revocation", why })?;
+        let trust: Arc<dyn Trust> = Arc::new(CaTrust::new(options, Arc::clone(&clock)));
         let dns = dns_directory(config, &trust, &clock).map_err(|why| StartError::Setup { what: "discovery", why })?;
         Ok(Self {
             directory: match &dns {
@@ -390,7 +422,43 @@ fn settings(config: &checked::Gateway, scratch: std::path::PathBuf) -> Result<Se
         sending: limits(config.smtp.max_message)?,
         scratch,
         transport_profiles: transport_profiles(config),
+        expiry: expiry(config),
     })
+}
+
+/// Our own certificates that are in use, and the CAs. A key that decrypts what is left over may end.
+fn expiry(config: &checked::Gateway) -> Expiry {
+    const OWN: &str = "order a new one now and change it as docs/certificates.md says";
+    const CA: &str = "its operator has a new one, which must be added to the configuration before";
+    let mut watched = Vec::new();
+    let mut watch = |what: String, certificate: &Certificate, hint| watched.push(Watched { what, certificate: certificate.clone(), hint });
+    let point = &config.access_point;
+    watch("the access point's certificate".into(), &point.identity.certificate, OWN);
+    if let Some(tls) = &point.tls {
+        watch("the TLS certificate of the AS4 endpoint".into(), &tls.certificate, OWN);
+    }
+    if let Some(certificate) = &point.client_tls.certificate {
+        watch("the TLS certificate towards other access points".into(), certificate, OWN);
+    }
+    if let Some(tls) = &config.smtp.tls {
+        watch("the TLS certificate of the SMTP server".into(), &tls.certificate, OWN);
+    }
+    for organisation in &config.organisations {
+        let participant = &organisation.participant;
+        watch(format!("the certificate that {participant} signs with"), &organisation.signing.certificate, OWN);
+        let newest = organisation.decryption.iter().map(|identity| &identity.certificate).max_by_key(|certificate| certificate.not_before());
+        if let Some(certificate) = newest.filter(|newest| **newest != organisation.signing.certificate) {
+            watch(format!("the certificate that others encrypt to for {participant}"), certificate, OWN);
+        }
+    }
+    for (whose, authorities) in
+        [("access points", &config.trust.access_point), ("participants", &config.trust.participant), ("the SMP", &config.trust.smp)]
+    {
+        for ca in authorities {
+            watch(format!("the CA certificate of {whose}"), ca, CA);
+        }
+    }
+    Expiry { days: config.expiry_warnings.clone(), watched }
 }
 
 fn limits(payload: u64) -> Result<MessageLimits, String> {
@@ -401,6 +469,7 @@ fn access_point(config: &checked::AccessPoint) -> AccessPoint {
     AccessPoint {
         name: config.name.clone(),
         identity: config.identity.clone(),
+        others: config.others.clone(),
         public_url: config.public_url.as_str().to_owned(),
         pmode: PMode::sdk(config.name.clone()),
         limits: ReceiveLimits { payload: config.max_envelope, package: max_body(config), ..ReceiveLimits::default() },

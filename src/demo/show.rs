@@ -83,6 +83,7 @@ fn swedish(name: EventName) -> &'static str {
         EventName::Delivered => "levererat som mejl",
         EventName::DeliveryDeferred => "leveransen försöks igen",
         EventName::PossibleDuplicate => "kanske levererat två gånger",
+        EventName::Expiring => "ett certifikat går snart ut",
         EventName::Alarmed => "driften larmad",
         EventName::Faulted => "fel",
     }

@@ -9,8 +9,9 @@ use uuid::Uuid;
 
 use super::http::{HttpAnswer, HttpClient, HttpError, HttpOptions};
 use super::trust::{Order, TrustOptions};
-use crate::crypto::{Certificate, Crl, CrlError, OcspAnswer, OcspError, OcspStatus, crl_urls, ocsp_request, ocsp_urls};
+use crate::crypto::{Certificate, Crl, CrlError, OcspAnswer, OcspError, OcspStatus, crl_obstacle, crl_urls, ocsp_request, ocsp_urls};
 use crate::ident::Sha256;
+use crate::port::RevocationList;
 
 /// Addresses of one certificate that are tried.
 const ADDRESSES: usize = 4;
@@ -18,6 +19,10 @@ const ADDRESSES: usize = 4;
 const ANSWER_LIMIT: usize = 100_000;
 const ANSWER_TIME: Duration = Duration::from_secs(10);
 const CONNECT_TIME: Duration = Duration::from_secs(5);
+/// Kept lists: a federation's CAs have a dozen. A list may have some megabytes.
+const LISTS: usize = 64;
+/// Addresses that failed and are remembered.
+const FAILED: usize = 1_000;
 /// Kept OCSP answers. Only certificates of configured CAs are asked about, so this is met by no stranger.
 const ANSWERS: usize = 10_000;
 
@@ -33,6 +38,7 @@ struct Kept<T> {
 pub(super) struct Checker {
     order: Order,
     max_age: SignedDuration,
+    grace: SignedDuration,
     retry_after: SignedDuration,
     lists_http: HttpClient,
     answers_http: HttpClient,
@@ -56,6 +62,7 @@ impl Checker {
         Self {
             order: options.order,
             max_age: span(options.max_age),
+            grace: span(options.grace),
             retry_after: span(options.retry_after),
             lists_http: HttpClient::new(options.http.clone()),
             answers_http: HttpClient::new(quick),
@@ -88,6 +95,9 @@ impl Checker {
         }
         if let Some(revoked) = self.said_before(&lists, certificate, issuer, now).await {
             return Ok(revoked);
+        }
+        if let Some(obstacle) = crl_obstacle(certificate) {
+            reasons.push(format!("{} {obstacle}", certificate.subject()));
         }
         if reasons.is_empty() {
             return Err(format!("{} names neither OCSP responder nor revocation list", certificate.subject()));
@@ -161,10 +171,12 @@ impl Checker {
         if let Some(Ok(revoked)) = kept.as_ref().filter(|kept| self.is_young(kept, now)).map(|kept| judged(&kept.value)) {
             return Ok(revoked);
         }
-        match self.fetch(url, now).await {
-            Ok(crl) => {
-                // A list that is not the issuer's must not push out one that is.
-                let revoked = judged(&crl).map_err(|error| error.to_string())?;
+        match self.fetch(url, certificate, issuer, now).await {
+            Ok((crl, revoked)) => {
+                // Whoever stands between may hand out an older list that still holds: it must not undo a revocation.
+                if let Some(Ok(revoked)) = kept.as_ref().filter(|kept| kept.value.issued() > crl.issued()).map(|kept| judged(&kept.value)) {
+                    return Ok(revoked);
+                }
                 *kept = Some(Kept { at: now, value: Arc::new(crl) });
                 Ok(revoked)
             }
@@ -175,24 +187,62 @@ impl Checker {
         }
     }
 
-    async fn fetch(&self, url: &str, now: Timestamp) -> Result<Crl, String> {
+    /// Fetches a list and judges the certificate by it. One that cannot be used is a failure of its address: it is not
+    /// fetched anew for each message.
+    async fn fetch(&self, url: &str, certificate: &Certificate, issuer: &Certificate, now: Timestamp) -> Result<(Crl, bool), String> {
         self.is_worth_asking(url, now)?;
-        let read = successful(self.lists_http.get(url).await).and_then(|bytes| Crl::read(&bytes).map_err(|error| error.to_string()));
+        let read = match successful(self.lists_http.get(url).await) {
+            Ok(bytes) => {
+                let (certificate, issuer) = (certificate.clone(), issuer.clone());
+                // Some megabytes to read and to digest.
+                let judged = tokio::task::spawn_blocking(move || {
+                    let crl = Crl::read(&bytes)?;
+                    let revoked = crl.revoked(&certificate, &issuer, now)?;
+                    Ok::<_, CrlError>((crl, revoked))
+                });
+                judged.await.map_err(|_| "reading it failed".to_owned()).and_then(|judged| judged.map_err(|error| error.to_string()))
+            }
+            Err(error) => Err(error),
+        };
         self.remembered(url, now, read)
     }
 
-    /// Older than we like, but what the CA said holds until the time that it named.
+    /// Older than we like, but what the CA said holds until the time that it named, and as long after it as is configured.
     async fn said_before(&self, lists: &[String], certificate: &Certificate, issuer: &Certificate, now: Timestamp) -> Option<bool> {
         for url in lists.iter().take(ADDRESSES) {
             let slot = self.list_slot(url);
             let kept = slot.lock().await;
-            if let Some(Ok(revoked)) = kept.as_ref().map(|kept| kept.value.revoked(certificate, issuer, now)) {
+            let Some(list) = kept.as_ref().map(|kept| &kept.value) else { continue };
+            let at = self.as_of(list.until(), now);
+            if let Ok(revoked) = list.revoked(certificate, issuer, at) {
+                if at < now {
+                    tracing::warn!(url, until = ?list.until(), "a revocation list is used after its end");
+                }
                 return Some(revoked);
             }
         }
         let slot = self.answer_slot(certificate);
         let kept = slot.lock().await;
-        kept.as_ref().and_then(|kept| told(&kept.value, now))
+        kept.as_ref().and_then(|kept| told(&kept.value, self.as_of(kept.value.until(), now)))
+    }
+
+    /// The time at which something that holds until then is judged: its end, when that is past no longer than is forgiven.
+    fn as_of(&self, until: Option<Timestamp>, now: Timestamp) -> Timestamp {
+        until.filter(|until| *until < now && now.duration_since(*until) <= self.grace).unwrap_or(now)
+    }
+
+    /// The lists that are kept and not being fetched at this moment.
+    pub(super) fn lists_in_use(&self) -> Vec<RevocationList> {
+        let slots: Vec<_> =
+            self.lists.lock().unwrap_or_else(PoisonError::into_inner).iter().map(|(url, slot)| (url.clone(), Arc::clone(slot))).collect();
+        let failed = self.failed.lock().unwrap_or_else(PoisonError::into_inner);
+        let state = |(url, slot): (String, Slot<Crl>)| {
+            let kept = slot.try_lock().ok()?;
+            let list = &kept.as_ref()?.value;
+            let failure = failed.get(&url).map(|(_, reason)| reason.clone());
+            Some(RevocationList { issued: list.issued(), until: list.until(), failure, url })
+        };
+        slots.into_iter().filter_map(state).collect()
     }
 
     fn is_young<T>(&self, kept: &Kept<T>, now: Timestamp) -> bool {
@@ -200,7 +250,11 @@ impl Checker {
     }
 
     fn list_slot(&self, url: &str) -> Slot<Crl> {
-        Arc::clone(self.lists.lock().unwrap_or_else(PoisonError::into_inner).entry(url.to_owned()).or_default())
+        let mut lists = self.lists.lock().unwrap_or_else(PoisonError::into_inner);
+        if lists.len() >= LISTS && !lists.contains_key(url) {
+            lists.retain(|_, slot| Arc::strong_count(slot) > 1);
+        }
+        Arc::clone(lists.entry(url.to_owned()).or_default())
     }
 
     fn answer_slot(&self, certificate: &Certificate) -> Slot<OcspAnswer> {
@@ -223,6 +277,9 @@ impl Checker {
 
     fn remembered<T>(&self, url: &str, now: Timestamp, result: Result<T, String>) -> Result<T, String> {
         let mut failed = self.failed.lock().unwrap_or_else(PoisonError::into_inner);
+        if failed.len() >= FAILED {
+            failed.retain(|_, (at, _)| now.duration_since(*at) < self.retry_after);
+        }
         match &result {
             Ok(_) => failed.remove(url),
             Err(reason) => failed.insert(url.to_owned(), (now, reason.clone())),

@@ -14,7 +14,7 @@ use rustls::server::{ParsedCertificate, WebPkiClientVerifier};
 use rustls::{ClientConfig, ConfigBuilder, RootCertStore, ServerConfig, SupportedProtocolVersion};
 use zeroize::Zeroizing;
 
-use crate::crypto::{Certificate, Identity, IdentityError};
+use crate::crypto::{Certificate, Identity, IdentityError, KeyPair};
 
 /// Newest first; rustls has nothing older (SDK C3.2.1 2.4).
 const VERSIONS: &[&SupportedProtocolVersion] = &[&rustls::version::TLS13, &rustls::version::TLS12];
@@ -81,6 +81,14 @@ impl TryFrom<&Identity> for TlsIdentity {
     fn try_from(identity: &Identity) -> Result<Self, TlsError> {
         let chain = std::iter::once(&identity.certificate).chain(&identity.chain).map(der).collect();
         Ok(Self { key: identity.key.to_pkcs8().map_err(TlsError::Key)?, chain })
+    }
+}
+
+impl TryFrom<&KeyPair> for TlsIdentity {
+    type Error = TlsError;
+    fn try_from(pair: &KeyPair) -> Result<Self, TlsError> {
+        let chain = std::iter::once(&pair.certificate).chain(&pair.chain).map(der).collect();
+        Ok(Self { key: pair.to_pkcs8().map_err(TlsError::Key)?, chain })
     }
 }
 

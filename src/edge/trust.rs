@@ -4,10 +4,12 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::SignedDuration;
+
 use super::http::{HttpOptions, PlainHttp};
 use super::revocation::Checker;
 use crate::crypto::{Authorities, Certificate, ChainError};
-use crate::port::{Clock, Pending, Realm, Trust, TrustError};
+use crate::port::{Clock, Pending, Realm, RevocationList, Trust, TrustError};
 
 /// What to do when revocation cannot be checked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -32,6 +34,17 @@ pub enum Order {
     CrlFirst,
 }
 
+/// The CAs of another environment (open test, QA, production): trusted by nobody, known by name.
+#[derive(Debug, Clone)]
+pub struct Elsewhere {
+    /// What they certify.
+    pub realm: Realm,
+    /// The environment.
+    pub environment: String,
+    /// Its CAs.
+    pub authorities: Authorities,
+}
+
 /// The options of [`CaTrust`].
 #[derive(Debug, Clone)]
 pub struct TrustOptions {
@@ -41,6 +54,15 @@ pub struct TrustOptions {
     pub revocation: Revocation,
     /// The same for those who connect to our endpoint. Default off.
     pub client_revocation: Revocation,
+    /// The same for realms that differ.
+    pub revocation_of: BTreeMap<Realm, Revocation>,
+    /// CAs of other environments: who comes from one of them is told so.
+    pub elsewhere: Vec<Elsewhere>,
+    /// How far the clock here may be behind those of CAs: a certificate that begins sooner than that is taken. Nothing is
+    /// added at the end. Default 5 min, which lists and OCSP answers have too.
+    pub skew: Duration,
+    /// How long a list or an OCSP answer is used after its own end while no newer one is to be had. Default not at all.
+    pub grace: Duration,
     /// Which source is asked first.
     pub order: Order,
     /// How old a list or an OCSP answer may be before it is fetched again, whatever it says of the next one. Default 1 h.
@@ -58,6 +80,10 @@ impl Default for TrustOptions {
             authorities: BTreeMap::new(),
             revocation: Revocation::Hard,
             client_revocation: Revocation::Off,
+            revocation_of: BTreeMap::new(),
+            elsewhere: Vec::new(),
+            skew: Duration::from_mins(5),
+            grace: Duration::ZERO,
             order: Order::OcspFirst,
             max_age: Duration::from_hours(1),
             retry_after: Duration::from_secs(30),
@@ -90,11 +116,18 @@ impl CaTrust {
         let Some(authorities) = self.options.authorities.get(&realm) else {
             return Err(TrustError::Issuer(format!("no CA is configured for {realm:?}")));
         };
-        let chain = authorities.chain(certificate, sent, now).map_err(|error| match error {
+        let soon = now.saturating_add(SignedDuration::try_from(self.options.skew).unwrap_or(SignedDuration::MAX)).unwrap_or(now);
+        let chain = match authorities.chain(certificate, sent, now) {
+            Err(ChainError::NotYet(from)) if from <= soon => authorities.chain(certificate, sent, soon),
+            judged => judged,
+        };
+        let chain = chain.map_err(|error| match error {
             ChainError::NotYet(from) => TrustError::NotYet(from),
             ChainError::Expired(until) => TrustError::Expired(until),
-            ChainError::Broken(_) | ChainError::Usage => TrustError::Issuer(error.to_string()),
+            ChainError::Broken(_) => TrustError::Issuer(self.origin(realm, certificate, sent).unwrap_or_else(|| error.to_string())),
+            ChainError::Usage => TrustError::Issuer(error.to_string()),
         })?;
+        let mode = self.options.revocation_of.get(&realm).copied().unwrap_or(mode);
         if mode == Revocation::Off {
             return Ok(());
         }
@@ -112,11 +145,34 @@ impl CaTrust {
         }
         Ok(())
     }
+
+    /// In words, the other environment that a certificate comes from: the commonest mix-up of all.
+    fn origin(&self, realm: Realm, certificate: &Certificate, sent: &[Certificate]) -> Option<String> {
+        let from = |certificate: &Certificate| {
+            self.options.elsewhere.iter().find(|other| other.realm == realm && other.authorities.have_issued(certificate))
+        };
+        // What was sent along counts only as far as it leads on from the certificate.
+        let above = |one: &Certificate| sent.iter().take(16).find(|ca| *ca != one && ca.has_issued(one));
+        let mut found = from(certificate);
+        let mut link = certificate;
+        for _ in 0..4 {
+            if found.is_some() {
+                break;
+            }
+            link = above(link)?;
+            found = from(link);
+        }
+        found.map(|other| format!("it is of another environment: {} ({})", other.environment, certificate.issuer()))
+    }
 }
 
 impl Trust for CaTrust {
     fn judge<'a>(&'a self, realm: Realm, certificate: &'a Certificate, intermediates: &'a [Certificate]) -> Pending<'a, Result<(), TrustError>> {
         Box::pin(self.judge_now(realm, certificate, intermediates))
+    }
+
+    fn lists(&self) -> Vec<RevocationList> {
+        self.checker.lists_in_use()
     }
 }
 

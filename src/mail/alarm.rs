@@ -35,6 +35,8 @@ pub enum Cause {
     StrayReceipt,
     /// A certificate of ours or of the other side cannot be used.
     Certificate,
+    /// A certificate of ours or of a CA, or a revocation list, ends soon.
+    Expiry,
     /// Two functions exchange mails too fast: one of them answers by itself.
     Loop,
     /// A step failed in a way that nobody foresaw.
@@ -43,7 +45,7 @@ pub enum Cause {
 
 impl Cause {
     /// All causes.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::RejectedAsFaulty,
         Self::EnvelopeDiscarded,
         Self::ReceiptUndelivered,
@@ -52,6 +54,7 @@ impl Cause {
         Self::Unsent,
         Self::StrayReceipt,
         Self::Certificate,
+        Self::Expiry,
         Self::Loop,
         Self::Fault,
     ];
@@ -68,6 +71,7 @@ impl Cause {
             Self::Unsent => ("Ett meddelande kunde inte skickas", "A message could not be sent"),
             Self::StrayReceipt => ("En kvittens stämmer inte", "A receipt does not match"),
             Self::Certificate => ("Ett certifikat kan inte användas", "A certificate cannot be used"),
+            Self::Expiry => ("Ett certifikat går snart ut", "A certificate ends soon"),
             Self::Loop => ("Två funktioner svarar varandra automatiskt", "Two functions answer each other by themselves"),
             Self::Fault => ("Ett oväntat fel", "An unforeseen failure"),
         }
@@ -108,6 +112,10 @@ impl Cause {
             Self::Certificate => (
                 "Ett certifikat har gått ut, är spärrat eller okänt. Meddelanden som behöver det stoppas tills det är bytt.",
                 "A certificate has expired, is revoked or unknown. Messages that need it stop until it is replaced.",
+            ),
+            Self::Expiry => (
+                "Ett certifikat eller en spärrlista går ut inom kort. När det har hänt slutar meddelanden att gå fram. Beställ ett nytt certifikat i god tid och byt det stegvis; handboken docs/certificates.md säger hur.",
+                "A certificate or a revocation list ends soon. After that, messages stop. Order a new certificate in good time and change it step by step; the manual docs/certificates.md says how.",
             ),
             Self::Loop => (
                 "Meddelanden mellan två funktioner hålls kvar, eftersom de kommer för tätt. Stäng av autosvar och släpp dem sedan.",

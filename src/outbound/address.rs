@@ -2,6 +2,7 @@
 
 use jiff::Timestamp;
 
+use crate::crypto::{Certificate, KeyUse};
 use crate::failure::{Blame, Failure, Stage};
 use crate::port::{DirectoryError, Fail, Metadata, TrustError};
 
@@ -38,6 +39,28 @@ pub fn endpoint(metadata: &Metadata, profiles: &[String], now: Timestamp) -> Res
         return Err(unusable(format!("the endpoint of {participant} is no longer active")));
     }
     Ok(())
+}
+
+/// The certificates to encrypt to, the one to prefer first: that which begins last. Whoever publishes a new certificate
+/// beside the old one can decrypt with it, and will sooner take the old one away.
+#[must_use]
+pub fn encryption(metadata: &Metadata) -> Vec<Certificate> {
+    let usable = |certificate: &&Certificate| certificate.may(KeyUse::Encrypt) && certificate.rsa_bits().is_some();
+    let mut usable: Vec<Certificate> = metadata.encryption.iter().filter(usable).cloned().collect();
+    // Stable: of two that begin together the one that is published first.
+    usable.sort_by_key(|certificate| std::cmp::Reverse(certificate.not_before()));
+    usable
+}
+
+/// What it means that [`encryption`] finds nothing.
+#[must_use]
+pub fn unencryptable(metadata: &Metadata) -> Unaddressed {
+    let what = if metadata.encryption.is_empty() { "no encryption certificate" } else { "no encryption certificate that keys may be encrypted to" };
+    Unaddressed {
+        failure: Failure::permanent(Stage::Address, Blame::Peer, format!("{} publishes {what}", metadata.participant))
+            .hint("the other organisation must publish its certificate under the message document id"),
+        fail: Fail::Certificate,
+    }
 }
 
 /// What a directory's error means for an outgoing message.

@@ -134,8 +134,26 @@ pub enum TrustError {
     Unchecked(String),
 }
 
+/// A revocation list that is in use.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RevocationList {
+    /// Where it came from.
+    pub url: String,
+    /// When its CA made it.
+    pub issued: Timestamp,
+    /// When the next one is due.
+    pub until: Option<Timestamp>,
+    /// Why no newer one could be had, if it was tried and failed.
+    pub failure: Option<String>,
+}
+
 /// Judges certificates: chain, validity, revocation.
 pub trait Trust: Send + Sync {
     /// Judges `certificate`, with `intermediates` that the peer sent along, by the CAs of `realm`.
     fn judge<'a>(&'a self, realm: Realm, certificate: &'a Certificate, intermediates: &'a [Certificate]) -> Pending<'a, Result<(), TrustError>>;
+
+    /// The revocation lists that are in use, for those who watch over their ends.
+    fn lists(&self) -> Vec<RevocationList> {
+        Vec::new()
+    }
 }

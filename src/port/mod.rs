@@ -15,7 +15,7 @@ mod store;
 mod tell;
 mod transport;
 
-pub use directory::{Directory, DirectoryError, Freshness, Metadata, Realm, Trust, TrustError};
+pub use directory::{Directory, DirectoryError, Freshness, Metadata, Realm, RevocationList, Trust, TrustError};
 pub use effects::{Effects, NewBlob};
 pub use sink::{Delivery, MailSink, SinkAnswer, SinkError};
 pub use store::{

@@ -372,6 +372,18 @@ impl Testbed {
         Ok(Issued { identity, dir, pkcs12, password_file, pem, certificate })
     }
 
+    /// Issues a new key and certificate although the present one is still good; that one stays valid, its files are replaced.
+    ///
+    /// # Errors
+    /// As [`Self::issue`].
+    pub fn renew(&self, subject: &Subject) -> Result<Issued, TestbedError> {
+        let path = self.state.issued_dir(subject).join("identity.pem");
+        match std::fs::remove_file(&path) {
+            Err(source) if source.kind() != io::ErrorKind::NotFound => Err(TestbedError::File { path, source }),
+            _ => self.issue(subject, None),
+        }
+    }
+
     /// A key whose certificate expired yesterday: the same one each time.
     pub(super) fn issue_expired(&self, subject: &Subject) -> Result<Identity, TestbedError> {
         let day = SignedDuration::from_hours(24);

@@ -227,7 +227,7 @@ impl Gateway {
     async fn unwrap(&self, content_type: String, mut body: Box<dyn Read + Send>, record: RecordId, envelope: BlobId) -> Result<Opened, Declined> {
         let header = serde_json::json!({ "record": record }).to_string();
         let writer = self.blobs.create(Blob { id: envelope, kind: BlobKind::Envelope, header }, None).map_err(|error| from_store(&error))?;
-        let (identity, limits, scratch) = (self.access_point.identity.clone(), self.access_point.limits, self.settings.scratch.clone());
+        let (keys, limits, scratch) = (self.access_point.keys(), self.access_point.limits, self.settings.scratch.clone());
         let at = self.now();
         // What the thread that verifies wants to know of the federation is asked here.
         let (ask, mut asked) = mpsc::channel::<Question>(1);
@@ -243,7 +243,7 @@ impl Gateway {
             let mut payload = Spooled { writer, passing: Passing::default() };
             let received = {
                 let options = Options { limits, ..Options::default() };
-                let context = Context { keys: &[identity], known: &|_| None, options: &options, at };
+                let context = Context { keys: &keys, known: &|_| None, options: &options, at };
                 as4::receive::open_seeking(&content_type, &mut body, &context, &seeking, scratch, &mut payload)?
             };
             let header = payload.passing.finish().map(|passed| passed.header).map_err(|error| error.to_string());
@@ -278,7 +278,8 @@ impl Gateway {
     }
 
     async fn acknowledge(&self, received: &Received) -> Result<Vec<u8>, Failure> {
-        let (received, identity, id, now) = (received.clone(), self.access_point.identity.clone(), self.new_as4_id()?, self.now());
+        let (received, id, now) = (received.clone(), self.new_as4_id()?, self.now());
+        let identity = self.access_point.answering(received.recipient, now).clone();
         let signed = blocking(move || as4::receipt::write(&received, &id, now, &identity)).await?;
         signed.map_err(|error| Failure::permanent(Stage::Receive, Blame::Us, format!("a receipt cannot be signed: {error}")))
     }

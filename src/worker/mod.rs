@@ -17,6 +17,7 @@ mod arrival;
 mod attend;
 mod deliver;
 mod effects;
+mod expiry;
 mod household;
 mod notify;
 mod open;
@@ -32,13 +33,16 @@ mod stale;
 
 use std::sync::Arc;
 
+use jiff::Timestamp;
+
 use crate::crypto::Identity;
-use crate::ident::{AccessPointId, Domain, FederationId, MailAddress};
+use crate::ident::{AccessPointId, Domain, FederationId, MailAddress, Sha256};
 use crate::outbound::retry::Schedule;
 use crate::port::{Blobs, Clock, Directory, MailSink, Store, Transport, Trust};
 use crate::sdk::message::MessageLimits;
 
 pub use acquaintances::Acquaintances;
+pub use expiry::{Expiry, Watched};
 pub use household::{Household, Mailbox, Organisation};
 pub use orphans::Found;
 pub use reception::{Destination, Refusal, Sender, Settled};
@@ -54,12 +58,30 @@ pub struct AccessPoint {
     pub name: AccessPointId,
     /// Signs and decrypts AS4.
     pub identity: Identity,
+    /// The next key or the one before it: they decrypt, and sign for those who know no other.
+    pub others: Vec<Identity>,
     /// The URL that SMP must have for it.
     pub public_url: String,
     /// What is accepted in AS4 headers.
     pub pmode: crate::as4::pmode::PMode,
     /// Bounds on what is received.
     pub limits: crate::as4::receive::ReceiveLimits,
+}
+
+impl AccessPoint {
+    /// Every key that decrypts.
+    #[must_use]
+    pub fn keys(&self) -> Vec<Identity> {
+        std::iter::once(&self.identity).chain(&self.others).cloned().collect()
+    }
+
+    /// What signs the receipt of a message that was encrypted to this certificate of ours. Its sender found that one in SMP
+    /// and will compare the receipt's signer with it, perhaps out of a cache from before a change of keys.
+    #[must_use]
+    pub fn answering(&self, recipient: Option<Sha256>, now: Timestamp) -> &Identity {
+        let known = self.others.iter().find(|other| recipient.is_some_and(|known| other.certificate.fingerprint() == known));
+        known.filter(|other| other.certificate.is_valid_at(now)).unwrap_or(&self.identity)
+    }
 }
 
 /// What all steps share that is no secret.
@@ -87,6 +109,8 @@ pub struct Settings {
     pub scratch: std::path::PathBuf,
     /// The transport profiles of endpoints that are sent to.
     pub transport_profiles: Vec<String>,
+    /// What ends some day.
+    pub expiry: Expiry,
 }
 
 /// Everything a job may need of the world.

@@ -36,8 +36,8 @@ impl Gateway {
 
     fn faults(&self, organisation: &super::Organisation, metadata: &Metadata) -> Vec<String> {
         let mut faults = Vec::new();
-        if metadata.access_point != self.access_point.identity.certificate {
-            faults.push("SMP has another access point certificate than [access-point] key".to_owned());
+        if !self.access_point.keys().iter().any(|own| own.certificate == metadata.access_point) {
+            faults.push("SMP has another access point certificate than [access-point] key, and than other-key".to_owned());
         }
         if metadata.endpoint != self.access_point.public_url {
             faults.push(format!("SMP has the endpoint {} and not [access-point] public-url", metadata.endpoint));

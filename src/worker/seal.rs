@@ -4,6 +4,7 @@ use super::effects::{Outcome, blocking, from_store, new_blob};
 use super::room::Holding;
 use super::{Gateway, Organisation};
 use crate::content::Reference;
+use crate::crypto::Certificate;
 use crate::event::{EventName, Field};
 use crate::failure::{Blame, Failure, Stage};
 use crate::ident::{DocumentKind, MessageId};
@@ -78,25 +79,36 @@ impl Gateway {
                 }
                 found => found.map_err(|error| address::from_directory(&error))?,
             };
-            let judged = self.judge_recipient(&metadata).await;
-            match judged {
+            match self.judge_recipient(&metadata).await {
                 Err(unaddressed) if !unaddressed.failure.is_temporary() && freshness == Freshness::Cached => freshness = Freshness::Fresh,
                 judged => {
-                    judged?;
+                    let certificate = judged?;
                     let noted = self.note_stale(state.letter.record, &state.letter.organisation, &metadata).await;
-                    return noted.map(|()| metadata).map_err(|failure| Unaddressed { failure, fail: Fail::Internal });
+                    return noted
+                        .map(|()| Metadata { encryption: vec![certificate], ..metadata })
+                        .map_err(|failure| Unaddressed { failure, fail: Fail::Internal });
                 }
             }
         }
     }
 
-    async fn judge_recipient(&self, metadata: &Metadata) -> Result<(), Unaddressed> {
+    /// The certificate to encrypt to: of those that are published the newest that is good now.
+    async fn judge_recipient(&self, metadata: &Metadata) -> Result<Certificate, Unaddressed> {
         address::endpoint(metadata, &self.settings.transport_profiles, self.now())?;
-        if let Some(certificate) = metadata.encryption.first() {
-            let judged = self.trust.judge(Realm::Participant, certificate, &[]).await;
-            judged.map_err(|error| address::from_trust(&error, "the recipient's encryption certificate"))?;
+        let mut refused: Option<Unaddressed> = None;
+        for certificate in address::encryption(metadata) {
+            match self.trust.judge(Realm::Participant, &certificate, &[]).await {
+                Ok(()) => return Ok(certificate),
+                Err(error) => {
+                    let error = address::from_trust(&error, "the recipient's encryption certificate");
+                    // One that may still turn out good is worth waiting for.
+                    if refused.as_ref().is_none_or(|before| error.failure.is_temporary() && !before.failure.is_temporary()) {
+                        refused = Some(error);
+                    }
+                }
+            }
         }
-        Ok(())
+        Err(refused.unwrap_or_else(|| address::unencryptable(metadata)))
     }
 
     /// The references that the other side gave in the message that this one answers.

@@ -4,6 +4,7 @@ use std::io::{Read, Seek, Write};
 
 use super::effects::{Outcome, blocking, from_store, new_blob, point};
 use super::{AccessPoint, Gateway};
+use crate::as4::Code;
 use crate::as4::answer::{self, Answer};
 use crate::crypto::Certificate;
 use crate::event::Field;
@@ -12,8 +13,8 @@ use crate::ident::AccessPointId;
 use crate::outbound::address::{self, Unaddressed};
 use crate::outbound::send::{self, Attempted, Prepared, Proof};
 use crate::outbound::verdict::{self, Verdict};
-use crate::outbound::{Outgoing, Reached, Submitted};
-use crate::port::{BlobId, Fail, Freshness, Lease, Metadata, Realm, Request};
+use crate::outbound::{Dispatch, Outgoing, Reached, Submitted};
+use crate::port::{self, BlobId, Fail, Freshness, Lease, Metadata, Realm, Request, TransportError};
 
 impl Gateway {
     /// Runs a send job.
@@ -38,6 +39,72 @@ impl Gateway {
                 Err(Unaddressed { failure, fail }) => return self.fail(state, lease, &failure, fail).await,
             },
         };
+        let (mut request, mut renewed) = (request, false);
+        let (verdict, prepared, certificate) = loop {
+            let (prepared, certificate, pushed) = self.push(request).await?;
+            let pushed = match pushed {
+                Err(error) => break (verdict::of_transport(&error), prepared, certificate),
+                Ok(pushed) => pushed,
+            };
+            let (mut read, pushed) = judged(pushed, &prepared, &certificate).await?;
+            let mut signer = certificate.clone();
+            // The other side may have changed its key since the request was made.
+            let undecryptable = matches!(&read, Answer::Errors(errors) if errors.iter().any(|error| error.is(Code::FailedDecryption)));
+            if (undecryptable || matches!(read, Answer::Unusable(_)))
+                && !renewed
+                && let Some(successor) = self.successor(&state, &certificate).await
+            {
+                if undecryptable {
+                    renewed = true;
+                    let made = Submitted { dispatch: Dispatch { request: None, ..state.dispatch.clone() }, ..state.clone() };
+                    let old = request;
+                    (state, request) = match self.prepare(made, &lease).await {
+                        Ok(prepared) => prepared,
+                        Err(Unaddressed { failure, fail }) => return self.fail(state, lease, &failure, fail).await,
+                    };
+                    self.discard("send", &[old]);
+                    continue;
+                }
+                read = judged(pushed.clone(), &prepared, &successor).await?.0;
+                signer = successor;
+            }
+            match read {
+                Answer::Receipt(receipt) => {
+                    let proof = Proof {
+                        signal_id: receipt.signal_id,
+                        signature: receipt.signature_digest,
+                        certificate: signer.fingerprint(),
+                        peer: prepared.peer,
+                        warnings: receipt.warnings,
+                        content_type: pushed.content_type,
+                        signal: pushed.body,
+                        blob: new_blob(),
+                    };
+                    let effects = send::acknowledged(state, lease, Some(proof), &self.settings.schedule, self.now())?;
+                    return self.carry_out("send", effects).await;
+                }
+                Answer::Errors(errors) => break (verdict::of_errors(&errors, earlier), prepared, certificate),
+                Answer::Unusable(why) => {
+                    let verdict = verdict::of_unusable(&prepared.endpoint, pushed.status, &why, pushed.retry_after);
+                    break (verdict, prepared, certificate);
+                }
+            }
+        };
+        match verdict {
+            Verdict::Taken => {
+                let effects = send::acknowledged(state, lease, None, &self.settings.schedule, self.now())?;
+                self.carry_out("send", effects).await
+            }
+            Verdict::Failed { failure, fail, reached } => {
+                state.dispatch.reached = earlier.or(reached);
+                let failure = failure.about(Field::PeerAccessPoint, &prepared.peer).about(Field::PeerCertificate, certificate.fingerprint());
+                self.fail(state, lease, &failure, fail).await
+            }
+        }
+    }
+
+    /// One attempt with a request as it lies in the spool: what it is, whom it is encrypted for, and what came of it.
+    async fn push(&self, request: BlobId) -> Result<(Prepared, Certificate, Result<port::Answer, TransportError>), Failure> {
         let (blob, octets, body) = self.blobs.open(request).map_err(|error| from_store(&error))?;
         let prepared = Prepared::from_blob(&blob)?;
         let certificate = Certificate::from_any(prepared.certificate.as_bytes())
@@ -53,43 +120,15 @@ impl Gateway {
             })
             .await;
         point("send", "after-push");
-        let verdict = match pushed {
-            Err(error) => verdict::of_transport(&error),
-            Ok(pushed) => {
-                let (sent, expected) = (prepared.sent.clone(), certificate.clone());
-                let (read, pushed) =
-                    blocking(move || (answer::read(pushed.status, &pushed.content_type, &pushed.body, &sent, &expected), pushed)).await?;
-                match read {
-                    Answer::Receipt(receipt) => {
-                        let proof = Proof {
-                            signal_id: receipt.signal_id,
-                            signature: receipt.signature_digest,
-                            certificate: certificate.fingerprint(),
-                            peer: prepared.peer,
-                            warnings: receipt.warnings,
-                            content_type: pushed.content_type,
-                            signal: pushed.body,
-                            blob: new_blob(),
-                        };
-                        let effects = send::acknowledged(state, lease, Some(proof), &self.settings.schedule, self.now())?;
-                        return self.carry_out("send", effects).await;
-                    }
-                    Answer::Errors(errors) => verdict::of_errors(&errors, earlier),
-                    Answer::Unusable(why) => verdict::of_unusable(&prepared.endpoint, pushed.status, &why, pushed.retry_after),
-                }
-            }
-        };
-        match verdict {
-            Verdict::Taken => {
-                let effects = send::acknowledged(state, lease, None, &self.settings.schedule, self.now())?;
-                self.carry_out("send", effects).await
-            }
-            Verdict::Failed { failure, fail, reached } => {
-                state.dispatch.reached = earlier.or(reached);
-                let failure = failure.about(Field::PeerAccessPoint, &prepared.peer).about(Field::PeerCertificate, certificate.fingerprint());
-                self.fail(state, lease, &failure, fail).await
-            }
-        }
+        Ok((prepared, certificate, pushed))
+    }
+
+    /// The certificate that the recipient's access point has now, when that is another one than this and good.
+    async fn successor(&self, state: &Submitted, certificate: &Certificate) -> Option<Certificate> {
+        let metadata = self.directory.metadata(state.cargo.participant(), state.cargo.kind(), Freshness::Fresh).await.ok()?;
+        let now = metadata.access_point;
+        let is_new = now != *certificate && now.common_name() == certificate.common_name();
+        (is_new && self.trust.judge(Realm::AccessPoint, &now, &[]).await.is_ok()).then_some(now)
     }
 
     async fn fail(&self, state: Submitted, lease: Lease, failure: &Failure, fail: Fail) -> Result<Outcome, Failure> {
@@ -185,4 +224,10 @@ impl Gateway {
             }
         }
     }
+}
+
+/// What an answer says to the one who expects this signer.
+async fn judged(pushed: port::Answer, prepared: &Prepared, expected: &Certificate) -> Result<(Answer, port::Answer), Failure> {
+    let (sent, expected) = (prepared.sent.clone(), expected.clone());
+    blocking(move || (answer::read(pushed.status, &pushed.content_type, &pushed.body, &sent, &expected), pushed)).await
 }

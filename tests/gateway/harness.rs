@@ -1,5 +1,6 @@
 //! What all tests share: one federation with its keys, gateways, and patience.
 
+#![allow(dead_code, reason = "several test binaries share it")]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 pub(crate) mod client;
@@ -151,6 +152,8 @@ pub(crate) struct Setup {
     /// More lines of `[trust]` and `[discovery]`.
     pub(crate) trust: &'static str,
     pub(crate) discovery: &'static str,
+    /// Lines before all sections.
+    pub(crate) root: &'static str,
 }
 
 impl Setup {
@@ -166,6 +169,7 @@ impl Setup {
             mailbox: "",
             trust: "",
             discovery: "",
+            root: "",
         }
     }
 }
@@ -181,6 +185,7 @@ pub(crate) struct Gateway {
     pub(crate) domain: String,
     pub(crate) endpoint: String,
     pub(crate) operator: String,
+    port: u16,
     state: TempDir,
 }
 
@@ -192,16 +197,24 @@ impl Gateway {
 
     /// Starts a gateway and registers its participant.
     pub(crate) async fn start_in(world: &World, setup: Setup) -> Self {
-        let sink = Sink::start().await;
-        let state = tempfile::tempdir().unwrap();
-        let as4 = free_port();
-        let text = configuration(world, &setup, state.path(), sink.address, as4);
+        Self::launch(world, setup, Sink::start().await, tempfile::tempdir().unwrap(), free_port()).await
+    }
+
+    /// Stops it and starts it again on its state, with its mail server and address, perhaps with other keys.
+    pub(crate) async fn restart_in(self, world: &World, setup: Setup) -> Self {
+        let Self { daemon, sink, state, port, .. } = self;
+        daemon.stop().await;
+        Self::launch(world, setup, sink, state, port).await
+    }
+
+    async fn launch(world: &World, setup: Setup, sink: Sink, state: TempDir, port: u16) -> Self {
+        let text = configuration(world, &setup, state.path(), sink.address, port);
         let path = state.path().join("gateway.toml");
         std::fs::write(&path, text).unwrap();
         let config = brevbro::config::load(&path).unwrap();
         let daemon = Daemon::start(config).await.unwrap();
         let name = &setup.name;
-        let endpoint = format!("https://127.0.0.1:{as4}/as4");
+        let endpoint = format!("https://127.0.0.1:{port}/as4");
         let participant = format!("0203:{name}.se");
         world.register(&participant, &endpoint, &world.own_point, &world.own);
         Self {
@@ -212,6 +225,7 @@ impl Gateway {
             domain: format!("sdk.{name}.se"),
             endpoint,
             operator: format!("drift@{name}.se"),
+            port,
             state,
         }
     }
@@ -301,7 +315,7 @@ impl Gateway {
 pub(crate) fn configuration(world: &World, setup: &Setup, dir: &Path, mail: SocketAddr, as4: u16) -> String {
     let testbed = &world.testbed;
     let trust_file = |authority| testbed.trust_file(authority).display().to_string();
-    let Setup { name, clients, memory, access_point, smtp, retry, mailbox, trust, discovery, top } = setup;
+    let Setup { name, clients, memory, access_point, smtp, retry, mailbox, trust, discovery, top, root } = setup;
     format!(
         r#"
 name = "gw.{name}.se"
@@ -310,6 +324,7 @@ operator = "drift@{name}.se"
 federation = "urn:fdc:digg.se:edelivery:federation:test"
 state-dir = "{state}"
 {top}
+{root}
 
 [access-point]
 key = "{point}"

@@ -10,6 +10,7 @@ use super::Ids;
 use super::sign::{write_token, write_token_reference};
 use super::token::{decode, key};
 use crate::crypto::{Certificate, DS, Digest, Gcm, Identity, Oaep, SessionKey, XENC, XENC11};
+use crate::ident::Sha256;
 use crate::xml::{Element, Writer};
 
 /// Encrypted keys that are looked at: one for each of some recipients.
@@ -49,6 +50,8 @@ pub(in super::super) struct Decryption {
     pub(in super::super) key: SessionKey,
     /// The media type of the plaintext.
     pub(in super::super) mime_type: Option<String>,
+    /// Which of our certificates it is for.
+    pub(in super::super) recipient: Sha256,
 }
 
 /// Finds what is encrypted and unwraps the keys. A key that does not unwrap is found out at the attachment's tag.
@@ -90,7 +93,8 @@ pub(super) fn decryption(data: Element<'_>, security: Element<'_>, keys: &[Ident
     let identity = keys.iter().find(|identity| named.names(&identity.certificate)).ok_or_else(undecryptable)?;
     let value = wrapped.only(XENC, "CipherData").and_then(|e| e.only(XENC, "CipherValue")).and_then(|e| decode(&e.text()));
     let key = SessionKey::unwrap(&value.ok_or_else(undecryptable)?, &identity.key, &oaep, gcm).map_err(|_| undecryptable())?;
-    Ok(Decryption { uri: uri.to_owned(), key, mime_type: data.attribute("MimeType").map(str::to_owned) })
+    let mime_type = data.attribute("MimeType").map(str::to_owned);
+    Ok(Decryption { uri: uri.to_owned(), key, mime_type, recipient: identity.certificate.fingerprint() })
 }
 
 /// The key of an EncryptedData: by its KeyInfo, or by the ReferenceList of a key. Of several, for several recipients, the

@@ -58,6 +58,7 @@ pub(crate) struct Peer {
     world: &'static World,
     taken: Shared<Vec<Taken>>,
     mood: Shared<Mood>,
+    points: Shared<Vec<Identity>>,
     client: As4Client,
     _stopper: Stopper,
 }
@@ -76,8 +77,8 @@ impl Peer {
         let (stopper, stopped) = stop();
         let (taken, mood) = (Arc::new(Mutex::default()), Arc::new(Mutex::default()));
         let port = server.address().port();
-        let (point, forger) = (world.peer_point.identity.clone(), world.own_point.identity.clone());
-        let reception = Endpoint { point, forger, taken: Arc::clone(&taken), mood: Arc::clone(&mood) };
+        let (points, forger) = (Arc::new(Mutex::new(vec![world.peer_point.identity.clone()])), world.own_point.identity.clone());
+        let reception = Endpoint { points: Arc::clone(&points), forger, taken: Arc::clone(&taken), mood: Arc::clone(&mood) };
         tokio::spawn(server.run(Arc::new(reception), stopped));
         let (peer, endpoint) = (format!("{name}.se"), format!("https://127.0.0.1:{port}/as4"));
         let participant = format!("0203:{peer}");
@@ -86,12 +87,17 @@ impl Peer {
         let tls = client_config(Roots::Only(&roots), Some(&tls)).unwrap();
         let client =
             As4Client::new(HttpOptions { tls: Some(tls), exchange_timeout: PATIENCE, reach: Reach::with_loopback(), ..HttpOptions::default() });
-        Self { name: peer, endpoint, participant: participant.parse().unwrap(), world, taken, mood, client, _stopper: stopper }
+        Self { name: peer, endpoint, participant: participant.parse().unwrap(), world, taken, mood, points, client, _stopper: stopper }
     }
 
     /// How its access point answers from now on.
     pub(crate) fn set(&self, mood: Mood) {
         *self.mood.lock().unwrap() = mood;
+    }
+
+    /// The keys that its access point has from now on: all decrypt, the first one signs.
+    pub(crate) fn has_keys(&self, keys: &[&Identity]) {
+        *self.points.lock().unwrap() = keys.iter().map(|key| (*key).clone()).collect();
     }
 
     /// Everything that its access point took.
@@ -381,7 +387,7 @@ impl Package {
 
 /// Its access point.
 struct Endpoint {
-    point: Identity,
+    points: Shared<Vec<Identity>>,
     /// Another access point of the federation.
     forger: Identity,
     taken: Shared<Vec<Taken>>,
@@ -390,14 +396,23 @@ struct Endpoint {
 
 impl As4Reception for Endpoint {
     fn receive(&self, content_type: String, _: From, mut body: Box<dyn Read + Send>) -> Pending<'_, Answer> {
-        let (point, forger, taken, mood) = (self.point.clone(), self.forger.clone(), Arc::clone(&self.taken), self.mood.lock().unwrap().clone());
+        let (points, forger) = (self.points.lock().unwrap().clone(), self.forger.clone());
+        let (taken, mood) = (Arc::clone(&self.taken), self.mood.lock().unwrap().clone());
         Box::pin(async move {
             let answered = tokio::task::spawn_blocking(move || {
                 let options = Options::default();
-                let context = Context { keys: std::slice::from_ref(&point), known: &|_| None, options: &options, at: Timestamp::now() };
+                let context = Context { keys: &points, known: &|_| None, options: &options, at: Timestamp::now() };
                 let mut envelope = Vec::new();
-                let received = as4::receive::open(&content_type, &mut body, &context, Cursor::new(Vec::new()), &mut envelope).unwrap();
+                let received = as4::receive::open(&content_type, &mut body, &context, Cursor::new(Vec::new()), &mut envelope);
+                let point = points.first().unwrap().clone();
                 let id = As4MessageId::new(format!("{}@ap.peer.se", Uuid::new_v4())).unwrap();
+                let received = match received {
+                    Ok(received) => received,
+                    Err(refusal) => {
+                        let body = as4::error::write(&[*refusal.error], refusal.ref_to.as_ref(), &id, Timestamp::now(), &point).unwrap();
+                        return Answer { status: 200, content_type: as4::error::CONTENT_TYPE.into(), body, retry_after: None };
+                    }
+                };
                 let signal = match mood {
                     Mood::Down => return Answer { status: 503, content_type: "text/plain".into(), retry_after: None, body: b"later".to_vec() },
                     Mood::Refusing(error) => as4::error::write(&[error], Some(&received.header.message_id), &id, Timestamp::now(), &point).unwrap(),
