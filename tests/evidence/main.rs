@@ -285,7 +285,7 @@ rows! {
     tls_of_a_stranger: Play::Stranger;
     tls_that_is_none: Play::NoTls(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n");
     cut_after_connect: Play::NoTls(b"");
-    cut_after_tls: Play::Reset(0);
+    cut_after_tls: Play::Reset(1);
     cut_in_the_request: Play::Reset(700);
     cut_after_the_request: Play::Raw(b"");
     cut_in_the_head: Play::Raw(b"HTTP/1.1 200 OK\r\nContent-Ty");
