@@ -254,9 +254,9 @@ fn entries_obstacle(entries: &[u8]) -> Option<Option<CrlError>> {
         let fields = der::elements(tagged(Some(entry?), 0x30)?)?;
         let ([Element { tag: 2, .. }, _] | [Element { tag: 2, .. }, _, Element { tag: 0x30, .. }]) = fields.as_slice() else { return None };
         let Some(extensions) = fields.get(2) else { continue };
-        for extension in der::extension_list(extensions.contents)?.iter().filter(|extension| extension.critical) {
-            // RFC 5280 5.3: a list with one that is not understood must not be used, for no certificate at all.
-            return Some(Some(if extension.oid == CERTIFICATE_ISSUER { CrlError::Indirect } else { CrlError::Critical }));
+        // RFC 5280 5.3: a list with one that is not understood must not be used, for no certificate at all.
+        if let Some(critical) = der::extension_list(extensions.contents)?.iter().find(|extension| extension.critical) {
+            return Some(Some(if critical.oid == CERTIFICATE_ISSUER { CrlError::Indirect } else { CrlError::Critical }));
         }
     }
     Some(None)
