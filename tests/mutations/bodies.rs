@@ -725,6 +725,7 @@ pub fn crl(input: &[u8]) -> bool {
 
 /// An answer that is believed is one that the CA signed, and nobody reads a question that could not be answered.
 pub fn ocsp(input: &[u8]) -> bool {
+    const BASIC: &[u8] = &[6, 9, 0x2b, 6, 1, 5, 5, 7, 0x30, 1, 1];
     let mut good = OcspQuestion::read(input).is_ok_and(|question| question.ids.iter().all(|id| id.serial().is_some()));
     let Issuing { ca, leaf, .. } = &pki().strict;
     if let Ok(answer) = OcspAnswer::read(input, &leaf.certificate, &ca.certificate, NONCE, at(JUDGED)) {
@@ -732,7 +733,6 @@ pub fn ocsp(input: &[u8]) -> bool {
         good = true;
     }
     let Issuing { ca, leaf, .. } = &pki().any;
-    const BASIC: &[u8] = &[6, 9, 0x2b, 6, 1, 5, 5, 7, 0x30, 1, 1];
     let basic = der(0xa0, &der(0x30, &[BASIC, &der(4, &signed_by_any(input))].concat()));
     let answer = der(0x30, &[&[0x0a, 1, 0][..], &basic].concat());
     if let Ok(answer) = OcspAnswer::read(&answer, &leaf.certificate, &ca.certificate, NONCE, at(JUDGED)) {

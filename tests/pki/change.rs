@@ -245,7 +245,7 @@ fn a_message_is_sealed_for_the_newest_certificate_that_is_good() {
             let taken = wait_for("an envelope", || async { peer.taken().into_iter().nth(number) }).await;
             let event = gateway.event(EventName::Sealed).await;
             let verified = seal::verify(&taken.envelope).unwrap();
-            let opens = |issued: &Issued| verified.payload(&[issued.identity.clone()]).is_ok();
+            let opens = |issued: &Issued| verified.payload(std::slice::from_ref(&issued.identity)).is_ok();
             let told = (opens(&old), opens(&new), event.fields[&Field::ParticipantCertificate].clone());
             gateway.stop().await;
             told
