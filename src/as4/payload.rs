@@ -1,8 +1,10 @@
 //! One attachment: off the wire, decrypted and hashed into the scratch file, and out of it decompressed.
 
+use std::borrow::Cow;
 use std::io::{self, BufReader, Read, Seek, SeekFrom, Write};
 
 use flate2::read::MultiGzDecoder;
+use percent_encoding::percent_decode_str;
 
 use super::error::{Code, EbmsError};
 use super::package::{PackageReader, PartHeaders, TransferDecoder};
@@ -47,20 +49,9 @@ pub(super) fn is_same_part(one: &str, other: &str) -> bool {
     own == id || is_part(one, &id) || is_part(other, &own) || percent_decoded(&own).is_some_and(|own| percent_decoded(&id) == Some(own))
 }
 
-fn percent_decoded(text: &str) -> Option<String> {
-    let mut octets = Vec::new();
-    let mut rest = text.as_bytes();
-    while let Some((first, after)) = rest.split_first() {
-        if *first == b'%' {
-            let hex = std::str::from_utf8(after.get(..2)?).ok()?;
-            octets.push(u8::from_str_radix(hex, 16).ok()?);
-            rest = after.get(2..)?;
-        } else {
-            octets.push(*first);
-            rest = after;
-        }
-    }
-    String::from_utf8(octets).ok()
+/// `None` where that is no text.
+fn percent_decoded(text: &str) -> Option<Cow<'_, str>> {
+    percent_decode_str(text).decode_utf8().ok()
 }
 
 /// Takes the part that the reader came to into the scratch file, at `start`, and checks its tag and digests.

@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use base64::prelude::*;
 use http::{HeaderMap, HeaderName};
+use percent_encoding::percent_decode_str;
 use rustls::pki_types::{CertificateDer, UnixTime};
 use rustls::server::danger::ClientCertVerifier;
 
@@ -103,7 +104,8 @@ fn certificate(text: &str) -> Option<CertificateDer<'static>> {
     if text.len() > LONGEST {
         return None;
     }
-    let plain = unescaped(text)?;
+    // Base64's plus signs stay what they are.
+    let plain = percent_decode_str(text).decode_utf8().ok()?;
     let plain = plain.trim();
     let base64 = if let Some(inner) = plain.strip_prefix("-----BEGIN CERTIFICATE-----") {
         inner.split_once("-----END CERTIFICATE-----").filter(|(_, rest)| rest.trim().is_empty())?.0
@@ -129,24 +131,6 @@ fn intermediates(headers: &HeaderMap) -> Option<Vec<CertificateDer<'static>>> {
         }
     }
     Some(chain)
-}
-
-/// Percent-encoding undone; base64's plus signs stay what they are.
-fn unescaped(text: &str) -> Option<String> {
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes();
-    while let Some((&byte, after)) = rest.split_first() {
-        rest = after;
-        if byte == b'%' {
-            let (digits, after) = rest.split_at_checked(2)?;
-            let digits = std::str::from_utf8(digits).ok().filter(|digits| digits.bytes().all(|b| b.is_ascii_hexdigit()))?;
-            bytes.push(u8::from_str_radix(digits, 16).ok()?);
-            rest = after;
-        } else {
-            bytes.push(byte);
-        }
-    }
-    String::from_utf8(bytes).ok().filter(|text| text.is_ascii())
 }
 
 #[cfg(test)]
