@@ -14,6 +14,7 @@ use brevbro::port::{DirectoryError, Freshness, Request, Transport};
 use brevbro::testbed::{Authority, Subject};
 
 use crate::harness::client::submit;
+use crate::harness::peer::Mood;
 use crate::harness::peer::Package;
 use crate::harness::{Gateway, Peer, Setup, World, mail, run, world};
 
@@ -159,13 +160,17 @@ fn a_ping_stops_at_the_step_that_fails_and_says_what_to_do() {
         world.register("0203:ping-wrong.se", "https://127.0.0.1:1/as4", &world.peer, &world.peer);
         let (failed, told) = ping(&gateway, "0203:ping-wrong.se", &[]).await;
         assert!(!failed && told.contains("NOT TRUSTED: ") && told.contains("nothing was sent") && !told.contains("test message"), "{told}");
-        // It is another access point than the one that is registered.
-        let (_peer, elsewhere) = (Peer::start("ping-elsewhere").await, "0203:ping-elsewhere.se");
-        let registered =
-            gateway.daemon.gateway.directory.metadata(&elsewhere.parse().unwrap(), DocumentKind::Message, Freshness::Fresh).await.unwrap();
-        world.register(elsewhere, &registered.endpoint, &world.own_point, &world.peer);
+        // Somebody else has signed the receipt.
+        let (peer, elsewhere) = (Peer::start("ping-elsewhere").await, "0203:ping-elsewhere.se");
+        peer.set(Mood::Forged);
         let (failed, told) = ping(&gateway, elsewhere, &[]).await;
-        assert!(!failed && told.contains("EBMS:0102 FailedDecryption") && !told.contains("receipt  "), "{told}");
+        assert!(!failed && told.contains("the answer proves nothing: ") && !told.contains("receipt  "), "{told}");
+        // It is another access point than the one that is registered, and says so.
+        peer.set(Mood::Good);
+        world.register(elsewhere, &peer.endpoint, &world.own_point, &world.peer);
+        gateway.daemon.gateway.directory.metadata(&elsewhere.parse().unwrap(), DocumentKind::Message, Freshness::Fresh).await.unwrap();
+        let (failed, told) = ping(&gateway, elsewhere, &[]).await;
+        assert!(!failed && told.contains("answered with an error: EBMS:0102") && !told.contains("receipt  "), "{told}");
         gateway.stop().await;
     });
 }
