@@ -5,11 +5,14 @@
 //! so there are no entities but the five of XML itself; depth, element count, attribute count and size are bounded.
 
 mod c14n;
+mod chars;
 mod outline;
+mod read;
 mod tree;
 mod write;
 
 pub use c14n::{CanonicalError, Canonicalization, Comments};
+pub use chars::trim;
 pub use outline::{Outline, OutlineLimits, Outliner};
-pub use tree::{Attribute, Document, Element, Limits, NodeRef, XML_NS, XmlError, trim};
+pub use tree::{Attribute, Document, Element, Limits, NodeRef, XML_NS, XmlError};
 pub use write::Writer;

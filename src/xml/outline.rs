@@ -9,7 +9,8 @@ use std::io::{self, Write};
 
 use memchr::memchr3;
 
-use super::tree::{Document, Element, Limits, XmlError, resolve_reference};
+use super::chars::resolve_reference;
+use super::tree::{Document, Element, Limits, XmlError};
 
 /// Octets of one reference: room for leading zeros.
 const REFERENCE: usize = 64;

@@ -1,6 +1,6 @@
 //! A writer that cannot write XML that is not well-formed: every text is escaped, every element is closed.
 
-use super::tree::is_xml_char;
+use super::chars::is_xml_char;
 
 /// Writes one document into a string, element by element.
 ///
