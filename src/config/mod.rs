@@ -9,6 +9,7 @@
 //! Every error is found in one run and told with path, value, reason and hint ([`ConfigErrors`]). `brevbro check-config`
 //! is [`load`], and so is the start. Only layer 6 knows this module: it fills the others' own options.
 
+mod access_point;
 mod check;
 pub mod checked;
 mod declare;
