@@ -17,7 +17,7 @@ use std::process::Command;
 use std::sync::OnceLock;
 
 use brevbro::xml::{Canonicalization, Comments, Document, Element, Limits};
-use common::{has, python, run, shared};
+use common::{has, python, run, shared, temporary};
 use serde_json::Value;
 
 const BREVBRO: &str = env!("CARGO_BIN_EXE_brevbro");
@@ -54,13 +54,6 @@ impl Left {
     fn issued(&self, name: &str) -> PathBuf {
         self.dir.join("keys/issued").join(name)
     }
-}
-
-/// A file in a folder that vanishes.
-fn temporary(dir: &tempfile::TempDir, name: &str, octets: impl AsRef<[u8]>) -> PathBuf {
-    let path = dir.path().join(name);
-    fs::write(&path, octets).unwrap();
-    path
 }
 
 /// The verdict of a published schema; true where there is none to ask.

@@ -25,7 +25,7 @@ use brevbro::ident::{AccessPointId, DocumentKind, ParticipantId};
 use brevbro::port::{Directory, DirectoryError, Freshness, Realm, Request, Transport, TransportError, Trust, TrustError};
 use brevbro::smp;
 use brevbro::testbed::{Authority, Issued, Options, Registration, Running, Subject, Testbed};
-use common::{has, run, shared};
+use common::{has, judge, shared, temporary};
 use jiff::Timestamp;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
@@ -113,22 +113,6 @@ impl Federation {
 
 fn participant(id: &str) -> ParticipantId {
     ParticipantId::new(id).unwrap()
-}
-
-fn temporary(dir: &Path, name: &str, bytes: &[u8]) -> std::path::PathBuf {
-    let path = dir.join(name);
-    fs::write(&path, bytes).unwrap();
-    path
-}
-
-/// A blocking foreign program, off the threads that run the testbed.
-async fn judge(command: Command) -> Result<String, String> {
-    tokio::task::spawn_blocking(move || {
-        let mut command = command;
-        run(&mut command).map(|bytes| String::from_utf8(bytes).unwrap())
-    })
-    .await
-    .unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -6,7 +6,6 @@ mod common;
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -22,7 +21,7 @@ use brevbro::edge::trust::{CaTrust, Order, Revocation, TrustOptions};
 use brevbro::ident::{AccessPointId, ParticipantId};
 use brevbro::port::{Realm, Trust, TrustError};
 use brevbro::testbed::{Authority, Options, Running, Subject, Testbed};
-use common::{has, run};
+use common::{has, judge, temporary};
 use jiff::{SignedDuration, Timestamp};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -188,22 +187,6 @@ impl Responder {
             Says::Nonsense | Says::Nothing => b"<html>".to_vec(),
         }
     }
-}
-
-fn temporary(dir: &Path, name: &str, bytes: &[u8]) -> PathBuf {
-    let path = dir.join(name);
-    fs::write(&path, bytes).unwrap();
-    path
-}
-
-/// A blocking foreign program, off the threads that run the testbed.
-async fn judge(command: Command) -> Result<String, String> {
-    tokio::task::spawn_blocking(move || {
-        let mut command = command;
-        run(&mut command).map(|bytes| String::from_utf8(bytes).unwrap())
-    })
-    .await
-    .unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -58,3 +58,21 @@ pub fn run(command: &mut Command) -> Result<Vec<u8>, String> {
         Err(format!("{command:?}: {}\n{}{}", output.status, String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr)))
     }
 }
+
+/// [`run`] for a program that speaks with what runs in this process: off the threads that serve it.
+#[cfg(feature = "daemon")]
+pub async fn judge(command: Command) -> Result<String, String> {
+    tokio::task::spawn_blocking(move || {
+        let mut command = command;
+        run(&mut command).map(|bytes| String::from_utf8(bytes).unwrap())
+    })
+    .await
+    .unwrap()
+}
+
+/// A file in a folder that vanishes.
+pub fn temporary(dir: impl AsRef<Path>, name: &str, octets: impl AsRef<[u8]>) -> PathBuf {
+    let path = dir.as_ref().join(name);
+    std::fs::write(&path, octets).unwrap();
+    path
+}
