@@ -8,8 +8,8 @@ set -eu
 # libxmlsec1 has to be 1.2: the binding does not build against 1.3.
 build="libxmlsec1-dev libxml2-dev libssl-dev pkg-config libclang-dev ca-certificates"
 # The foreign judges of the tests.
-test="xmlsec1 libxml2-utils openssl bind9-dnsutils python3 python3-venv curl dovecot-core dovecot-imapd procps nginx
-    default-jdk-headless libxml-security-java"
+test="xmlsec1 libxml2-utils openssl bind9-dnsutils python3 python3-venv curl dovecot-core dovecot-imapd dovecot-lmtpd procps nginx
+    default-jdk-headless libxml-security-java postfix clamav-daemon chromium fonts-dejavu-core"
 
 wanted=""
 for group in "$@"; do
