@@ -1,0 +1,9 @@
+//! Mail by IMAP: an outbox folder that is watched, and a folder that gets messages, with a real Dovecot and with servers that misbehave.
+
+#![allow(unreachable_pub)]
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test fails by panicking")]
+
+mod stage;
+
+#[path = "../common/mod.rs"]
+mod common;
