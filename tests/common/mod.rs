@@ -6,6 +6,7 @@
 pub mod dovecot;
 pub mod judged;
 pub mod pki;
+pub mod postfix;
 pub mod soap;
 
 use std::path::{Path, PathBuf};

@@ -7,4 +7,5 @@ mod common;
 
 mod client;
 mod office;
+mod postfix;
 mod server;
