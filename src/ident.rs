@@ -183,6 +183,13 @@ text_ident!(
 );
 
 text_ident!(
+    /// What a mail server of ours is called among several.
+    exact MailServerName,
+    "a name of 1 to 40 letters, digits, - and _",
+    |text| (1..=40).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_".contains(&b))
+);
+
+text_ident!(
     /// A DNS domain name, without a trailing dot, compared without case.
     folded Domain,
     "a domain name such as sdk.kommun.se",

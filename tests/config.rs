@@ -76,6 +76,9 @@ fn what_a_joint_board_configures_is_what_it_gets() {
     assert_eq!((mailbox.person, mailbox.success_notice, mailbox.confidential), (PersonPolicy::NameAndAddress, SuccessNotice::Always, false));
     assert_eq!(mailbox.file_types, ["image/png", "application/pdf"]);
     assert!(gateway.sender(&MailAddress::new("okand@habo.se").unwrap()).is_none());
+    let (knivsta, server) = (&gateway.organisations[1].mailboxes[0], &gateway.other_mail_servers[0]);
+    assert_eq!((mailbox.mail_server.as_ref(), knivsta.mail_server.as_ref()), (None, server.name.as_ref()));
+    assert_eq!((server.host.as_str(), server.max_connections, gateway.mail_server.max_connections), ("mail.knivsta.se", 2, 8));
     let (user, password) = gateway.mail_server.credentials.as_ref().unwrap();
     assert_eq!((user.as_str(), password.expose(), format!("{password:?}")), ("brevbro", "brevlåda", "[…]".to_owned()));
 }

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use jiff::Timestamp;
 
 use super::CliError;
-use crate::config::{self, DeliverySecurity, Discovery, Gateway};
+use crate::config::{self, DeliverySecurity, Discovery, Gateway, MailServer};
 use crate::crypto::Certificate;
 
 /// Arguments of `brevbro check-config`.
@@ -68,17 +68,15 @@ fn summary(gateway: &Gateway, now: Timestamp) -> String {
     }
     let smtp = &gateway.smtp;
     line("mail in", format!("*@*.{} on {} from {}, at most {} octets", gateway.mail_domain, smtp.listen, list(&smtp.clients), smtp.max_message));
-    let server = &gateway.mail_server;
-    let security = match server.security {
-        DeliverySecurity::Plain => "without TLS",
-        DeliverySecurity::Starttls(_) => "STARTTLS",
-        DeliverySecurity::Tls(_) => "TLS",
-    };
-    line("mail out", format!("{}:{}, {security}", server.host, server.port));
+    line("mail out", mail_server(&gateway.mail_server));
+    for server in &gateway.other_mail_servers {
+        line("", mail_server(server));
+    }
     for organisation in &gateway.organisations {
         line("organisation", format!("{}, {}", organisation.participant, organisation.name));
         for mailbox in &organisation.mailboxes {
-            line("", format!("{} is function {} ({})", mailbox.address, mailbox.function, mailbox.label));
+            let server = mailbox.mail_server.as_ref().map(|name| format!(", by mail server {name}")).unwrap_or_default();
+            line("", format!("{} is function {} ({}){server}", mailbox.address, mailbox.function, mailbox.label));
         }
     }
     let trusted = [("access points", &gateway.trust.access_point), ("participants", &gateway.trust.participant), ("SMP", &gateway.trust.smp)];
@@ -101,6 +99,16 @@ fn summary(gateway: &Gateway, now: Timestamp) -> String {
         line("warning", format!("{}: {}", warning.path, warning.what));
     }
     text
+}
+
+fn mail_server(server: &MailServer) -> String {
+    let security = match server.security {
+        DeliverySecurity::Plain => "without TLS",
+        DeliverySecurity::Starttls(_) => "STARTTLS",
+        DeliverySecurity::Tls(_) => "TLS",
+    };
+    let name = server.name.as_ref().map(|name| format!(", named {name}")).unwrap_or_default();
+    format!("{}:{}, {security}{name}", server.host, server.port)
 }
 
 fn told(certificate: &Certificate, now: Timestamp) -> String {

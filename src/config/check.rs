@@ -8,16 +8,13 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::checked::{
-    AccessPoint, DeliverySecurity, Discovery, Gateway, Log, MailServer, Organisation, Retry, Revocation, Smtp, StaticParticipant, TrustAnchors,
-    Warning,
-};
+use super::checked::{AccessPoint, Discovery, Gateway, Log, Organisation, Retry, Revocation, Smtp, StaticParticipant, TrustAnchors, Warning};
 use super::declare::Errors;
 use super::environment::{self, Parts, environment};
 use super::errors::ConfigError;
 use super::keys::KeyFiles;
 use super::raw;
-use super::values::{HttpUrl, is_loopback_host};
+use super::values::HttpUrl;
 use crate::crypto::Authorities;
 use crate::edge::reach::{IpNetwork, Reach};
 use crate::edge::tls::ClientAuth;
@@ -35,7 +32,7 @@ pub(super) struct Checker<'a> {
 
 /// What holds for the whole file and is compared with its parts.
 pub(super) struct Common {
-    name: Option<Domain>,
+    pub(super) name: Option<Domain>,
     mail_domain: Option<Domain>,
 }
 
@@ -55,7 +52,8 @@ impl<'a> Checker<'a> {
         let trust = raw.trust.and_then(|raw| self.trust(raw, only_here));
         let discovery = raw.discovery.and_then(|raw| self.discovery(raw));
         let smtp = raw.smtp.and_then(|raw| self.smtp(raw, &common));
-        let mail_server = raw.mail_server.and_then(|raw| self.mail_server(raw, &common));
+        let mail_server = raw.mail_server.and_then(|raw| self.mail_server("mail-server", raw, &common));
+        let other_mail_servers = self.other_mail_servers(raw.other_mail_server.unwrap_or_default(), &common);
         let retry = raw.retry.and_then(|raw| self.retry(raw));
         let organisations = raw.organisation.and_then(|raw| self.organisations(raw, &common));
         if let (Some(access_point), Some(organisations)) = (&access_point, &organisations) {
@@ -76,6 +74,9 @@ impl<'a> Checker<'a> {
                 organisations: organisations.as_deref().unwrap_or_default(),
             });
         }
+        if let Some(organisations) = &organisations {
+            self.mail_servers_known(organisations, mail_server.as_ref(), other_mail_servers.as_deref());
+        }
         let trust = trust?;
         Some(Gateway {
             environment: environment(&trust),
@@ -91,6 +92,7 @@ impl<'a> Checker<'a> {
             reach,
             smtp: smtp?,
             mail_server: mail_server?,
+            other_mail_servers: other_mail_servers?,
             retry: retry?,
             log: raw.log.and_then(|raw| Some(Log { format: raw.format?, level: raw.level? }))?,
             expiry_warnings: raw.expiry_warnings?,
@@ -255,38 +257,6 @@ impl<'a> Checker<'a> {
                 None => None,
             },
         })
-    }
-
-    fn mail_server(&mut self, raw: raw::MailServer, common: &Common) -> Option<MailServer> {
-        let ca = match raw.ca {
-            Some(paths) => self.certificates("mail-server.ca", paths),
-            None => Some(Vec::new()),
-        };
-        let password = raw.password_file.map(|file| self.password("mail-server.password-file", &file));
-        let (user, plain) = (raw.username.is_some(), raw.security == Some(raw::Security::None));
-        if user != password.is_some() {
-            let missing = if user { "password-file" } else { "username" };
-            self.error(ConfigError::new(format!("mail-server.{missing}"), "is missing: username and password-file go together"));
-        }
-        let here = raw.host.as_ref().is_none_or(|host| is_loopback_host(&host.0));
-        if plain && !here && raw.allow_plain != Some(true) {
-            let hint = "use starttls or tls; if the way there is safe, say allow-plain = true";
-            self.error(ConfigError::new("mail-server.security", "would send messages in the clear to another machine").text("none").hint(hint));
-        }
-        if plain && !here && user {
-            self.error(ConfigError::new("mail-server.username", "would be sent in the clear with its password").hint("use starttls or tls"));
-        }
-        let credentials = match (raw.username, password) {
-            (Some(user), Some(password)) => Some((user.0, password?)),
-            _ => None,
-        };
-        let security = match raw.security? {
-            raw::Security::None => DeliverySecurity::Plain,
-            raw::Security::Starttls => DeliverySecurity::Starttls(ca?),
-            raw::Security::Tls => DeliverySecurity::Tls(ca?),
-        };
-        let hello = raw.hello.or_else(|| common.name.clone())?;
-        Some(MailServer { host: raw.host?.0, port: raw.port?, security, credentials, hello, timeout: raw.timeout?.0 })
     }
 
     fn retry(&mut self, raw: raw::Retry) -> Option<Retry> {

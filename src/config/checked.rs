@@ -12,7 +12,7 @@ use crate::crypto::{Certificate, Identity};
 use crate::edge::forwarded::Proxies;
 use crate::edge::reach::{IpNetwork, Reach};
 use crate::edge::trust::Elsewhere;
-use crate::ident::{AccessPointId, Domain, FederationId, FunctionId, MailAddress, ParticipantId};
+use crate::ident::{AccessPointId, Domain, FederationId, FunctionId, MailAddress, MailServerName, ParticipantId};
 
 /// A whole configuration.
 #[derive(Debug)]
@@ -43,6 +43,8 @@ pub struct Gateway {
     pub smtp: Smtp,
     /// Mail out.
     pub mail_server: MailServer,
+    /// Mail out of mailboxes that name one of these; each has a name of its own.
+    pub other_mail_servers: Vec<MailServer>,
     /// When to try again.
     pub retry: Retry,
     /// The log.
@@ -234,6 +236,8 @@ pub struct Smtp {
 /// Mail out.
 #[derive(Debug)]
 pub struct MailServer {
+    /// What mailboxes call it.
+    pub name: Option<MailServerName>,
     /// Its name or address.
     pub host: String,
     /// Its port.
@@ -246,6 +250,8 @@ pub struct MailServer {
     pub hello: Domain,
     /// How long one command may take.
     pub timeout: Duration,
+    /// Connections at once.
+    pub max_connections: u32,
 }
 
 /// TLS towards the mail server. CAs are an empty list where the operating system's count.
@@ -321,6 +327,8 @@ pub struct Mailbox {
     pub senders: Vec<MailAddress>,
     /// Where its messages go.
     pub deliver_to: MailAddress,
+    /// Its mail server, when that is not the first.
+    pub mail_server: Option<MailServerName>,
     /// What receivers learn of the writer.
     pub person: PersonPolicy,
     /// Whether its messages are confidential when the mail does not say.

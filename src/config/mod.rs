@@ -17,6 +17,7 @@ mod environment;
 mod errors;
 mod files;
 mod keys;
+mod mail_servers;
 mod organisations;
 mod raw;
 mod reference;

@@ -64,6 +64,7 @@ impl Checker<'_> {
         let address = raw.address?;
         Some(Mailbox {
             deliver_to: raw.deliver_to.unwrap_or_else(|| address.clone()),
+            mail_server: raw.mail_server,
             address,
             function: raw.function?,
             label: raw.label?.0,

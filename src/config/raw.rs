@@ -11,7 +11,7 @@ use super::checked::{LogFormat, LogLevel, PersonPolicy, Revocation, RevocationOr
 use super::declare::section;
 use super::values::{Host, HttpUrl, Line, MediaType, SecretFile, Size, Span, UrlPath, words};
 use crate::edge::reach::IpNetwork;
-use crate::ident::{AccessPointId, Domain, FederationId, FunctionId, MailAddress, ParticipantId};
+use crate::ident::{AccessPointId, Domain, FederationId, FunctionId, MailAddress, MailServerName, ParticipantId};
 
 section! {
     /// The whole file.
@@ -39,8 +39,10 @@ section! {
         discovery: Discovery = Required "{}";
         /// Mail in: the SMTP server that the organisation's mail server sends to.
         smtp: Smtp = Required "{}";
-        /// Mail out: the mail server that gets incoming messages and notices.
+        /// Mail out: the mail server that gets incoming messages and notices, and mail to the operator.
         mail_server: MailServer = Required "{}";
+        /// Another mail server, for mailboxes that name it.
+        other_mail_server: Vec<MailServer> = Optional "[]";
         /// So many days before a certificate ends, of ours or of a configured CA, the operator gets a mail; each day once.
         expiry_warnings: Vec<u32> = Default "[60, 30, 14, 7, 1]";
         /// When to try again and when to give up. Waits vary by a fifth, so that messages do not all come at once.
@@ -292,7 +294,9 @@ section! {
 section! {
     /// Mail out.
     MailServer {
-        /// The mail server's name, which its certificate bears, or its address.
+        /// What mailboxes call it. Needed by every mail server but the first.
+        name: MailServerName = Optional "\"skolan\"";
+        /// The mail server's host name, which its certificate bears, or its address.
         host: Host = Required "\"mail.habo.se\"";
         /// Its port.
         port: u16 = Default "25";
@@ -310,6 +314,8 @@ section! {
         hello: Domain = Optional "\"sdk-gw.habo.se\"";
         /// How long one command may take.
         timeout: Span = Default "\"5m\"";
+        /// Connections at once. They are kept open for a minute between mails.
+        max_connections: u32 = Default "8";
     }
 }
 
@@ -388,6 +394,8 @@ section! {
         senders: Vec<MailAddress> = Default "[]";
         /// Where its messages are delivered, when that is not `address`.
         deliver_to: MailAddress = Optional "\"sdk-inkorg@habo.se\"";
+        /// The name of the mail server that gets its messages and notices, when that is not the first.
+        mail_server: MailServerName = Optional "\"skolan\"";
         /// What receivers learn of the person who wrote: `none`, `name`, or `name-and-address`.
         person: PersonPolicy = Default "\"name\"";
         /// Whether a message is marked confidential when its mail does not say.

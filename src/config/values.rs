@@ -10,7 +10,7 @@ use http::HeaderName;
 
 use super::declare::{At, Errors, Read, Shape, kind_of};
 use crate::edge::reach::IpNetwork;
-use crate::ident::{AccessPointId, Domain, FederationId, FunctionId, MailAddress, ParticipantId};
+use crate::ident::{AccessPointId, Domain, FederationId, FunctionId, MailAddress, MailServerName, ParticipantId};
 
 /// Reads a text by `FromStr`; the error's own text is the reason.
 macro_rules! text_values {
@@ -44,6 +44,7 @@ text_values! {
     HttpUrl, "URL", "a URL of the form https://host[:port]/path without user and fragment";
     MediaType, "media type", "a media type such as application/pdf";
     Host, "host name or IP address", "a host name or an IP address";
+    MailServerName, "name", "a name of 1 to 40 letters, digits, - and _";
     Line, "text", "a text of one line, 1 to 256 characters";
     UrlPath, "path", "a path that begins with /, without query";
 }

@@ -4,6 +4,7 @@
 //! what was taken in earlier is safe. Order of stop: SMTP and AS4 take nothing new, running jobs end, the store closes.
 
 mod isolation;
+mod sinks;
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -23,7 +24,6 @@ use crate::edge::dns::DnsOptions;
 use crate::edge::http::{HttpOptions, PlainHttp};
 use crate::edge::reach::Reach;
 use crate::edge::serving::{ConnectionLimits, Stopper, stop};
-use crate::edge::smtp_client::{ClientTls, Login, SmtpClient, SmtpClientOptions};
 use crate::edge::smtp_server::{SmtpServer, SmtpServerError, SmtpServerOptions, SmtpTls};
 use crate::edge::tap::Tap;
 use crate::edge::tls::{self, Roots};
@@ -34,7 +34,7 @@ use crate::inbound::receive::Bringer;
 use crate::mail::policy::{AllowedTypes, MailboxPolicy};
 use crate::outbound::address::TRANSPORT_PROFILE;
 use crate::outbound::retry::Schedule;
-use crate::port::{Blobs, Clock, Directory, MailSink, Op, Realm, Step, Store, Transport, Trust};
+use crate::port::{Blobs, Clock, Directory, Op, Realm, Step, Store, Transport, Trust};
 use crate::sdk::message::MessageLimits;
 use crate::store::{SledOptions, SledStore, Spool, SpoolOptions};
 use crate::worker::{AccessPoint, Acquaintances, Crew, Expiry, Gateway, Household, MailDoor, Mailbox, Organisation, Room, Settings, Watched};
@@ -120,10 +120,7 @@ impl Daemon {
         std::fs::create_dir_all(&scratch).map_err(|error| setup("the scratch folder")(error.to_string()))?;
         let Outside { directory, trust, as4: as4_http, .. } = Outside::of(&config)?;
         let client: Arc<dyn Transport> = Arc::new(As4Client::new(HttpOptions { tap, ..as4_http }));
-        let sink: Arc<dyn MailSink> = Arc::new(
-            SmtpClient::new(sink_options(&config.mail_server).map_err(setup("TLS to the mail server"))?)
-                .map_err(|error| setup("delivery to the mail server")(error.to_string()))?,
-        );
+        let sinks = sinks::sinks(&config).map_err(setup("delivery to the mail server"))?;
         let (smtp_options, as4_options) = (smtp_options(&config.smtp), as4_options(&config.access_point));
         let networks = config.smtp.clients.clone();
         let gateway = Arc::new(Gateway {
@@ -132,7 +129,7 @@ impl Daemon {
             directory,
             trust,
             transport: client,
-            sink,
+            sinks,
             clock: Arc::clone(&clock),
             room: Room::of(config.memory),
             settings: settings(&config, scratch).map_err(setup("the steps' settings"))?,
@@ -381,22 +378,6 @@ fn smtp_options(smtp: &checked::Smtp) -> SmtpServerOptions {
     }
 }
 
-fn sink_options(server: &checked::MailServer) -> Result<SmtpClientOptions, String> {
-    let config = |roots: &[Certificate]| {
-        let roots = if roots.is_empty() { Roots::System } else { Roots::Only(roots) };
-        tls::client_config(roots, None).map_err(|error| error.to_string())
-    };
-    let mut options = SmtpClientOptions::new(&server.host, server.port, server.hello.clone());
-    options.tls = match &server.security {
-        checked::DeliverySecurity::Plain => ClientTls::Plain,
-        checked::DeliverySecurity::Starttls(roots) => ClientTls::StartTls(config(roots)?),
-        checked::DeliverySecurity::Tls(roots) => ClientTls::Implicit(config(roots)?),
-    };
-    options.login = server.credentials.as_ref().map(|(user, password)| Login { user: user.clone(), password: password.expose().to_owned().into() });
-    options.timeouts.command = server.timeout;
-    Ok(options)
-}
-
 fn settings(config: &checked::Gateway, scratch: std::path::PathBuf) -> Result<Settings, String> {
     let retry = &config.retry;
     let schedule = Schedule {
@@ -505,6 +486,7 @@ fn mailbox(mailbox: checked::Mailbox) -> Mailbox {
         label: Some(mailbox.label),
         senders: mailbox.senders,
         deliver_to: mailbox.deliver_to,
+        mail_server: mailbox.mail_server,
         policy,
         always_tell: mailbox.success_notice == checked::SuccessNotice::Always,
     }

@@ -31,7 +31,8 @@ impl Gateway {
             return Ok(Outcome::Overtaken);
         }
         point("deliver", "before-mail");
-        let answer = self.sink.deliver(delivery).await;
+        let mailbox = self.household.mailbox(&state.arrival.organisation, &state.function);
+        let answer = self.sinks.of(mailbox).deliver(delivery).await;
         drop(held);
         point("deliver", "after-mail");
         let now = self.now();

@@ -1,7 +1,7 @@
 //! The participants that the gateway serves, their keys and their function mailboxes.
 
 use crate::crypto::Identity;
-use crate::ident::{FunctionId, MailAddress, ParticipantId};
+use crate::ident::{FunctionId, MailAddress, MailServerName, ParticipantId};
 use crate::mail::policy::MailboxPolicy;
 use crate::outbound::convert::Labels;
 
@@ -18,6 +18,8 @@ pub struct Mailbox {
     pub senders: Vec<MailAddress>,
     /// Where its mail is delivered.
     pub deliver_to: MailAddress,
+    /// Which mail server gets its mail; the first when none is named.
+    pub mail_server: Option<MailServerName>,
     /// How its mails are converted.
     pub policy: MailboxPolicy,
     /// Whether success is told always, and not just when it was asked for.
@@ -64,6 +66,12 @@ impl Household {
     #[must_use]
     pub fn organisation(&self, participant: &ParticipantId) -> Option<&Organisation> {
         self.organisations.iter().find(|organisation| &organisation.participant == participant)
+    }
+
+    /// The mailbox of a function of a participant.
+    #[must_use]
+    pub fn mailbox(&self, participant: &ParticipantId, function: &FunctionId) -> Option<&Mailbox> {
+        self.organisation(participant)?.mailbox(function)
     }
 
     /// The mailbox that an address may send as.

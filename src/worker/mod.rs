@@ -28,6 +28,7 @@ mod room;
 mod run;
 mod seal;
 mod send;
+mod sinks;
 mod smtp;
 mod stale;
 
@@ -38,7 +39,7 @@ use jiff::Timestamp;
 use crate::crypto::Identity;
 use crate::ident::{AccessPointId, Domain, FederationId, MailAddress, Sha256};
 use crate::outbound::retry::Schedule;
-use crate::port::{Blobs, Clock, Directory, MailSink, Store, Transport, Trust};
+use crate::port::{Blobs, Clock, Directory, Store, Transport, Trust};
 use crate::sdk::message::MessageLimits;
 
 pub use acquaintances::Acquaintances;
@@ -49,6 +50,7 @@ pub use reception::{Destination, Refusal, Sender, Settled};
 pub use registration::Misregistered;
 pub use room::Room;
 pub use run::Crew;
+pub use sinks::Sinks;
 pub use smtp::MailDoor;
 
 /// The access point's side: its name and keys. Steps of the participants never see it.
@@ -126,7 +128,7 @@ pub struct Gateway {
     /// AS4 out.
     pub transport: Arc<dyn Transport>,
     /// Mail out.
-    pub sink: Arc<dyn MailSink>,
+    pub sinks: Sinks,
     /// The time.
     pub clock: Arc<dyn Clock>,
     /// The memory for messages that are held whole.

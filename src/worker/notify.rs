@@ -35,11 +35,11 @@ impl Gateway {
                 .map_err(|error| Failure::permanent(Stage::Settle, Blame::Us, format!("an alarm's facts cannot be read: {error}")))?;
         }
         let since = told.since;
-        let delivery = match &told.tell {
-            Tell::Alarm { cause, what, hint } => self.alarm(&lease, since, *cause, what, hint, &event),
+        let (delivery, sink) = match &told.tell {
+            Tell::Alarm { cause, what, hint } => (self.alarm(&lease, since, *cause, what, hint, &event), self.sinks.first()),
             _ => match letter_of(record.as_ref()) {
-                Some(letter) => match self.compose_notice(&lease, letter, told).await? {
-                    Some(delivery) => delivery,
+                Some(letter) => match self.compose_notice(&lease, &letter, told).await? {
+                    Some(delivery) => (delivery, self.sinks.of(self.household.mailbox(&letter.organisation, &letter.function))),
                     // Reconciled with an earlier attempt: there is nothing to tell.
                     None => return self.abandon(lease).await,
                 },
@@ -50,7 +50,7 @@ impl Gateway {
             return Ok(Done::Overtaken);
         }
         point("notify", "before-mail");
-        let answer = self.sink.deliver(delivery).await;
+        let answer = sink.deliver(delivery).await;
         point("notify", "after-mail");
         let held = Step::new().guard(Guard::Held(lease.clone())).op(Op::Forget(deliver::handover(lease.job.id)));
         let step = match answer {
@@ -121,7 +121,7 @@ impl Gateway {
         Delivery { from: None, to: settings.operator.clone(), message: alarm::compose(&alarm) }
     }
 
-    async fn compose_notice(&self, lease: &Lease, letter: Letter, told: Told) -> Result<Option<Delivery>, Failure> {
+    async fn compose_notice(&self, lease: &Lease, letter: &Letter, told: Told) -> Result<Option<Delivery>, Failure> {
         let (_held, _, original) = self.hold_blob(letter.mail, Holding::Mail).await?;
         let evidence = match &told.tell {
             Tell::Accepted { receipt, .. } | Tell::Rejected { receipt, .. } => Some(self.read_blob(*receipt).await?.1),
@@ -133,7 +133,7 @@ impl Gateway {
             .and_then(|organisation| organisation.mailbox(&letter.function))
             .map(|mailbox| mailbox.policy.clone())
             .unwrap_or_default();
-        let (id, at, gateway) = (lease.job.id.0, told.since, self.settings.domain.clone());
+        let (id, at, gateway, letter) = (lease.job.id.0, told.since, self.settings.domain.clone(), letter.clone());
         blocking(move || {
             let files = || convert::outgoing(&original, &policy).map(|mail| mail.files.into_iter().map(|file| file.name).collect::<Vec<_>>());
             let Some(outcome) = outcome(&told.tell, evidence.as_deref(), || files().unwrap_or_default()) else { return Ok(None) };

@@ -8,7 +8,7 @@ use brevbro::sdk::receipt::Outcome;
 
 use crate::harness::client::submit;
 use crate::harness::peer::Mood;
-use crate::harness::{Gateway, Manner, Peer, Setup, mail, run};
+use crate::harness::{Gateway, Manner, Peer, Setup, Sink, mail, run};
 
 #[test]
 fn a_mail_that_is_put_off_is_delivered_once_later() {
@@ -94,6 +94,29 @@ fn when_the_answer_to_the_mail_is_missed_it_comes_again_with_the_same_message_id
         assert_eq!(letters[0].line("Message-ID:").unwrap(), letters[1].line("Message-ID:").unwrap());
         let taken = gateway.event(EventName::Taken).await;
         assert!(letters[0].line("Message-ID:").unwrap().contains(&taken.fields[&Field::MessageId]));
+        gateway.stop().await;
+    });
+}
+
+#[test]
+fn a_mailbox_with_a_mail_server_of_its_own_gets_messages_and_notices_there_and_the_operator_where_everything_else_goes() {
+    run(async {
+        let own = Sink::start().await;
+        let server = format!("other-mail-server = [{{ name = \"egen\", host = \"127.0.0.1\", port = {}, security = \"none\" }}]", own.address.port());
+        let setup = Setup { root: server.leak(), mailbox: "mail-server = \"egen\"", ..Setup::new("sink-own") };
+        let gateway = Gateway::start(setup).await;
+        let peer = Peer::start("sink-own-peer").await;
+        own.will(&gateway.mailbox, &[Manner::Never]);
+        peer.send(&gateway, &peer.draft(&gateway)).await.acknowledged();
+        let message = own.letter("the message", |letter| letter.to == gateway.mailbox).await;
+        assert!(!message.is_notice());
+        gateway.alarm().await;
+        let to = gateway.address_of("inkorg", &peer.name);
+        submit(&gateway, &[&to], " NOTIFY=SUCCESS", &mail(&gateway.mailbox, "o1", "Hej")).await;
+        peer.answer(&gateway, &peer.message(0).await, Outcome::Accepted).await;
+        own.letter("the notice", |letter| letter.to == gateway.mailbox && letter.is_notice()).await;
+        gateway.quiet().await;
+        assert_eq!((own.letters().len(), gateway.sink.letters().len()), (2, 1), "only the alarm goes to the first");
         gateway.stop().await;
     });
 }

@@ -18,6 +18,7 @@ use lettre::transport::smtp::response::Response;
 use rustls::ClientConfig;
 use stream::{Watched, start_tls};
 use tokio::net::TcpStream;
+use tokio::sync::Semaphore;
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 use zeroize::Zeroizing;
@@ -79,17 +80,17 @@ pub struct SmtpClientOptions {
     pub tls: ClientTls,
     /// Who we are, where the mail server wants to know.
     pub login: Option<Login>,
-    /// Connections that are kept open between deliveries.
-    pub keep: usize,
+    /// Connections at once; so many are also kept open between deliveries.
+    pub connections: usize,
     /// Time.
     pub timeouts: ClientTimeouts,
 }
 
 impl SmtpClientOptions {
-    /// Options without TLS and login, keeping four connections.
+    /// Options without TLS and login, with at most eight connections.
     #[must_use]
     pub fn new(host: impl Into<String>, port: u16, hostname: Domain) -> Self {
-        Self { host: host.into(), port, hostname, tls: ClientTls::Plain, login: None, keep: 4, timeouts: ClientTimeouts::default() }
+        Self { host: host.into(), port, hostname, tls: ClientTls::Plain, login: None, connections: 8, timeouts: ClientTimeouts::default() }
     }
 }
 
@@ -108,6 +109,8 @@ pub enum SmtpClientError {
 pub struct SmtpClient {
     options: SmtpClientOptions,
     resting: Mutex<Vec<(Instant, Connection)>>,
+    /// One permit for each connection.
+    free: Semaphore,
 }
 
 impl SmtpClient {
@@ -120,7 +123,8 @@ impl SmtpClient {
         if options.login.is_some() && matches!(options.tls, ClientTls::Plain) {
             return Err(SmtpClientError::LoginWithoutTls);
         }
-        Ok(Self { options, resting: Mutex::default() })
+        let free = Semaphore::new(options.connections.max(1));
+        Ok(Self { options, resting: Mutex::default(), free })
     }
 
     /// Says QUIT on every connection that rests; for the end of the program.
@@ -132,6 +136,8 @@ impl SmtpClient {
     }
 
     async fn deliver(&self, delivery: Delivery) -> Result<SinkAnswer, SinkError> {
+        // It is never closed; without a permit there would just be one connection more.
+        let _permit = self.free.acquire().await;
         let message = with_line_ends(delivery.message);
         let mail = Transaction {
             from: delivery.from.as_ref().map_or("", |address| address.as_str()),
@@ -155,7 +161,7 @@ impl SmtpClient {
         match outcome {
             Ok(answer) => {
                 let mut resting = self.resting.lock().unwrap_or_else(PoisonError::into_inner);
-                if resting.len() < self.options.keep {
+                if resting.len() < self.options.connections {
                     resting.push((Instant::now(), connection));
                 }
                 Ok(answer)
