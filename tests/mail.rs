@@ -331,6 +331,7 @@ fn every_notice_is_a_sound_report_for_python() {
             accepted_at: soon,
             original: bytes,
             case: "0f1e2d3c",
+            notes: &[],
             evidence: (number == 0).then_some(b"<kvittens/>"),
         };
         let path = folder.path().join(format!("{number}-{name}"));

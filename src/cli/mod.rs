@@ -11,6 +11,7 @@
 
 pub mod as4;
 pub mod check_config;
+pub mod convert;
 pub mod demo;
 pub mod journal;
 pub mod ping;
@@ -41,6 +42,8 @@ enum Command {
     Run(run::RunArgs),
     /// Shows the main job by itself: a federation and two gateways on this machine, a mail there and its answer back.
     Demo(demo::DemoArgs),
+    /// Shows what becomes of a mail, or of an SDK message, and what is changed or left out on the way. Sends nothing.
+    Convert(convert::ConvertArgs),
     /// Looks into captured AS4 messages, and tries other access points.
     As4(as4::As4Args),
     /// Shows what happened: of one participant, of one message, or all of it.
@@ -59,6 +62,7 @@ impl Cli {
             Command::CheckConfig(args) => check_config::run(args).await,
             Command::Run(args) => run::run(args).await,
             Command::Demo(args) => demo::run(args).await,
+            Command::Convert(args) => convert::run(args).await,
             Command::As4(args) => as4::run(args).await,
             Command::Journal(args) => journal::run(&args),
             Command::Testbed(args) => testbed::run(args).await,

@@ -333,6 +333,10 @@ pub struct Mailbox {
     pub person: PersonPolicy,
     /// Whether its messages are confidential when the mail does not say.
     pub confidential: bool,
+    /// What becomes of quoted mails.
+    pub history: History,
+    /// What becomes of images in the text.
+    pub inline_images: InlineImages,
     /// When the sender is told of success.
     pub success_notice: SuccessNotice,
     /// Media types that it takes, in lower case, PDF among them; empty for the common ones.
@@ -400,6 +404,22 @@ words! {
         Name = "name",
         /// Name and mail address.
         NameAndAddress = "name-and-address",
+    }
+    /// What becomes of the mails that an answer quotes.
+    pub History {
+        /// They are part of the message.
+        Keep = "keep",
+        /// They are left out.
+        Trim = "trim",
+    }
+    /// What becomes of images in the text.
+    pub InlineImages {
+        /// What only decorates is left out.
+        DropDecorative = "drop-decorative",
+        /// All are attached.
+        Keep = "keep",
+        /// None is.
+        Drop = "drop",
     }
     /// When the sender is told that a message was accepted.
     pub SuccessNotice {

@@ -71,6 +71,8 @@ impl Checker<'_> {
             senders: raw.senders?,
             person: raw.person?,
             confidential: raw.confidential?,
+            history: raw.history?,
+            inline_images: raw.inline_images?,
             success_notice: raw.success_notice?,
             file_types,
         })

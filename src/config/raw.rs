@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use http::HeaderName;
 
-use super::checked::{LogFormat, LogLevel, PersonPolicy, Revocation, RevocationOrder, SenderAccessPoint, SuccessNotice};
+use super::checked::{History, InlineImages, LogFormat, LogLevel, PersonPolicy, Revocation, RevocationOrder, SenderAccessPoint, SuccessNotice};
 use super::declare::section;
 use super::values::{Host, HttpUrl, Line, MediaType, SecretFile, Size, Span, UrlPath, words};
 use crate::edge::reach::IpNetwork;
@@ -400,7 +400,14 @@ section! {
         person: PersonPolicy = Default "\"name\"";
         /// Whether a message is marked confidential when its mail does not say.
         confidential: bool = Default "true";
-        /// When the sender is told that a message was accepted: `asked`, when the mail asks for it, or `always`.
+        /// What becomes of the earlier mails that an answer quotes below its text: `keep`, or `trim`, which leaves them out and tells
+        /// the sender so in the notice of delivery. A forwarded mail is never left out.
+        history: History = Default "\"keep\"";
+        /// What becomes of images that stand in the text: `drop-decorative` leaves signature logos, icons and tracking dots out and
+        /// attaches the others, `keep` attaches all, `drop` none. The text says where each stood.
+        inline_images: InlineImages = Default "\"drop-decorative\"";
+        /// When the sender is told that a message was accepted: `asked`, when the mail asks for it, or `always`. A sender whose mail
+        /// lost something on the way, such as an image, is told unless the mail asks for no notice at all.
         success_notice: SuccessNotice = Default "\"asked\"";
         /// The file types that it takes, as media types. PDF is always taken. Left out, the common office, picture and text types.
         file_types: Vec<MediaType> = Optional "[\"application/pdf\", \"image/png\"]";

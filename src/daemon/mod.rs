@@ -468,9 +468,10 @@ fn household(organisations: Vec<checked::Organisation>) -> Household {
     Household { organisations: organisations.collect() }
 }
 
-fn mailbox(mailbox: checked::Mailbox) -> Mailbox {
-    use crate::mail::policy::{PersonPolicy, Secrecy};
-    let policy = MailboxPolicy {
+/// How mails of a mailbox are converted.
+pub(crate) fn policy(mailbox: &checked::Mailbox) -> MailboxPolicy {
+    use crate::mail::policy::{History, InlineImages, PersonPolicy, Secrecy};
+    MailboxPolicy {
         person: match mailbox.person {
             checked::PersonPolicy::None => PersonPolicy::None,
             checked::PersonPolicy::Name => PersonPolicy::Name,
@@ -478,8 +479,20 @@ fn mailbox(mailbox: checked::Mailbox) -> Mailbox {
         },
         secrecy: if mailbox.confidential { Secrecy::Confidential } else { Secrecy::Open },
         types: if mailbox.file_types.is_empty() { AllowedTypes::default() } else { AllowedTypes::named(&mailbox.file_types) },
-        ..MailboxPolicy::default()
-    };
+        history: match mailbox.history {
+            checked::History::Keep => History::Keep,
+            checked::History::Trim => History::Cut,
+        },
+        images: match mailbox.inline_images {
+            checked::InlineImages::DropDecorative => InlineImages::DropDecorative,
+            checked::InlineImages::Keep => InlineImages::Keep,
+            checked::InlineImages::Drop => InlineImages::DropAll,
+        },
+    }
+}
+
+fn mailbox(mailbox: checked::Mailbox) -> Mailbox {
+    let policy = policy(&mailbox);
     Mailbox {
         address: mailbox.address,
         function: mailbox.function,

@@ -11,6 +11,7 @@ use super::files;
 use super::html::{self, ImageUse};
 use super::image::is_decoration;
 use super::markdown::{self, Block, Piece, plain_words};
+use super::note;
 use super::plain::{self, Flow};
 use super::policy::{AllowedTypes, InlineImages};
 use super::refusal::ConvertError;
@@ -109,7 +110,7 @@ impl Images<'_> {
         }
         let tracking = usage.height.is_some_and(|height| height <= 2);
         if !source.is_empty() && !tracking {
-            notes.push(Note::new("En bild som bara fanns på webben följde inte med.", "An image that was only on the web was not passed on."));
+            note::add(notes, Note::lost("En bild som bara fanns på webben följde inte med.", "An image that was only on the web was not passed on."));
         }
         (!usage.alt.is_empty()).then(|| usage.alt.clone())
     }
@@ -117,8 +118,8 @@ impl Images<'_> {
     fn judge(&self, file: &files::Attached, usage: &ImageUse, notes: &mut Vec<Note>) -> Shown {
         let name = files::clean_name(file.name.as_deref().unwrap_or_default());
         let name = if name.is_empty() { "bild".to_owned() } else { name };
-        let decorative = self.policy == InlineImages::DropDecorative && is_decoration(&file.body, usage.height);
-        let reason = if self.policy == InlineImages::DropAll || decorative {
+        let decorative = is_decoration(&file.body, usage.height);
+        let reason = if self.policy == InlineImages::DropAll || (decorative && self.policy == InlineImages::DropDecorative) {
             ("Bilden i texten följde inte med", "The image in the text was not passed on")
         } else if !self.types.allows(&file.declared) || file.body.is_empty() {
             (
@@ -128,7 +129,8 @@ impl Images<'_> {
         } else {
             return Shown::Kept(name);
         };
-        notes.push(Note::new(format!("{}: {name}.", reason.0), format!("{}: {name}.", reason.1)));
+        let note = if decorative { Note::minor } else { Note::lost };
+        note::add(notes, note(format!("{}: {name}.", reason.0), format!("{}: {name}.", reason.1)));
         Shown::Dropped
     }
 }

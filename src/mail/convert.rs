@@ -11,6 +11,7 @@ use mail_parser::{MessageParser, MimeHeaders as _};
 use super::body::{self, Images, Shown};
 use super::files::{self, Attached};
 use super::markdown::{Block, Piece, Style};
+pub use super::note::{Loss, Note, missing};
 use super::parse;
 use super::policy::{History, MailboxPolicy, PersonPolicy, Secrecy};
 pub use super::refusal::ConvertError;
@@ -72,21 +73,6 @@ pub enum Receipt {
     NotAsked,
 }
 
-/// Something that was changed or left out on the way, for the sender and the journal.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Note {
-    /// In Swedish.
-    pub swedish: Redacted<String>,
-    /// In English.
-    pub english: Redacted<String>,
-}
-
-impl Note {
-    pub(super) fn new(swedish: impl Into<String>, english: impl Into<String>) -> Self {
-        Self { swedish: Redacted(swedish.into()), english: Redacted(english.into()) }
-    }
-}
-
 /// The ids and the time of a new SDK message.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Ids {
@@ -98,6 +84,14 @@ pub struct Ids {
     pub in_reply_to: Option<MessageId>,
     /// When it is made.
     pub created: Timestamp,
+}
+
+/// The one address in From, as far as the header tells it.
+#[must_use]
+pub fn author(bytes: &[u8]) -> Option<MailAddress> {
+    let (header, _) = structure::split_header(bytes);
+    let message = MessageParser::default().parse_headers(header)?;
+    parse::from(&message).ok().map(|from| from.address)
 }
 
 /// Converts a mail.
@@ -183,6 +177,12 @@ impl Outgoing {
             }],
             foreign: Vec::new(),
         }
+    }
+
+    /// Whether the reader may miss something that the writer put in.
+    #[must_use]
+    pub fn has_lost(&self) -> bool {
+        self.notes.iter().any(|note| note.loss == Loss::Content)
     }
 
     /// How many octets the SDK message will have as XML: files in base64, texts escaped. An upper bound: ids, labels
@@ -273,7 +273,7 @@ fn body(structure: &structure::Structure<'_>, attached: &[Attached], policy: &Ma
         && let Some(start) = body::history_start(&blocks)
     {
         blocks.truncate(start);
-        notes.push(Note::new("Den citerade historiken följde inte med.", "The quoted history was not passed on."));
+        notes.push(Note::minor("Den citerade historiken följde inte med.", "The quoted history was not passed on."));
     }
     let dropped = |leaf: &Leaf<'_>| id_of(leaf).is_some_and(|id| images.shown.get(&id) == Some(&Shown::Dropped));
     let kept = structure.files.iter().map(|leaf| !dropped(leaf)).collect();

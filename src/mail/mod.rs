@@ -27,6 +27,7 @@ mod html;
 mod image;
 mod markdown;
 mod mime;
+mod note;
 mod parse;
 mod plain;
 mod refusal;

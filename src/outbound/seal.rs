@@ -3,13 +3,15 @@
 //! Uses the participant's keys and nothing of the access point's.
 
 use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 
 use super::state::{Cargo, Dispatch, Outgoing, Reached, Reply, Scheduled, Submitted};
 use crate::content::Content;
 use crate::crypto::Identity;
 use crate::event::{EventName, Field};
 use crate::failure::{Blame, Failure, Stage};
-use crate::ident::{As4MessageId, DocumentKind, FederationId, FunctionId};
+use crate::ident::{As4MessageId, DocumentKind, FederationId, FunctionId, MessageId, RecordId};
+use crate::mail::convert::Note;
 use crate::port::{Blob, BlobId, BlobKind, Effects, Guard, Job, JobId, Lease, Metadata, NewBlob, Op, Queue, Step};
 use crate::sdk::envelope::Header;
 use crate::sdk::message::MessageLimits;
@@ -27,8 +29,28 @@ pub struct Seal<'a> {
     pub envelope: BlobId,
     /// How large a message may be.
     pub limits: MessageLimits,
+    /// What of the mail is missing in the message: kept with the envelope, for the notice to the sender.
+    pub missing: &'a [Note],
     /// Now.
     pub now: Timestamp,
+}
+
+/// What stands before a sealed envelope.
+#[derive(Debug, Serialize, Deserialize)]
+struct Label {
+    record: RecordId,
+    message_id: MessageId,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    missing: Vec<Note>,
+}
+
+/// What was missing in the message when it was sealed, out of its envelope's blob.
+#[must_use]
+pub fn missing(blob: &Blob) -> Vec<Note> {
+    if blob.kind != BlobKind::Envelope {
+        return Vec::new();
+    }
+    serde_json::from_str::<Label>(&blob.header).map(|label| label.missing).unwrap_or_default()
 }
 
 /// Seals a message for the participant whose verified metadata this is.
@@ -100,7 +122,9 @@ pub fn receipt(reply: Reply, lease: Lease, xml: &[u8], service: Option<FunctionI
 }
 
 fn submit(cargo: Cargo, delay_told: Option<Timestamp>, envelope: Vec<u8>, with: &Seal<'_>) -> (Submitted, NewBlob) {
-    let header = serde_json::json!({ "record": cargo.record(), "message_id": cargo.message_id() }).to_string();
+    let label = Label { record: cargo.record(), message_id: cargo.message_id().clone(), missing: with.missing.to_vec() };
+    // Ids and words have no way to fail.
+    let header = serde_json::to_string(&label).unwrap_or_default();
     let blob = Blob { id: with.envelope, kind: BlobKind::Envelope, header };
     let dispatch = Dispatch { as4_id: with.as4_id.clone(), envelope: with.envelope, request: None, reached: Reached::Never, delay_told };
     (Submitted { cargo, dispatch }, NewBlob { blob, body: envelope.into() })

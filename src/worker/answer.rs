@@ -40,7 +40,7 @@ impl Gateway {
         let (federation, as4_id, envelope) = (self.settings.federation.clone(), self.new_as4_id()?, new_blob());
         let limits = self.settings.sending;
         let mut effects = blocking(move || {
-            let with = Seal { signer: &signer, federation: &federation, as4_id, envelope, limits, now };
+            let with = Seal { signer: &signer, federation: &federation, as4_id, envelope, limits, missing: &[], now };
             seal::receipt(reply, lease, &xml, header.service, &with)
         })
         .await??;

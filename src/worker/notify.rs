@@ -10,9 +10,10 @@ use crate::event::{Event, EventName, Field};
 use crate::failure::{Blame, Failure, Stage};
 use crate::inbound::{Incoming, deliver};
 use crate::mail::alarm::{self, Alarm, Cause};
-use crate::mail::convert;
+use crate::mail::convert::{self, Note};
 use crate::mail::notice::{self, Attempts, Notice, Outcome, RejectedLine, Service, Verdict};
 use crate::outbound::retry::Next;
+use crate::outbound::seal;
 use crate::outbound::state::Ended;
 use crate::outbound::{Cargo, Letter, Outgoing, Submitted};
 use crate::port::{Delay, Delivery, Fail, Guard, Lease, Op, Record, SinkError, Step, Tell, Told};
@@ -38,7 +39,7 @@ impl Gateway {
         let (delivery, sink) = match &told.tell {
             Tell::Alarm { cause, what, hint } => (self.alarm(&lease, since, *cause, what, hint, &event), self.sinks.first()),
             _ => match letter_of(record.as_ref()) {
-                Some(letter) => match self.compose_notice(&lease, &letter, told).await? {
+                Some(letter) => match self.compose_notice(&lease, &letter, told, self.missing(record.as_ref())).await? {
                     Some(delivery) => (delivery, self.sinks.of(self.household.mailbox(&letter.organisation, &letter.function))),
                     // Reconciled with an earlier attempt: there is nothing to tell.
                     None => return self.abandon(lease).await,
@@ -121,7 +122,13 @@ impl Gateway {
         Delivery { from: None, to: settings.operator.clone(), message: alarm::compose(&alarm) }
     }
 
-    async fn compose_notice(&self, lease: &Lease, letter: &Letter, told: Told) -> Result<Option<Delivery>, Failure> {
+    /// What was missing in the message that was sealed of a record.
+    fn missing(&self, record: Option<&Record>) -> Vec<Note> {
+        let blobs = record.and_then(|record| Outgoing::from_record(record).ok()).map(|outgoing| outgoing.blobs()).unwrap_or_default();
+        blobs.into_iter().filter_map(|blob| self.blobs.open(blob).ok()).flat_map(|(blob, ..)| seal::missing(&blob)).collect()
+    }
+
+    async fn compose_notice(&self, lease: &Lease, letter: &Letter, told: Told, missing: Vec<Note>) -> Result<Option<Delivery>, Failure> {
         let (_held, _, original) = self.hold_blob(letter.mail, Holding::Mail).await?;
         let evidence = match &told.tell {
             Tell::Accepted { receipt, .. } | Tell::Rejected { receipt, .. } => Some(self.read_blob(*receipt).await?.1),
@@ -154,6 +161,7 @@ impl Gateway {
                 original: &original,
                 case: letter.message_id.as_str(),
                 evidence: evidence.as_deref(),
+                notes: &missing,
             };
             let message = notice::compose(&notice)
                 .map_err(|error| Failure::permanent(Stage::Settle, Blame::Us, format!("a notice cannot be made: {error}")))?;

@@ -207,7 +207,7 @@ impl Gateway {
         let mut transaction = transaction.clone();
         for recipient in &mut transaction.recipients {
             let never = !(recipient.notify.success || recipient.notify.failure || recipient.notify.delay);
-            recipient.notify.success |= !never && (mail.receipt == Receipt::Wanted || always_tell);
+            recipient.notify.success |= !never && (mail.receipt == Receipt::Wanted || always_tell || mail.has_lost());
         }
         let link = self.link(&transaction, &mail.in_reply_to).await?;
         let letters = accept::letters(&transaction, &kept, link.as_ref(), now)?;

@@ -53,7 +53,8 @@ impl Gateway {
             let mail = convert::outgoing(&mail, &policy)
                 .map_err(|error| Failure::permanent(Stage::Convert, Blame::Us, format!("an accepted mail can no longer be converted: {error}")))?;
             let content = content(&mail, &state.letter, &labels, &returned);
-            let with = Seal { signer: &signer, federation: &federation, as4_id, envelope, limits, now };
+            let missing = convert::missing(&mail.notes);
+            let with = Seal { signer: &signer, federation: &federation, as4_id, envelope, limits, missing: &missing, now };
             seal::message(state, lease, &content, &metadata, &with)
         });
         let effects = match sealed.await? {

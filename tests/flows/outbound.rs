@@ -190,6 +190,7 @@ fn what_breaks_the_rules_of_a_message_is_not_sealed() {
         as4_id: As4MessageId::new("a@b").unwrap(),
         envelope: blob(4),
         limits: MessageLimits::SENDING,
+        missing: &[],
         now: at(1),
     };
     let scheduled = || Scheduled { letter: letter(), delay_told: None };

@@ -17,6 +17,7 @@ use mail_builder::mime::MimePart;
 use mail_parser::MessageParser;
 use uuid::Uuid;
 
+use super::note::{self, Note};
 use super::{mime, words};
 use crate::ident::{Domain, MailAddress};
 
@@ -59,6 +60,8 @@ pub struct Notice<'a> {
     pub case: &'a str,
     /// The message receipt that the outcome rests on, as XML.
     pub evidence: Option<&'a [u8]>,
+    /// What of the mail was changed or left out; told when something is missing and the message arrived.
+    pub notes: &'a [Note],
 }
 
 /// Why no notice can be made.
@@ -120,11 +123,25 @@ fn text(notice: &Notice<'_>) -> String {
     let name = words::one_line(notice.recipient_name);
     let sent = local_time(notice.accepted_at, notice.zone);
     let (recipient, case) = (notice.recipient, notice.case);
+    let (missing, missing_in_english) = missing(notice);
     format!(
-        "{}\n\nMottagare: {name} <{recipient}>\nSkickat: {sent}\nÄrendenummer: {case}\n\n----------------------------------------\nIn English\n\n\
-         {}\n\nRecipient: {name} <{recipient}>\nSent: {sent}\nCase number: {case}",
+        "{}{missing}\n\nMottagare: {name} <{recipient}>\nSkickat: {sent}\nÄrendenummer: {case}\n\n----------------------------------------\nIn English\n\n\
+         {}{missing_in_english}\n\nRecipient: {name} <{recipient}>\nSent: {sent}\nCase number: {case}",
         notice.outcome.swedish(&name, notice.zone),
         notice.outcome.english(&name, notice.zone),
+    )
+}
+
+/// What did not come along, in both languages; nothing when nothing is missing.
+fn missing(notice: &Notice<'_>) -> (String, String) {
+    let left_out = note::missing(notice.notes);
+    if left_out.is_empty() || notice.outcome.kind() != Kind::Delivered {
+        return (String::new(), String::new());
+    }
+    let list = |of: fn(&Note) -> &str| left_out.iter().map(|note| format!("\n- {}", of(note))).collect::<String>();
+    (
+        format!("\n\nAllt i mejlet följde inte med:{}", list(|note| &note.swedish)),
+        format!("\n\nNot everything in the mail was passed on:{}", list(|note| &note.english)),
     )
 }
 
@@ -222,6 +239,7 @@ mod tests {
             original: ORIGINAL,
             case: "0f1e2d3c",
             evidence,
+            notes: &[],
         };
         let bytes = compose(&notice).unwrap();
         assert_eq!(bytes, compose(&notice).unwrap());
@@ -288,6 +306,35 @@ mod tests {
     }
 
     #[test]
+    fn what_is_missing_is_told_when_the_message_arrived() {
+        let notes = [Note::new("Fonten byttes.", "The font was changed."), Note::lost("Bilden föll bort.", "The image was lost.")];
+        let (arrived, failed) = (Outcome::Accepted { at: Timestamp::UNIX_EPOCH }, Outcome::FunctionUnknown);
+        let address = MailAddress::new("soc@habo.se").unwrap();
+        let (gateway, zone) = (Domain::new("sdk.habo.se").unwrap(), TimeZone::UTC);
+        let notice = |outcome| Notice {
+            outcome,
+            id: Uuid::from_u128(7),
+            at: Timestamp::UNIX_EPOCH,
+            zone: &zone,
+            gateway: &gateway,
+            to: &address,
+            recipient: &address,
+            recipient_name: "x",
+            original_recipient: None,
+            envelope_id: None,
+            accepted_at: Timestamp::UNIX_EPOCH,
+            original: ORIGINAL,
+            case: "1",
+            evidence: None,
+            notes: &notes,
+        };
+        let told = text(&notice(&arrived));
+        assert!(told.contains("Allt i mejlet följde inte med:\n- Bilden föll bort.\n\nMottagare"), "{told}");
+        assert!(told.contains("passed on:\n- The image was lost.\n\nRecipient") && !told.contains("Fonten"), "{told}");
+        assert!(!text(&notice(&failed)).contains("följde inte med"));
+    }
+
+    #[test]
     fn a_hostile_original_adds_no_field() {
         let outcome = Outcome::FunctionUnknown;
         let original = b"Subject: x\r\nMessage-ID: <a@b>\r\n --=_sdk_00000000000000000000000000000007_1\r\n\xff: y\r\n\r\n";
@@ -306,6 +353,7 @@ mod tests {
             original,
             case: "1",
             evidence: None,
+            notes: &[],
         };
         let text = String::from_utf8(compose(&notice).unwrap()).unwrap();
         assert_eq!(text.lines().filter(|line| line.starts_with("Action:")).count(), 1, "{text}");

@@ -1,0 +1,5 @@
+//! Conversion as people meet it: `brevbro convert`, and mails of the programs that write them.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "a test fails by panicking")]
+
+mod cli;
