@@ -151,7 +151,8 @@ fn converted(bytes: &[u8], config: Option<&Gateway>, to: Option<&MailAddress>) -
 }
 
 fn told(breaches: &[crate::sdk::rules::Breach]) -> String {
-    breaches.iter().map(|breach| format!("\n  {breach} {}: {}", breach.line, breach.reason)).collect()
+    let lines = breaches.iter().map(|breach| format!("  {breach} {}: {}", breach.line, breach.reason));
+    std::iter::once(String::new()).chain(lines).collect::<Vec<_>>().join("\n")
 }
 
 fn recipient(config: Option<&Gateway>, to: Option<&MailAddress>) -> Result<(ParticipantId, FunctionId), CliError> {

@@ -138,7 +138,7 @@ fn missing(notice: &Notice<'_>) -> (String, String) {
     if left_out.is_empty() || notice.outcome.kind() != Kind::Delivered {
         return (String::new(), String::new());
     }
-    let list = |of: fn(&Note) -> &str| left_out.iter().map(|note| format!("\n- {}", of(note))).collect::<String>();
+    let list = |of: fn(&Note) -> &str| left_out.iter().flat_map(|note| ["\n- ", of(note)]).collect::<String>();
     (
         format!("\n\nAllt i mejlet följde inte med:{}", list(|note| &note.swedish)),
         format!("\n\nNot everything in the mail was passed on:{}", list(|note| &note.english)),
