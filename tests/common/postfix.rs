@@ -141,15 +141,15 @@ impl Postfix {
         let Ok(pid) = std::fs::read_to_string(self.path("queue/pid/master.pid")) else { return };
         let pid = pid.trim().to_owned();
         let running = || std::fs::read_to_string(format!("/proc/{pid}/comm")).is_ok_and(|name| name.trim() == "master");
-        let mut signal = "-TERM";
+        let mut signal = "TERM";
         let until = Instant::now() + PATIENCE;
         while running() && Instant::now() < until {
             // Its processes are one group, which ends with it.
-            drop(Command::new("kill").args([signal, &format!("-{pid}")]).stderr(Stdio::null()).status());
-            drop(Command::new("kill").args([signal, &pid]).stderr(Stdio::null()).status());
+            // By the shell's own `kill`: that of procps 4.0.2 reads a group that begins with 1 as -1, which is everybody.
+            drop(Command::new("sh").arg("-c").arg(format!("kill -s {signal} -- -{pid} {pid}")).stderr(Stdio::null()).status());
             std::thread::sleep(Duration::from_millis(50));
             if until.saturating_duration_since(Instant::now()) < PATIENCE / 2 {
-                signal = "-KILL";
+                signal = "KILL";
             }
         }
     }
