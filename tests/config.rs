@@ -16,6 +16,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use brevbro::config::{self, Discovery, History, InlineImages, PersonPolicy, SuccessNotice};
 use brevbro::crypto::{Certificate, Identity};
+use brevbro::edge::smtp_client::Protocol;
 use brevbro::ident::MailAddress;
 use common::pki;
 use jiff::{SignedDuration, Timestamp};
@@ -79,7 +80,8 @@ fn what_a_joint_board_configures_is_what_it_gets() {
     assert!(gateway.sender(&MailAddress::new("okand@habo.se").unwrap()).is_none());
     let (knivsta, server) = (&gateway.organisations[1].mailboxes[0], &gateway.other_mail_servers[0]);
     assert_eq!((mailbox.mail_server.as_ref(), knivsta.mail_server.as_ref()), (None, server.name.as_ref()));
-    assert_eq!((server.host.as_str(), server.max_connections, gateway.mail_server.max_connections), ("mail.knivsta.se", 2, 8));
+    assert_eq!((server.host.as_str(), server.protocol, server.port, server.max_connections), ("mail.knivsta.se", Protocol::Lmtp, 24, 2));
+    assert_eq!((gateway.mail_server.protocol, gateway.mail_server.port, gateway.mail_server.max_connections), (Protocol::Smtp, 465, 8));
     let (user, password) = gateway.mail_server.credentials.as_ref().unwrap();
     assert_eq!((user.as_str(), password.expose(), format!("{password:?}")), ("brevbro", "brevlåda", "[…]".to_owned()));
 }

@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use super::CliError;
 use crate::config::{self, DeliverySecurity, Discovery, Gateway, MailServer};
 use crate::crypto::Certificate;
+use crate::edge::smtp_client::Protocol;
 
 /// Arguments of `brevbro check-config`.
 #[derive(Debug, clap::Args)]
@@ -107,8 +108,12 @@ fn mail_server(server: &MailServer) -> String {
         DeliverySecurity::Starttls(_) => "STARTTLS",
         DeliverySecurity::Tls(_) => "TLS",
     };
+    let protocol = match server.protocol {
+        Protocol::Smtp => "SMTP",
+        Protocol::Lmtp => "LMTP",
+    };
     let name = server.name.as_ref().map(|name| format!(", named {name}")).unwrap_or_default();
-    format!("{}:{}, {security}{name}", server.host, server.port)
+    format!("{protocol} to {}:{}, {security}{name}", server.host, server.port)
 }
 
 fn told(certificate: &Certificate, now: Timestamp) -> String {

@@ -11,6 +11,7 @@ use super::values::{HttpUrl, words};
 use crate::crypto::{Certificate, Identity};
 use crate::edge::forwarded::Proxies;
 use crate::edge::reach::{IpNetwork, Reach};
+use crate::edge::smtp_client::Protocol;
 use crate::edge::trust::Elsewhere;
 use crate::ident::{AccessPointId, Domain, FederationId, FunctionId, MailAddress, MailServerName, ParticipantId};
 
@@ -238,6 +239,8 @@ pub struct Smtp {
 pub struct MailServer {
     /// What mailboxes call it.
     pub name: Option<MailServerName>,
+    /// What is spoken to it.
+    pub protocol: Protocol,
     /// Its name or address.
     pub host: String,
     /// Its port.

@@ -7,6 +7,7 @@ use super::checked::{DeliverySecurity, MailServer, Organisation};
 use super::errors::ConfigError;
 use super::raw;
 use super::values::is_loopback_host;
+use crate::edge::smtp_client::Protocol;
 use crate::ident::MailServerName;
 
 impl Checker<'_> {
@@ -38,10 +39,16 @@ impl Checker<'_> {
             raw::Security::Starttls => DeliverySecurity::Starttls(ca?),
             raw::Security::Tls => DeliverySecurity::Tls(ca?),
         };
+        let (protocol, port) = match raw.protocol? {
+            raw::Protocol::Smtp => (Protocol::Smtp, 25),
+            // RFC 2033 5: never 25.
+            raw::Protocol::Lmtp => (Protocol::Lmtp, 24),
+        };
         Some(MailServer {
             name: raw.name,
+            protocol,
             host: raw.host?.0,
-            port: raw.port?,
+            port: raw.port.unwrap_or(port),
             security,
             credentials,
             hello: raw.hello.or_else(|| common.name.clone())?,

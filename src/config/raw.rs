@@ -296,10 +296,13 @@ section! {
     MailServer {
         /// What mailboxes call it. Needed by every mail server but the first.
         name: MailServerName = Optional "\"skolan\"";
+        /// `smtp`, or `lmtp` (RFC 2033) to what keeps the mailboxes, such as Dovecot: it answers for the mailbox itself, so a full
+        /// one is known at once. It takes no mail for the operator or other senders that are not its own.
+        protocol: Protocol = Default "\"smtp\"";
         /// The mail server's host name, which its certificate bears, or its address.
         host: Host = Required "\"mail.habo.se\"";
-        /// Its port.
-        port: u16 = Default "25";
+        /// Its port. Left out, 25 with `smtp` and 24 with `lmtp`.
+        port: u16 = Optional "25";
         /// `starttls` (required, never "if offered"), `tls` from the first octet on, or `none`.
         security: Security = Default "\"starttls\"";
         /// Allows `none` towards another machine: messages then cross the network in the clear.
@@ -430,6 +433,13 @@ words! {
         Dns = "dns",
         /// In the file.
         Static = "static",
+    }
+    /// What is spoken to the mail server.
+    pub(super) Protocol {
+        /// SMTP.
+        Smtp = "smtp",
+        /// LMTP.
+        Lmtp = "lmtp",
     }
     /// TLS towards the mail server.
     pub(super) Security {

@@ -32,6 +32,7 @@ fn options(server: &checked::MailServer) -> Result<SmtpClientOptions, String> {
         tls::client_config(roots, None).map_err(|error| error.to_string())
     };
     let mut options = SmtpClientOptions::new(&server.host, server.port, server.hello.clone());
+    options.protocol = server.protocol;
     options.tls = match &server.security {
         checked::DeliverySecurity::Plain => ClientTls::Plain,
         checked::DeliverySecurity::Starttls(roots) => ClientTls::StartTls(config(roots)?),

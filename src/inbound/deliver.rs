@@ -62,9 +62,8 @@ pub fn delivered(state: Taken, lease: Lease, answer: &SinkAnswer, now: Timestamp
 pub fn failed(mut state: Taken, lease: Lease, error: &SinkError, next: Next, now: Timestamp) -> Result<Effects, Failure> {
     let record = state.arrival.record;
     let held = Step::new().guard(Guard::Held(lease.clone())).guard(Guard::In(record, Incoming::NEW)).op(Op::Forget(handover(lease.job.id)));
-    let hint = "see the mail server's log; the message is kept and the sender has been told ACCEPTED";
     let what = format!("message {} cannot be delivered to {}: {error}", state.arrival.envelope_id, state.mailbox);
-    let alarm = Tell::alarm(Cause::MailRefused, &what, hint).job(record, "alarm", now);
+    let alarm = Tell::alarm(Cause::MailRefused, &what, error.hint()).job(record, "alarm", now);
     let event = |name| state.arrival.event(now, name).with(Field::Cause, error).with(Field::Attempt, lease.job.attempt + 1);
     let Some(due) = next else {
         let event = event(EventName::Faulted);

@@ -1,7 +1,7 @@
 //! Handing a mail to the internal mail server.
 
 use super::Pending;
-use crate::ident::MailAddress;
+use crate::ident::{MailAddress, MessageId};
 
 /// One mail for one recipient.
 pub struct Delivery {
@@ -11,6 +11,8 @@ pub struct Delivery {
     pub to: MailAddress,
     /// The mail, with CRLF line ends.
     pub message: Vec<u8>,
+    /// The message that a notice about the mail shall name (`ENVID`, RFC 3461 4.4).
+    pub id: Option<MessageId>,
 }
 
 /// The mail server took the mail.
@@ -34,8 +36,50 @@ pub enum SinkError {
     Unknown(String),
 }
 
+impl SinkError {
+    /// What the operator may look at, by the enhanced status code that the mail server gave (RFC 3463 3).
+    #[must_use]
+    pub fn hint(&self) -> &'static str {
+        let (Self::Temporary(text) | Self::Permanent(text) | Self::Unknown(text)) = self;
+        match enhanced(text) {
+            Some((1, _)) => "the mail server does not know the address: make the mailbox, or name another one with deliver-to",
+            Some((2, 2)) => "the mailbox is full: make room in it",
+            Some((2, 1)) => "the mailbox is closed: open it, or name another one with deliver-to",
+            Some((2 | 3, 3 | 4)) => "let the mail server take mails of 45 MB from the gateway: a message of 30 MB becomes one",
+            Some((7, _)) => "the mail server's rules do not let the gateway send to the mailbox",
+            _ => "see the mail server's log; the message is kept and the sender has been told ACCEPTED",
+        }
+    }
+}
+
+/// Subject and detail of the first enhanced status code in an answer.
+fn enhanced(text: &str) -> Option<(u16, u16)> {
+    text.split_ascii_whitespace().find_map(|word| {
+        let mut parts = word.split('.').map(|part| part.parse::<u16>().ok().filter(|_| part.len() <= 3));
+        let (class, subject, detail) = (parts.next()??, parts.next()??, parts.next()??);
+        ((class == 4 || class == 5) && parts.next().is_none()).then_some((subject, detail))
+    })
+}
+
 /// Delivers mail.
 pub trait MailSink: Send + Sync {
     /// Hands the mail over; durable there when it returns.
     fn deliver(&self, delivery: Delivery) -> Pending<'_, Result<SinkAnswer, SinkError>>;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_hint_follows_the_enhanced_code_and_nothing_that_looks_like_one() {
+        let hint = |text: &str| SinkError::Permanent(text.to_owned()).hint();
+        assert!(hint("RCPT: permanent error (550): 5.1.1 <a@b.se>: unknown").contains("does not know"));
+        assert!(hint("RCPT: transient error (452): 4.2.2 over quota").contains("full"));
+        assert!(hint("5.3.4 the mail has 50000000 octets, the mail server takes at most 10000000").contains("45 MB"));
+        assert!(hint("MAIL: permanent error (550): 5.7.60 SMTP; Client does not have permissions to send as this sender").contains("rules"));
+        for other in ["554 no 5.1.1.9 127.0.0.1 5.1", "550 what", "4.x.1", "2.1.1 fine"] {
+            assert!(hint(other).contains("log"), "{other}");
+        }
+    }
 }

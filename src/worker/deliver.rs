@@ -81,7 +81,7 @@ impl Gateway {
                 function: label.as_deref(),
             };
             let message = render::mail(&xml, &limits, &with)?;
-            let delivery = Delivery { from: thread::return_path(&message_id, &domain), to: mailbox, message };
+            let delivery = Delivery { from: thread::return_path(&message_id, &domain), to: mailbox, message, id: Some(message_id) };
             Ok::<_, Failure>((delivery, written.zip(function)))
         });
         let (delivery, written) = composed.await??;

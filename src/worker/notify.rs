@@ -119,7 +119,7 @@ impl Gateway {
         let zone = zone();
         let settings = &self.settings;
         let alarm = Alarm { cause, id: lease.job.id.0, at, zone: &zone, gateway: &settings.domain, to: &settings.operator, what, facts: &facts };
-        Delivery { from: None, to: settings.operator.clone(), message: alarm::compose(&alarm) }
+        Delivery { from: None, to: settings.operator.clone(), message: alarm::compose(&alarm), id: None }
     }
 
     /// What was missing in the message that was sealed of a record.
@@ -165,7 +165,7 @@ impl Gateway {
             };
             let message = notice::compose(&notice)
                 .map_err(|error| Failure::permanent(Stage::Settle, Blame::Us, format!("a notice cannot be made: {error}")))?;
-            Ok(Some(Delivery { from: None, to: letter.sender.clone(), message }))
+            Ok(Some(Delivery { from: None, to: letter.sender.clone(), message, id: None }))
         })
         .await?
     }

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use brevbro::crypto::sha256;
-use brevbro::edge::smtp_client::{ClientTimeouts, ClientTls, Login, SmtpClient, SmtpClientOptions};
+use brevbro::edge::smtp_client::{ClientTimeouts, ClientTls, Login, Protocol, SmtpClient, SmtpClientOptions};
 use brevbro::edge::smtp_server::SmtpTls;
 use brevbro::edge::tls::{ClientAuth, Roots, TlsIdentity, client_config, server_config};
 use brevbro::ident::{Domain, MailAddress};
@@ -29,7 +29,7 @@ fn client(address: SocketAddr, change: impl FnOnce(&mut SmtpClientOptions)) -> S
 }
 
 fn mail(from: Option<&str>, to: &str, message: &[u8]) -> Delivery {
-    Delivery { from: from.map(|from| MailAddress::new(from).unwrap()), to: MailAddress::new(to).unwrap(), message: message.to_vec() }
+    Delivery { from: from.map(|from| MailAddress::new(from).unwrap()), to: MailAddress::new(to).unwrap(), message: message.to_vec(), id: None }
 }
 
 fn usual() -> Delivery {
@@ -306,4 +306,56 @@ async fn a_mail_that_the_server_cannot_take_as_it_is_is_refused() {
         let result = deliver(&client, mail(None, "åsa@habo.test", "Subject: å\r\n\r\nö\r\n".as_bytes())).await;
         assert!(matches!(result, Err(SinkError::Permanent(text)) if text.contains("SMTPUTF8")));
     }
+}
+
+#[tokio::test]
+async fn what_is_offered_is_used_and_nothing_else_is() {
+    let script = Script::run(&["220 x", "250-mail\r\n250-SIZE 1000\r\n250 DSN", "250 ok", "250 ok", "354 go", ">mail", "250 one", "|"]).await;
+    let options = |options: &mut SmtpClientOptions| options.connections = 1;
+    let own = Delivery { id: Some("7BC5576A-3f87-4cf5-a0c5-277da06fcacb".parse().unwrap()), ..usual() };
+    deliver(&client(script.address, options), Delivery { to: MailAddress::new("anna+sdk@habo.test").unwrap(), ..own }).await.unwrap();
+    let heard = script.heard.lock().unwrap().clone();
+    assert_eq!(heard[2], "MAIL FROM:<studs@sdk.habo.test> SIZE=20 RET=HDRS ENVID=7bc5576a-3f87-4cf5-a0c5-277da06fcacb\r\n");
+    assert_eq!(heard[3], "RCPT TO:<anna+sdk@habo.test> NOTIFY=FAILURE ORCPT=rfc822;anna+2Bsdk@habo.test\r\n");
+
+    let script = Script::run(&["220 x", "250-mail\r\n250 DSN", "250 ok", "250 ok", "354 go", ">mail", "250 one", "|"]).await;
+    deliver(&client(script.address, options), mail(None, "anna@habo.test", b"Subject: x\r\n\r\ntext\r\n")).await.unwrap();
+    assert!(script.heard.lock().unwrap()[3].contains("NOTIFY=NEVER"), "nobody waits for a notice about a notice");
+
+    let script = Script::run(&["220 x", "250 mail", "250 ok", "250 ok", "354 go", ">mail", "250 one", "|"]).await;
+    deliver(&client(script.address, options), usual()).await.unwrap();
+    let heard = script.heard.lock().unwrap().clone();
+    assert_eq!((heard[2].as_str(), heard[3].as_str()), ("MAIL FROM:<studs@sdk.habo.test>\r\n", "RCPT TO:<anna@habo.test>\r\n"));
+
+    let script = Script::run(&["220 x", "250-mail\r\n250 SIZE 19"]).await;
+    let large = deliver(&client(script.address, options), usual()).await.unwrap_err();
+    assert!(matches!(&large, SinkError::Permanent(why) if why.contains("20 octets") && why.contains("at most 19")), "{large}");
+    assert_eq!(script.heard.lock().unwrap().len(), 2, "nothing was sent");
+}
+
+#[tokio::test]
+async fn lmtp_says_lhlo_and_reads_one_answer_for_its_one_recipient() {
+    let script = Script::run(&[
+        "220 x",
+        "250 mail",
+        "250 ok",
+        "250 ok",
+        "354 go",
+        ">mail",
+        "452 4.2.2 full",
+        "250 flushed",
+        "250 ok",
+        "250 ok",
+        "354 go",
+        ">mail",
+        "250 2.0.0 <anna@habo.test> saved",
+    ])
+    .await;
+    let client = client(script.address, |options| options.protocol = Protocol::Lmtp);
+    let full = deliver(&client, usual()).await;
+    assert!(matches!(&full, Err(SinkError::Temporary(why)) if why.starts_with("the mail: ")), "{full:?}");
+    assert_eq!(deliver(&client, usual()).await.unwrap().text, "250 2.0.0 <anna@habo.test> saved");
+    let heard = script.heard.lock().unwrap().clone();
+    assert_eq!((heard[1].as_str(), heard[6].as_str()), ("LHLO gw.habo.test\r\n", "RSET\r\n"));
+    assert_eq!(script.connections.load(Ordering::SeqCst), 1, "a refusal costs no connection");
 }

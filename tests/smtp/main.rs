@@ -8,4 +8,5 @@ mod common;
 mod client;
 mod office;
 mod postfix;
+mod receivers;
 mod server;

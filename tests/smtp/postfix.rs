@@ -47,6 +47,7 @@ async fn postfix_keeps_what_our_client_delivers() {
         from: Some(MailAddress::new("studs@sdk.habo.test").unwrap()),
         to: MailAddress::new(to).unwrap(),
         message: b"Subject: x\r\n\r\n.dot\r\n".to_vec(),
+        id: None,
     };
     let answer = MailSink::deliver(&client, delivery("anna@habo.test")).await.unwrap();
     assert!(answer.text.contains("queued as"), "{}", answer.text);

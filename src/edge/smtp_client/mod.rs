@@ -1,26 +1,31 @@
-//! Delivery to the internal mail server by SMTP.
+//! Delivery to the internal mail server by SMTP or LMTP.
 //!
 //! lettre speaks the protocol, on a stream of ours, one step at a time, so that it is known where a delivery broke:
 //! before the final dot had left, the mail was not taken and is sent again; after it, nobody here can know.
-//! STARTTLS is done before lettre takes over, because what came in plaintext must not be left in its buffer.
+//! Hello and STARTTLS come before lettre takes over: it knows no LMTP, and what came in plaintext must not be left in its buffer.
+//!
+//! Connections rest between deliveries. One that rested is asked (RSET) before a mail is trusted to it.
 
+mod hello;
 mod stream;
+mod transaction;
 
 use std::fmt;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use hello::Offers;
 use lettre::transport::smtp::authentication::{Credentials, Mechanism};
 use lettre::transport::smtp::client::{AsyncSmtpConnection, AsyncTokioStream};
-use lettre::transport::smtp::extension::{ClientId, Extension};
-use lettre::transport::smtp::response::Response;
+use lettre::transport::smtp::extension::ClientId;
 use rustls::ClientConfig;
-use stream::{Watched, start_tls};
+use stream::Watched;
 use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
+use transaction::{Broke, Connection, Transaction};
 use zeroize::Zeroizing;
 
 use super::tls;
@@ -29,6 +34,16 @@ use crate::port::{Delivery, MailSink, Pending, SinkAnswer, SinkError};
 
 /// How long a connection may rest; mail servers close theirs after five minutes and more.
 const REST: Duration = Duration::from_mins(1);
+
+/// What is spoken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Protocol {
+    /// SMTP, to a mail server that takes mail for anybody it serves.
+    #[default]
+    Smtp,
+    /// LMTP (RFC 2033), to what keeps the mailboxes: its answer is the mailbox's own, and nothing is queued after it.
+    Lmtp,
+}
 
 /// How the connection is secured. There is no "if it offers it": who can take the offer out can read the mail.
 #[derive(Clone)]
@@ -70,6 +85,8 @@ impl Default for ClientTimeouts {
 /// The client's options.
 #[derive(Clone)]
 pub struct SmtpClientOptions {
+    /// What is spoken.
+    pub protocol: Protocol,
     /// The mail server's name, which its certificate must bear, or its address.
     pub host: String,
     /// Its port.
@@ -90,7 +107,16 @@ impl SmtpClientOptions {
     /// Options without TLS and login, with at most eight connections.
     #[must_use]
     pub fn new(host: impl Into<String>, port: u16, hostname: Domain) -> Self {
-        Self { host: host.into(), port, hostname, tls: ClientTls::Plain, login: None, connections: 8, timeouts: ClientTimeouts::default() }
+        Self {
+            protocol: Protocol::Smtp,
+            host: host.into(),
+            port,
+            hostname,
+            tls: ClientTls::Plain,
+            login: None,
+            connections: 8,
+            timeouts: ClientTimeouts::default(),
+        }
     }
 }
 
@@ -105,13 +131,16 @@ pub enum SmtpClientError {
     Host(String),
 }
 
-/// A [`MailSink`] that delivers by SMTP.
+/// A [`MailSink`] that delivers by SMTP or LMTP.
 pub struct SmtpClient {
     options: SmtpClientOptions,
-    resting: Mutex<Vec<(Instant, Connection)>>,
+    resting: Resting,
     /// One permit for each connection.
     free: Semaphore,
 }
+
+/// Connections that rest, the one that rested shortest last.
+type Resting = Arc<Mutex<Vec<(Instant, Connection)>>>;
 
 impl SmtpClient {
     /// A client; it connects when there is something to deliver.
@@ -124,14 +153,14 @@ impl SmtpClient {
             return Err(SmtpClientError::LoginWithoutTls);
         }
         let free = Semaphore::new(options.connections.max(1));
-        Ok(Self { options, resting: Mutex::default(), free })
+        Ok(Self { options, resting: Resting::default(), free })
     }
 
     /// Says QUIT on every connection that rests; for the end of the program.
     pub async fn close(&self) {
         let resting = std::mem::take(&mut *self.resting.lock().unwrap_or_else(PoisonError::into_inner));
-        for (_, mut connection) in resting {
-            drop(timeout(Duration::from_secs(2), connection.smtp.quit()).await);
+        for (_, connection) in resting {
+            connection.quit().await;
         }
     }
 
@@ -142,13 +171,18 @@ impl SmtpClient {
         let mail = Transaction {
             from: delivery.from.as_ref().map_or("", |address| address.as_str()),
             to: delivery.to.as_str(),
+            id: delivery.id.as_ref(),
             // lettre writes a line end before its dot, which is the mail's own last one.
             message: message.strip_suffix(b"\r\n").unwrap_or(&message),
         };
-        if let Some(mut connection) = self.rested() {
+        while let Some(mut connection) = self.rested() {
+            // The server may have closed it while it rested, or be gone: that is found out before a mail depends on it.
+            if !connection.is_alive(self.options.timeouts.connect).await {
+                continue;
+            }
             match connection.send(&mail, &self.options.timeouts).await {
-                // It rested too long and the server had closed it: nothing was sent, a new one will tell.
-                Err(Broke::Early(_)) => {}
+                // Nothing was taken; a new connection will tell.
+                Err(Broke::Early(_)) => break,
                 outcome => return self.settle(connection, outcome),
             }
         }
@@ -160,22 +194,30 @@ impl SmtpClient {
     fn settle(&self, connection: Connection, outcome: Result<SinkAnswer, Broke>) -> Result<SinkAnswer, SinkError> {
         match outcome {
             Ok(answer) => {
-                let mut resting = self.resting.lock().unwrap_or_else(PoisonError::into_inner);
-                if resting.len() < self.options.connections {
-                    resting.push((Instant::now(), connection));
-                }
+                self.rest(connection);
                 Ok(answer)
             }
-            // A connection after a refusal is dropped: a new one costs little and has nothing left over.
-            Err(Broke::Refused(error)) => Err(error),
+            // What is left of the transaction ends with the RSET before the next one.
+            Err(Broke::Refused(error)) => {
+                self.rest(connection);
+                Err(error)
+            }
+            Err(Broke::Closing(error)) => Err(error),
             Err(Broke::Early(reason)) => Err(SinkError::Temporary(reason)),
             Err(Broke::Late(reason)) => Err(SinkError::Unknown(reason)),
         }
     }
 
+    fn rest(&self, connection: Connection) {
+        let mut resting = self.resting.lock().unwrap_or_else(PoisonError::into_inner);
+        if resting.is_empty() {
+            tokio::spawn(retire(Arc::clone(&self.resting)));
+        }
+        resting.push((Instant::now(), connection));
+    }
+
     fn rested(&self) -> Option<Connection> {
         let mut resting = self.resting.lock().unwrap_or_else(PoisonError::into_inner);
-        resting.retain(|(since, _)| since.elapsed() < REST);
         resting.pop().map(|(_, connection)| connection)
     }
 
@@ -183,36 +225,60 @@ impl SmtpClient {
     /// a refused login or a wrong certificate is the operator's to mend while the mail waits.
     async fn connect(&self) -> Result<Connection, String> {
         let options = &self.options;
-        let limit = options.timeouts.connect;
+        let (limit, protocol, hostname) = (options.timeouts.connect, options.protocol, &options.hostname);
         let place = format!("{}:{}", options.host, options.port);
         let step = |what: &'static str| {
             let place = place.clone();
             move |error: &dyn fmt::Display| format!("{place}: {what}: {error}")
         };
-        let tcp = within(limit, TcpStream::connect((options.host.as_str(), options.port))).await.map_err(|e| step("connect")(&e))?;
+        let mut tcp = within(limit, TcpStream::connect((options.host.as_str(), options.port))).await.map_err(|e| step("connect")(&e))?;
         tcp.set_nodelay(true).map_err(|e| step("connect")(&e))?;
         let peer = tcp.peer_addr().map_err(|e| step("connect")(&e))?;
         let ended = Arc::new(AtomicBool::new(false));
-        let stream: Box<dyn AsyncTokioStream> = match &options.tls {
-            ClientTls::Plain => Box::new(Watched::new(tcp, peer, &ended, b"")),
+        let (stream, offers): (Box<dyn AsyncTokioStream>, Offers) = match &options.tls {
+            ClientTls::Plain => {
+                let offers = within(limit, hello::greet(&mut tcp, protocol, hostname)).await.map_err(|e| step("greeting")(&e))?;
+                (Box::new(Watched::new(tcp, peer, &ended, offers.replayed())), offers)
+            }
             ClientTls::Implicit(config) => {
-                Box::new(Watched::new(handshake(tcp, config, options).await.map_err(|e| step("TLS")(&e))?, peer, &ended, b""))
+                let mut tls = handshake(tcp, config, options).await.map_err(|e| step("TLS")(&e))?;
+                let offers = within(limit, hello::greet(&mut tls, protocol, hostname)).await.map_err(|e| step("greeting")(&e))?;
+                (Box::new(Watched::new(tls, peer, &ended, offers.replayed())), offers)
             }
             ClientTls::StartTls(config) => {
-                let tcp = within(limit, start_tls(tcp, &options.hostname)).await.map_err(|e| step("STARTTLS")(&e))?;
-                let tls = handshake(tcp, config, options).await.map_err(|e| step("TLS")(&e))?;
-                // The server greets no second time, but lettre waits for it.
-                Box::new(Watched::new(tls, peer, &ended, b"220 STARTTLS\r\n"))
+                let tcp = within(limit, hello::start_tls(tcp, protocol, hostname)).await.map_err(|e| step("STARTTLS")(&e))?;
+                let mut tls = handshake(tcp, config, options).await.map_err(|e| step("TLS")(&e))?;
+                // The server greets no second time.
+                let offers = within(limit, hello::hello(&mut tls, &mut Vec::new(), protocol, hostname)).await.map_err(|e| step("hello")(&e))?;
+                (Box::new(Watched::new(tls, peer, &ended, offers.replayed())), offers)
             }
         };
-        let hello = ClientId::Domain(options.hostname.to_string());
-        let mut smtp = within(limit, AsyncSmtpConnection::connect_with_transport(stream, &hello)).await.map_err(|e| step("EHLO")(&e))?;
+        let hello = ClientId::Domain(hostname.to_string());
+        let mut smtp = within(limit, AsyncSmtpConnection::connect_with_transport(stream, &hello)).await.map_err(|e| step("hello")(&e))?;
         if let Some(login) = &options.login {
             let credentials = Credentials::new(login.user.clone(), login.password.to_string());
             let login = smtp.auth(&[Mechanism::Plain, Mechanism::Login], &credentials);
             within(limit, login).await.map_err(|e| step("login")(&e))?;
         }
-        Ok(Connection { smtp, ended })
+        Ok(Connection::new(smtp, offers, ended))
+    }
+}
+
+/// Ends connections that have rested long enough, until none rests.
+async fn retire(resting: Resting) {
+    loop {
+        tokio::time::sleep(REST / 4).await;
+        let (old, left) = {
+            let mut resting = resting.lock().unwrap_or_else(PoisonError::into_inner);
+            let old: Vec<_> = resting.extract_if(.., |(since, _)| since.elapsed() >= REST).collect();
+            (old, resting.len())
+        };
+        for (_, connection) in old {
+            connection.quit().await;
+        }
+        if left == 0 {
+            return;
+        }
     }
 }
 
@@ -224,108 +290,8 @@ impl MailSink for SmtpClient {
 
 impl fmt::Debug for SmtpClient {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "SmtpClient({}:{})", self.options.host, self.options.port)
+        write!(f, "SmtpClient({:?} {}:{})", self.options.protocol, self.options.host, self.options.port)
     }
-}
-
-/// One mail for one recipient.
-struct Transaction<'a> {
-    from: &'a str,
-    to: &'a str,
-    message: &'a [u8],
-}
-
-/// How a transaction failed.
-enum Broke {
-    /// The server said so.
-    Refused(SinkError),
-    /// The connection broke before the final dot had left.
-    Early(String),
-    /// The final dot had left, or may have.
-    Late(String),
-}
-
-/// A connection that is ready for MAIL.
-struct Connection {
-    smtp: AsyncSmtpConnection,
-    /// Whether the final dot of a mail was given to the network.
-    ended: Arc<AtomicBool>,
-}
-
-impl Connection {
-    async fn send(&mut self, mail: &Transaction<'_>, timeouts: &ClientTimeouts) -> Result<SinkAnswer, Broke> {
-        self.ended.store(false, Ordering::SeqCst);
-        let parameters = self.parameters(mail)?;
-        self.command(format!("MAIL FROM:<{}>{parameters}\r\n", mail.from), timeouts).await?;
-        self.command(format!("RCPT TO:<{}>\r\n", mail.to), timeouts).await?;
-        let ready = self.command("DATA\r\n".to_owned(), timeouts).await?;
-        if !ready.has_code(354) {
-            return Err(Broke::Early(format!("DATA was answered with {}", words(&ready))));
-        }
-        let sent = timeout(timeouts.message, self.smtp.message(mail.message)).await;
-        match sent {
-            Ok(Ok(answer)) if answer.has_code(250) => Ok(SinkAnswer { text: words(&answer) }),
-            Ok(Ok(answer)) => Err(self.broke(format!("the mail was answered with {}", words(&answer)))),
-            Ok(Err(error)) => Err(self.judged(&error)),
-            Err(_) => Err(self.broke("no answer to the mail in time".to_owned())),
-        }
-    }
-
-    /// SMTPUTF8 when an address or the header needs it (RFC 6531 3.4), 8BITMIME when anything is not ASCII.
-    fn parameters(&self, mail: &Transaction<'_>) -> Result<&'static str, Broke> {
-        let head = mail.message.windows(4).position(|w| w == b"\r\n\r\n").map_or(mail.message, |end| mail.message.get(..end).unwrap_or_default());
-        let utf8 = !mail.from.is_ascii() || !mail.to.is_ascii() || !head.is_ascii();
-        let eight_bit = !mail.message.is_ascii();
-        let lacks =
-            |extension: &str| Broke::Refused(SinkError::Permanent(format!("the mail needs {extension}, which the mail server does not offer")));
-        let offers = self.smtp.server_info();
-        if utf8 && !offers.supports_feature(Extension::SmtpUtfEight) {
-            return Err(lacks("SMTPUTF8"));
-        }
-        if eight_bit && !offers.supports_feature(Extension::EightBitMime) {
-            return Err(lacks("8BITMIME"));
-        }
-        Ok(match (utf8, eight_bit) {
-            (false, false) => "",
-            (false, true) => " BODY=8BITMIME",
-            (true, false) => " SMTPUTF8",
-            (true, true) => " SMTPUTF8 BODY=8BITMIME",
-        })
-    }
-
-    async fn command(&mut self, line: String, timeouts: &ClientTimeouts) -> Result<Response, Broke> {
-        match timeout(timeouts.command, self.smtp.command(line)).await {
-            Ok(Ok(response)) => Ok(response),
-            Ok(Err(error)) => Err(self.judged(&error)),
-            Err(_) => Err(Broke::Early("no answer to a command in time".to_owned())),
-        }
-    }
-
-    fn judged(&self, error: &lettre::transport::smtp::Error) -> Broke {
-        let text = error.to_string();
-        match error.status().map(u16::from) {
-            // 530, 534, 535, 538: it wants TLS or a login; that is settings, not the mail (RFC 3207 4, RFC 4954 6).
-            Some(530 | 534 | 535 | 538) => Broke::Refused(SinkError::Temporary(text)),
-            // 421 without being asked: it is going down. A resting connection ends so too.
-            Some(421) => self.broke_or_early(text),
-            Some(code) if code >= 500 => Broke::Refused(SinkError::Permanent(text)),
-            Some(_) => Broke::Refused(SinkError::Temporary(text)),
-            None => self.broke(text),
-        }
-    }
-
-    /// A 421 in answer to the whole mail is a plain "not now": the server says that it did not take it.
-    fn broke_or_early(&self, text: String) -> Broke {
-        if self.ended.load(Ordering::SeqCst) { Broke::Refused(SinkError::Temporary(text)) } else { Broke::Early(text) }
-    }
-
-    fn broke(&self, reason: String) -> Broke {
-        if self.ended.load(Ordering::SeqCst) { Broke::Late(reason) } else { Broke::Early(reason) }
-    }
-}
-
-fn words(response: &Response) -> String {
-    format!("{} {}", response.code(), response.message().collect::<Vec<_>>().join(" "))
 }
 
 /// The same mail with every line end as CRLF: a bare one would be refused by good servers and misread by others.

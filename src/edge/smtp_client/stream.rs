@@ -1,4 +1,4 @@
-//! What lies between the socket and lettre: STARTTLS, and an eye on the final dot.
+//! What lies between the socket and lettre: the hello that was said already, and an eye on the final dot.
 
 use std::fmt;
 use std::io;
@@ -9,53 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, ready};
 
 use lettre::transport::smtp::client::AsyncTokioStream;
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
-use tokio::net::TcpStream;
-
-use crate::ident::Domain;
-
-/// Octets of a reply while lettre does not read yet.
-const REPLY: usize = 8 * 1024;
-
-/// Greeting, EHLO and STARTTLS in plaintext (RFC 3207). What comes beyond the last reply was put there by somebody else.
-pub(super) async fn start_tls(mut tcp: TcpStream, hostname: &Domain) -> io::Result<TcpStream> {
-    let mut received = Vec::new();
-    reply(&mut tcp, &mut received, "220").await?;
-    tcp.write_all(format!("EHLO {hostname}\r\n").as_bytes()).await?;
-    let offers = reply(&mut tcp, &mut received, "250").await?;
-    if !offers.lines().any(|line| line.get(4..).is_some_and(|word| word.trim().eq_ignore_ascii_case("STARTTLS"))) {
-        return Err(io::Error::other("the mail server does not offer it"));
-    }
-    tcp.write_all(b"STARTTLS\r\n").await?;
-    reply(&mut tcp, &mut received, "220").await?;
-    if received.is_empty() { Ok(tcp) } else { Err(io::Error::other("plaintext came after the reply")) }
-}
-
-/// Reads one reply and leaves in `received` what came after it.
-async fn reply(tcp: &mut TcpStream, received: &mut Vec<u8>, code: &str) -> io::Result<String> {
-    let mut start = 0;
-    loop {
-        while let Some(length) = received.get(start..).and_then(|rest| rest.iter().position(|b| *b == b'\n')) {
-            let last = received.get(start + 3) != Some(&b'-');
-            start += length + 1;
-            if last {
-                let text = String::from_utf8_lossy(received.get(..start).unwrap_or_default()).into_owned();
-                received.drain(..start);
-                let reason = || text.lines().next().unwrap_or_default().chars().filter(|c| !c.is_control()).take(200).collect::<String>();
-                return if text.starts_with(code) { Ok(text) } else { Err(io::Error::other(reason())) };
-            }
-        }
-        if received.len() > REPLY {
-            return Err(io::Error::other("the reply is too long"));
-        }
-        let mut piece = [0; 1024];
-        let count = tcp.read(&mut piece).await?;
-        if count == 0 {
-            return Err(io::ErrorKind::UnexpectedEof.into());
-        }
-        received.extend_from_slice(piece.get(..count).unwrap_or_default());
-    }
-}
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 /// A stream that notices when the final dot of a mail goes out. Dots within are stuffed, so `CRLF.CRLF` is that alone.
 pub(super) struct Watched<S> {
@@ -65,12 +19,22 @@ pub(super) struct Watched<S> {
     /// The last octets that were written.
     tail: Vec<u8>,
     /// What is read before the stream itself.
-    first: &'static [u8],
+    first: Vec<u8>,
+    /// What is not written: up to here, the first line.
+    said: Said,
+}
+
+/// Whether lettre has said its hello, which the server has heard already.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Said {
+    Nothing,
+    Hello,
 }
 
 impl<S> Watched<S> {
-    pub(super) fn new(stream: S, peer: SocketAddr, ended: &Arc<AtomicBool>, first: &'static [u8]) -> Self {
-        Self { stream, peer, ended: Arc::clone(ended), tail: Vec::new(), first }
+    /// A stream on which `replayed`, greeting and answer to a hello, is read first, and the first line is not written.
+    pub(super) fn new(stream: S, peer: SocketAddr, ended: &Arc<AtomicBool>, replayed: Vec<u8>) -> Self {
+        Self { stream, peer, ended: Arc::clone(ended), tail: Vec::new(), first: replayed, said: Said::Nothing }
     }
 }
 
@@ -81,15 +45,20 @@ impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
         if self.first.is_empty() {
             return Pin::new(&mut self.stream).poll_read(context, buffer);
         }
-        let (now, later) = self.first.split_at(self.first.len().min(buffer.remaining()));
-        buffer.put_slice(now);
-        self.first = later;
+        let count = self.first.len().min(buffer.remaining());
+        let now: Vec<u8> = self.first.drain(..count).collect();
+        buffer.put_slice(&now);
         Poll::Ready(Ok(()))
     }
 }
 
 impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
     fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, octets: &[u8]) -> Poll<io::Result<usize>> {
+        if self.said == Said::Nothing {
+            let line = octets.iter().position(|octet| *octet == b'\n');
+            self.said = if line.is_some() { Said::Hello } else { Said::Nothing };
+            return Poll::Ready(Ok(line.map_or(octets.len(), |end| end + 1)));
+        }
         let count = ready!(Pin::new(&mut self.stream).poll_write(context, octets))?;
         let written = octets.get(..count).unwrap_or_default();
         let recent = written.get(written.len().saturating_sub(END.len())..).unwrap_or_default();
@@ -126,18 +95,27 @@ impl<S> fmt::Debug for Watched<S> {
 
 #[cfg(test)]
 mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
     use super::*;
 
     #[tokio::test]
-    async fn the_final_dot_is_seen_however_it_is_written() {
+    async fn the_final_dot_is_seen_however_it_is_written_and_the_hello_is_not_said_twice() {
         let ended = Arc::new(AtomicBool::new(false));
-        let (near, _far) = tokio::io::duplex(1024);
-        let mut stream = Watched::new(near, "127.0.0.1:25".parse().unwrap(), &ended, b"");
-        for piece in [&b"a\r\n..\r\nb.\r\n"[..], b"\r", b"\n.\r"] {
+        let (near, mut far) = tokio::io::duplex(1024);
+        let mut stream = Watched::new(near, "127.0.0.1:25".parse().unwrap(), &ended, b"220 x\r\n250 y\r\n".to_vec());
+        let mut replayed = [0; 14];
+        stream.read_exact(&mut replayed).await.unwrap();
+        assert_eq!(&replayed, b"220 x\r\n250 y\r\n");
+        for piece in [&b"EHLO "[..], b"gw\r\nDATA", b"\r\na\r\n..\r\nb.\r\n", b"\r", b"\n.\r"] {
             stream.write_all(piece).await.unwrap();
             assert!(!ended.load(Ordering::SeqCst));
         }
         stream.write_all(b"\n").await.unwrap();
         assert!(ended.load(Ordering::SeqCst));
+        drop(stream);
+        let mut heard = Vec::new();
+        far.read_to_end(&mut heard).await.unwrap();
+        assert_eq!(heard, b"DATA\r\na\r\n..\r\nb.\r\n\r\n.\r\n");
     }
 }
