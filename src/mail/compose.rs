@@ -14,9 +14,13 @@ use mail_builder::headers::text::Text;
 use mail_builder::mime::MimePart;
 
 use super::subject::NO_SUBJECT;
-use super::{files, mime, render, thread, words};
-use crate::content::{Content, Identifier, Party, Person, Reference};
+use super::{mime, thread, words};
+use crate::content::Content;
 use crate::ident::{Domain, MailAddress};
+
+mod attachments;
+mod facts;
+mod page;
 
 /// How far a message's own time may lie from its arrival and still be the mail's Date.
 const DATE_TRUST: SignedDuration = SignedDuration::from_hours(7 * 24);
@@ -57,8 +61,8 @@ pub fn incoming(content: &Content, setting: &ComposeContext<'_>) -> Result<Vec<u
     let gateway = setting.gateway_domain;
     let id = thread::mail_id(&content.message_id, gateway);
     let subject = subject(content);
-    let from_name = format!("{} (SDK)", names(&content.sender).join(", "));
-    let to_name = names(&content.recipient).into_iter().next().unwrap_or_default();
+    let from_name = format!("{} (SDK)", facts::names(&content.sender).join(", "));
+    let to_name = facts::names(&content.recipient).into_iter().next().unwrap_or_default();
     let from = || Address::new_address(Some(from_name.clone()), setting.from_address.as_str());
 
     let mut mail = MessageBuilder::new()
@@ -85,113 +89,25 @@ pub fn incoming(content: &Content, setting: &ComposeContext<'_>) -> Result<Vec<u
         // [MS-OXCMAIL] 2.2.3.2.14: no answer that a program writes comes back from Exchange.
         .header("X-Auto-Response-Suppress", Raw::new("OOF, AutoReply, DR, RN, NRN"))
         .header("MIME-Version", HeaderType::Raw(Raw::new("1.0")))
-        .body(body(content))
+        .body(body(content, setting.received_at))
         .serialize(&mut out);
     Ok(out)
 }
 
-fn body(content: &Content) -> MimePart<'static> {
+fn body(content: &Content, received_at: Timestamp) -> MimePart<'static> {
     let id = content.message_id.folded();
-    let facts = facts(content);
-    let (mut plain, mut html) = (String::new(), String::from("<html><body>\n<table>\n"));
-    for (name, value) in &facts {
-        plain.extend([name, ": ", value, "\n"]);
-        html.extend(["<tr><td><b>", name, ":</b></td><td>", &render::escape(value), "</td></tr>\n"]);
-    }
-    plain.push_str("----------------------------------------\n\n");
-    html.push_str("</table>\n<hr>\n");
-    for document in &content.documents {
-        if let Some(name) = document.name.as_ref().filter(|_| content.documents.len() > 1) {
-            let name = words::one_line(name);
-            plain.extend([&name, "\n\n"]);
-            html.extend(["<h2>", &render::escape(&name), "</h2>\n"]);
-        }
-        for text in &document.texts {
-            let rendered = render::to_html(text);
-            plain.push_str(&render::to_plain(&rendered));
-            plain.push('\n');
-            html.push_str(&rendered);
-        }
-    }
-    html.push_str("</body></html>\n");
-    let texts = vec![mime::text("text/plain", plain.trim_end_matches('\n')), mime::text("text/html", html.trim_end_matches('\n'))];
+    let (attached, mut notes) = attachments::of(content);
+    notes.extend(facts::notes(content, (date(content.created, received_at) != content.created).then_some(content.created)));
+    let page = page::of(content, &attached, &notes);
+    let texts = vec![mime::text("text/plain", page.plain.trim_end_matches('\n')), mime::text("text/html", page.html.trim_end_matches('\n'))];
     let mut parts = vec![mime::multipart("alternative", &id, 2, texts)];
-    for (at, file) in content.files().enumerate() {
-        let mut name = files::clean_name(&file.name);
-        if name.is_empty() {
-            name = format!("bilaga-{}", at + 1);
-        }
-        parts.push(mime::file(&files::normal_type(&file.media_type), &name, &file.body));
-    }
+    parts.extend(attached.iter().map(|file| mime::file(&file.media_type, &file.name, file.body)));
     mime::multipart("mixed", &id, 1, parts)
 }
 
 fn subject(content: &Content) -> String {
     let label = content.label.as_ref().map(|label| words::one_line(label)).unwrap_or_default();
     if label.is_empty() { NO_SUBJECT.to_owned() } else { label }
-}
-
-/// The function's name and the organisation's, or their ids.
-fn names(party: &Party) -> Vec<String> {
-    let label = |label: &Option<crate::content::Redacted<String>>| label.as_ref().map(|text| words::one_line(text)).filter(|text| !text.is_empty());
-    let function = label(&party.function_label).or_else(|| party.function.as_ref().map(ToString::to_string));
-    let organisation = label(&party.label).unwrap_or_else(|| party.participant.to_string());
-    function.into_iter().chain(std::iter::once(organisation)).collect()
-}
-
-/// The block above the text.
-fn facts(content: &Content) -> Vec<(&'static str, String)> {
-    let mut facts = vec![("Sekretess", if content.confidential { "Ja" } else { "Nej" }.to_owned())];
-    let persons = |persons: &[Person]| persons.iter().filter_map(person).collect::<Vec<_>>().join(", ");
-    let mut from = names(&content.sender).join(", ");
-    let writers = persons(&content.sender.persons);
-    if !writers.is_empty() {
-        from = format!("{from} ({writers})");
-    }
-    facts.push(("Från", from));
-    facts.push(("Till", names(&content.recipient).join(", ")));
-    let attention = persons(&content.recipient.persons);
-    if !attention.is_empty() {
-        facts.push(("Att", attention));
-    }
-    let theirs = content.sender.references.iter().map(|reference| format!("{} (avsändarens)", number(reference)));
-    let ours = content.recipient.references.iter().map(|reference| format!("{} (vår)", number(reference)));
-    let references = theirs.chain(ours).collect::<Vec<_>>().join("; ");
-    if !references.is_empty() {
-        facts.push(("Referenser", references));
-    }
-    facts
-}
-
-fn person(person: &Person) -> Option<String> {
-    let label = person.label.as_ref().map(|label| words::one_line(label)).filter(|label| !label.is_empty());
-    let id = person.id.as_ref().map(identifier);
-    match (label, id) {
-        (Some(label), Some(id)) => Some(format!("{label}, {id}")),
-        (label, id) => label.or(id),
-    }
-}
-
-fn number(reference: &Reference) -> String {
-    match reference.label.as_ref().map(|label| words::one_line(label)).filter(|label| !label.is_empty()) {
-        Some(label) => format!("{label}: {}", identifier(&reference.id)),
-        None => identifier(&reference.id),
-    }
-}
-
-/// A value with its code system's name (SDK C3.2.7).
-fn identifier(id: &Identifier) -> String {
-    let value = words::one_line(&id.extension);
-    let system = match id.root.trim() {
-        "1.2.752.129.2.1.3.1" => "personnummer",
-        "1.2.752.129.2.1.3.3" => "samordningsnummer",
-        "1.2.752.74.9.1" => "reservnummer",
-        "1.2.752.29.6.2.1" => "HSA-id",
-        "dnr" => "dnr",
-        "1.3.88" => "GLN",
-        _ => return value,
-    };
-    format!("{system} {value}")
 }
 
 /// In-Reply-To and References: the conversation's first mail, the answered one, and our own mail that it answers.
@@ -226,7 +142,7 @@ mod tests {
     use mail_parser::MessageParser;
 
     use super::*;
-    use crate::content::{Document, File};
+    use crate::content::{Document, File, Identifier, Party, Person, Reference};
     use crate::ident::{ConversationId, FunctionId, MessageId, ParticipantId};
 
     fn party(participant: &str, organisation: &str, function: &str) -> Party {

@@ -126,12 +126,14 @@ fn media_type(declared: &str, extension: &str, sniffed: Option<&str>, allowed: &
     }
 }
 
-fn runs(kind: infer::Type) -> bool {
+/// Whether the bytes are those of a program.
+pub(super) fn runs(kind: infer::Type) -> bool {
     // `infer` counts certificates among the programs.
     (kind.matcher_type() == infer::MatcherType::App && kind.mime_type() != "application/x-x509-ca-cert") || kind.mime_type() == "text/x-shellscript"
 }
 
-fn is_program(name: &str) -> bool {
+/// Whether the name is that of a program.
+pub(super) fn is_program(name: &str) -> bool {
     PROGRAMS.iter().any(|program| extension(name).eq_ignore_ascii_case(program))
 }
 

@@ -3,6 +3,7 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use mail_builder::headers::content_type::ContentType;
+use mail_builder::headers::raw::Raw;
 use mail_builder::mime::{BodyPart, MimePart};
 
 /// Longest encoded line (RFC 2045 6.7, 6.8).
@@ -30,11 +31,32 @@ pub(super) fn lines(kind: ContentType<'_>, text: String) -> MimePart<'_> {
     MimePart::new(kind, BodyPart::Binary(text.into_bytes().into())).transfer_encoding("7bit")
 }
 
-/// A file in base64, its name by RFC 2231.
+/// A file in base64, its name by RFC 2231, and by RFC 2047 for programs that read nothing else.
 pub(super) fn file<'x>(media_type: &str, name: &str, body: &[u8]) -> MimePart<'x> {
-    MimePart::new(ContentType::new(media_type.to_owned()), BodyPart::Binary(base64_lines(body).into()))
+    let kind = format!("{media_type}; name=\"{}\"", encoded_words(name));
+    MimePart::raw(BodyPart::Binary(base64_lines(body).into()))
+        .header("Content-Type", Raw::new(kind))
         .attachment(name.to_owned())
         .transfer_encoding("base64")
+}
+
+/// A name in ASCII for a quoted string. RFC 2047 5 does not let encoded words stand there; Outlook has always put them there,
+/// and every program that knows no RFC 2231 looks for them there.
+fn encoded_words(name: &str) -> String {
+    if name.bytes().all(|octet| matches!(octet, b' '..=b'~') && !matches!(octet, b'"' | b'\\')) && name.len() <= 60 && !name.contains("=?") {
+        return name.to_owned();
+    }
+    let mut words: Vec<String> = Vec::new();
+    let mut piece = String::new();
+    for c in name.chars() {
+        // RFC 2047 2: a word is at most 75 long; each is whole characters.
+        if piece.len() + c.len_utf8() > 39 {
+            words.push(std::mem::take(&mut piece));
+        }
+        piece.push(c);
+    }
+    words.push(piece);
+    words.iter().map(|word| format!("=?utf-8?B?{}?=", STANDARD.encode(word))).collect::<Vec<_>>().join(" ")
 }
 
 fn base64_lines(body: &[u8]) -> Vec<u8> {
@@ -61,6 +83,9 @@ fn quoted_printable(text: &str) -> String {
                 out.push_str("=\r\n");
                 width = 0;
             }
+            // A dot that begins a line is stuffed on the way, "From " gets a `>` in a mailbox file; neither is always undone.
+            let harmed = width == 0 && (octet == b'.' || line.get(at..).is_some_and(|rest| rest.starts_with("From ")));
+            let (plain, size) = if harmed { (false, 3) } else { (plain, size) };
             if plain {
                 out.push(char::from(octet));
             } else {
@@ -83,9 +108,9 @@ mod tests {
 
     proptest! {
         #[test]
-        fn quoted_printable_gives_back_the_text(text in "[a-zåäö =.\n\u{a0}]{0,200}") {
+        fn quoted_printable_gives_back_the_text(text in "([a-zåäö =.\n\u{a0}]|\nFrom ){0,200}") {
             let encoded = quoted_printable(&text);
-            prop_assert!(encoded.split("\r\n").all(|line| line.len() <= LINE && !line.ends_with(' ')));
+            prop_assert!(encoded.split("\r\n").all(|line| line.len() <= LINE && !line.ends_with(' ') && !line.starts_with('.') && !line.starts_with("From ")));
             let decoded = transfer::decode(encoded.as_bytes(), Some("quoted-printable")).unwrap();
             prop_assert_eq!(String::from_utf8(decoded).unwrap(), text.replace('\n', "\r\n") + "\r\n");
         }
