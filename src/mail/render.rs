@@ -194,7 +194,7 @@ fn linked(event: Event<'_>) -> Vec<Event<'_>> {
 }
 
 /// Lines with their indentation, for a text that breaks where its window ends.
-fn indented<'a>(lines: &str, out: &mut Vec<Event<'a>>) {
+fn indented(lines: &str, out: &mut Vec<Event<'_>>) {
     for line in lines.split_inclusive('\n') {
         let words = line.trim_start_matches(' ');
         let indent = "\u{a0}".repeat((line.len() - words.len()).min(80));
