@@ -21,6 +21,10 @@ pub enum EventName {
     MailAccepted,
     /// A mail that a program sent by itself was taken in and dropped (RFC 3834).
     MailDropped,
+    /// Malware was found, in a mail that was refused or a message that was turned away.
+    MalwareFound,
+    /// A mail or a message was passed on although nobody looked for malware in it, as it is configured.
+    Unscanned,
     /// A mail equal to an unconfirmed one came again and is the same transaction (RFC 1047).
     MailRepeated,
     /// The recipient's metadata was looked up and verified.

@@ -9,6 +9,7 @@ use super::environment::Environment;
 use super::files::Secret;
 use super::values::{HttpUrl, words};
 use crate::crypto::{Certificate, Identity};
+use crate::edge::clamd::ClamdOptions;
 use crate::edge::forwarded::Proxies;
 use crate::edge::reach::{IpNetwork, Reach};
 use crate::edge::smtp_client::Protocol;
@@ -48,6 +49,8 @@ pub struct Gateway {
     pub other_mail_servers: Vec<MailServer>,
     /// When to try again.
     pub retry: Retry,
+    /// What looks for malware, when something does.
+    pub malware: Option<Malware>,
     /// The log.
     pub log: Log,
     /// So many days before a certificate ends the operator is told.
@@ -285,6 +288,19 @@ pub struct Retry {
     pub delayed_notice_after: Duration,
 }
 
+/// Malware.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Malware {
+    /// How clamd is asked.
+    pub clamd: ClamdOptions,
+    /// What is looked into.
+    pub directions: ScanDirections,
+    /// What happens while there is no verdict to be had.
+    pub on_failure: OnScanFailure,
+    /// How long there may be none before the operator is told.
+    pub alarm_after: Duration,
+}
+
 /// The log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Log {
@@ -378,6 +394,22 @@ words! {
         OcspFirst = "ocsp-first",
         /// The revocation list.
         CrlFirst = "crl-first",
+    }
+    /// What is looked into for malware.
+    pub ScanDirections {
+        /// Mails to SDK and messages from it.
+        Both = "both",
+        /// Mails to SDK.
+        Out = "out",
+        /// Messages from SDK.
+        In = "in",
+    }
+    /// What happens while there is no verdict to be had.
+    pub OnScanFailure {
+        /// Nothing passes.
+        Closed = "closed",
+        /// Everything passes.
+        Open = "open",
     }
     /// The log's form.
     pub LogFormat {

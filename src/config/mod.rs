@@ -19,6 +19,7 @@ mod files;
 mod keys;
 mod mail_servers;
 mod organisations;
+mod protection;
 mod raw;
 mod reference;
 mod values;

@@ -7,9 +7,12 @@ use std::path::PathBuf;
 
 use http::HeaderName;
 
-use super::checked::{History, InlineImages, LogFormat, LogLevel, PersonPolicy, Revocation, RevocationOrder, SenderAccessPoint, SuccessNotice};
+use super::checked::{
+    History, InlineImages, LogFormat, LogLevel, OnScanFailure, PersonPolicy, Revocation, RevocationOrder, ScanDirections, SenderAccessPoint,
+    SuccessNotice,
+};
 use super::declare::section;
-use super::values::{Host, HttpUrl, Line, MediaType, SecretFile, Size, Span, UrlPath, words};
+use super::values::{Host, HttpUrl, Line, MediaType, ScannerAddress, SecretFile, Size, Span, UrlPath, words};
 use crate::edge::reach::IpNetwork;
 use crate::ident::{AccessPointId, Domain, FederationId, FunctionId, MailAddress, MailServerName, ParticipantId};
 
@@ -47,6 +50,9 @@ section! {
         expiry_warnings: Vec<u32> = Default "[60, 30, 14, 7, 1]";
         /// When to try again and when to give up. Waits vary by a fifth, so that messages do not all come at once.
         retry: Retry = Default "{}";
+        /// What looks for malware in mails to SDK and messages from it, which is asked for in both directions (SDK B1.4.7 6.1).
+        /// Without this section the gateway does not look, and the mail server has to; the log says so at start.
+        malware: Malware = Optional "{}";
         /// The log on standard error.
         log: Log = Default "{}";
         /// One organisation (participant) that the gateway serves; there may be several, each with its own keys.
@@ -337,6 +343,31 @@ section! {
         receipt_timeout: Span = Default "\"1d\"";
         /// After how long the sender is told that a message is delayed.
         delayed_notice_after: Span = Default "\"1h\"";
+    }
+}
+
+section! {
+    /// Malware.
+    Malware {
+        /// Where ClamAV's daemon listens: its socket's path, or `host:port`.
+        clamd: ScannerAddress = Required "\"/run/clamav/clamd.ctl\"";
+        /// Allows a host that is another machine: messages then cross the network in the clear, for clamd knows no TLS.
+        allow_plain: bool = Default "false";
+        /// What is looked into: `both`, mails to SDK (`out`), or messages from SDK (`in`).
+        directions: ScanDirections = Default "\"both\"";
+        /// What happens while there is no verdict to be had: `closed`, mails are refused for the time being (451 4.7.1) and messages
+        /// wait without a receipt, or `open`, everything passes and the journal names it.
+        on_failure: OnScanFailure = Default "\"closed\"";
+        /// How long one file or mail may take, the wait for a free connection included.
+        timeout: Span = Default "\"2m\"";
+        /// The largest file or mail that is given to clamd. Keep it at or below StreamMaxLength, MaxScanSize and MaxFileSize of
+        /// clamd.conf, and those above the largest mail: what is over MaxFileSize clamd calls clean without having looked. A larger
+        /// mail is refused (552 5.3.4), a larger message waits, and the operator is told.
+        max_size: Size = Default "\"100 MB\"";
+        /// Connections to clamd at once; below MaxThreads of clamd.conf.
+        max_connections: u32 = Default "4";
+        /// How long there may be no verdict before the operator is told.
+        alarm_after: Span = Default "\"10m\"";
     }
 }
 

@@ -9,6 +9,7 @@ use std::time::Duration;
 use http::HeaderName;
 
 use super::declare::{At, Errors, Read, Shape, kind_of};
+use crate::edge::clamd::ClamdAddress;
 use crate::edge::reach::IpNetwork;
 use crate::ident::{AccessPointId, Domain, FederationId, FunctionId, MailAddress, MailServerName, ParticipantId};
 
@@ -45,6 +46,7 @@ text_values! {
     MediaType, "media type", "a media type such as application/pdf";
     Host, "host name or IP address", "a host name or an IP address";
     MailServerName, "name", "a name of 1 to 40 letters, digits, - and _";
+    ScannerAddress, "path or host:port", "the path of a socket such as /run/clamav/clamd.ctl, or a host and a port such as 127.0.0.1:3310";
     Line, "text", "a text of one line, 1 to 256 characters";
     UrlPath, "path", "a path that begins with /, without query";
 }
@@ -296,6 +298,33 @@ impl FromStr for Host {
     fn from_str(text: &str) -> Result<Self, ()> {
         let sound = text.parse::<IpAddr>().is_ok() || text == "localhost" || Domain::new(text).is_ok();
         if sound { Ok(Self(text.to_owned())) } else { Err(()) }
+    }
+}
+
+/// Where a malware scanner listens.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct ScannerAddress(pub(super) ClamdAddress);
+
+impl FromStr for ScannerAddress {
+    type Err = ();
+    fn from_str(text: &str) -> Result<Self, ()> {
+        if text.starts_with('/') && !text.contains('\0') {
+            return Ok(Self(ClamdAddress::Unix(text.into())));
+        }
+        let (host, port) = text.rsplit_once(':').ok_or(())?;
+        let host = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
+        let Host(host) = host.parse()?;
+        let port = port.parse::<u16>().ok().filter(|port| *port > 0).ok_or(())?;
+        Ok(Self(ClamdAddress::Tcp(host, port)))
+    }
+}
+
+impl fmt::Display for ScannerAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0 {
+            ClamdAddress::Unix(path) => write!(f, "{}", path.display()),
+            ClamdAddress::Tcp(host, port) => write!(f, "{host}:{port}"),
+        }
     }
 }
 

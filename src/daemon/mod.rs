@@ -18,6 +18,7 @@ use crate::config::{self, checked};
 use crate::crypto::{Authorities, Certificate};
 use crate::edge::as4_client::As4Client;
 use crate::edge::as4_server::{As4Reception, As4Server, As4ServerError, As4ServerOptions, As4Tls};
+use crate::edge::clamd::Clamd;
 use crate::edge::clock::SystemClock;
 use crate::edge::directory::{DirectoryOptions, DnsDirectory, StaticDirectory, StaticEntry};
 use crate::edge::dns::DnsOptions;
@@ -37,7 +38,10 @@ use crate::outbound::retry::Schedule;
 use crate::port::{Blobs, Clock, Directory, Op, Realm, Step, Store, Transport, Trust};
 use crate::sdk::message::MessageLimits;
 use crate::store::{SledOptions, SledStore, Spool, SpoolOptions};
-use crate::worker::{AccessPoint, Acquaintances, Crew, Expiry, Gateway, Household, MailDoor, Mailbox, Organisation, Room, Settings, Watched};
+use crate::worker::{
+    AccessPoint, Acquaintances, Crew, Directions, Expiry, Gateway, Household, MailDoor, Mailbox, Malware, OnFailure, Organisation, Room, Settings,
+    Watched,
+};
 
 /// How often the ends of certificates are looked at.
 const WATCH: std::time::Duration = std::time::Duration::from_hours(1);
@@ -135,6 +139,7 @@ impl Daemon {
             settings: settings(&config, scratch).map_err(setup("the steps' settings"))?,
             access_point: access_point(&config.access_point),
             household: household(config.organisations),
+            malware: config.malware.map(malware),
             acquaintances: Acquaintances::default(),
         });
         store.apply(Step::new().op(Op::Audit(Event::new(clock.now(), EventName::Started)))).await.map_err(store_error)?;
@@ -160,6 +165,8 @@ impl Daemon {
                 tokio::time::sleep(WATCH).await;
             }
         });
+        let scanning = Arc::clone(&gateway);
+        aside.spawn(async move { report_scanner(scanning.malware.as_ref()).await });
         aside.spawn(async move {
             for wrong in asked.check_registration().await {
                 tracing::warn!(participant = %wrong.participant, kind = ?wrong.kind, "our registration in the federation: {}", wrong.what);
@@ -440,6 +447,31 @@ fn expiry(config: &checked::Gateway) -> Expiry {
         }
     }
     Expiry { days: config.expiry_warnings.clone(), watched }
+}
+
+fn malware(configured: checked::Malware) -> Malware {
+    let directions = match configured.directions {
+        checked::ScanDirections::Both => Directions::Both,
+        checked::ScanDirections::Out => Directions::Out,
+        checked::ScanDirections::In => Directions::In,
+    };
+    let on_failure = match configured.on_failure {
+        checked::OnScanFailure::Closed => OnFailure::Closed,
+        checked::OnScanFailure::Open => OnFailure::Open,
+    };
+    Malware::new(Arc::new(Clamd::new(configured.clamd)), directions, on_failure, configured.alarm_after)
+}
+
+/// Says in the log what looks for malware. One that does not answer keeps nothing from starting: what needs it waits.
+async fn report_scanner(malware: Option<&Malware>) {
+    let Some(malware) = malware else {
+        tracing::warn!("nothing looks for malware here: there is no section [malware]; the mail server has to");
+        return;
+    };
+    match malware.version().await {
+        Ok(version) => tracing::info!(version, "malware is looked for"),
+        Err(error) => tracing::warn!(%error, "malware cannot be looked for"),
+    }
 }
 
 fn limits(payload: u64) -> Result<MessageLimits, String> {

@@ -58,6 +58,8 @@ fn swedish(name: EventName) -> &'static str {
         EventName::Started => "startad",
         EventName::MailAccepted => "mejlet mottaget",
         EventName::MailDropped => "automatiskt mejl, kastat",
+        EventName::MalwareFound => "skadlig kod hittad",
+        EventName::Unscanned => "inte kontrollerat mot skadlig kod",
         EventName::MailRepeated => "samma mejl igen",
         EventName::StaleMetadata => "äldre uppgifter om deltagaren användes, DNS eller SMP svarade inte",
         EventName::Addressed => "mottagaren funnen i DNS och SMP",

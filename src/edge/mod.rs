@@ -5,6 +5,7 @@
 
 pub mod as4_client;
 pub mod as4_server;
+pub mod clamd;
 pub mod clock;
 pub mod directory;
 pub mod dns;

@@ -23,6 +23,7 @@ pub struct Known<'a> {
 pub struct Checked {
     content: Result<Content, Vec<Breach>>,
     answers: Option<MessageId>,
+    places: Vec<usize>,
 }
 
 /// Validates a decrypted payload (SDK B1.3.3 5.3); every breach is noted, not the first, and of a message that breaks the
@@ -59,7 +60,7 @@ pub fn message(payload: &[u8], header: &Header, known: &Known<'_>) -> Checked {
         Ok(_) => Err(breaches),
         Err(own) => Err(breaches.into_iter().chain(own).collect()),
     };
-    Checked { content, answers: seen.in_reply_to }
+    Checked { content, answers: seen.in_reply_to, places: seen.places }
 }
 
 impl Checked {
@@ -67,6 +68,12 @@ impl Checked {
     #[must_use]
     pub fn answers(&self) -> Option<&MessageId> {
         self.answers.as_ref()
+    }
+
+    /// Which `documents` of the XML each document of the message is, from 1.
+    #[must_use]
+    pub fn places(&self) -> Vec<usize> {
+        self.places.clone()
     }
 
     /// The message, when nothing is wrong with it. `rejected`: whether what it answers was rejected here.

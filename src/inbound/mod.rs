@@ -15,6 +15,7 @@ pub mod deliver;
 pub mod open;
 pub mod receive;
 pub mod render;
+pub mod scan;
 pub mod settle;
 pub mod state;
 

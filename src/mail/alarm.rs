@@ -39,13 +39,17 @@ pub enum Cause {
     Expiry,
     /// Two functions exchange mails too fast: one of them answers by itself.
     Loop,
+    /// Malware was found.
+    Malware,
+    /// Nothing can be looked into for malware.
+    Scanner,
     /// A step failed in a way that nobody foresaw.
     Fault,
 }
 
 impl Cause {
     /// All causes.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 13] = [
         Self::RejectedAsFaulty,
         Self::EnvelopeDiscarded,
         Self::ReceiptUndelivered,
@@ -56,6 +60,8 @@ impl Cause {
         Self::Certificate,
         Self::Expiry,
         Self::Loop,
+        Self::Malware,
+        Self::Scanner,
         Self::Fault,
     ];
 
@@ -73,6 +79,8 @@ impl Cause {
             Self::Certificate => ("Ett certifikat kan inte användas", "A certificate cannot be used"),
             Self::Expiry => ("Ett certifikat går snart ut", "A certificate ends soon"),
             Self::Loop => ("Två funktioner svarar varandra automatiskt", "Two functions answer each other by themselves"),
+            Self::Malware => ("Skadlig kod har stoppats", "Malware was stopped"),
+            Self::Scanner => ("Skyddet mot skadlig kod svarar inte", "The malware scanner gives no answer"),
             Self::Fault => ("Ett oväntat fel", "An unforeseen failure"),
         }
     }
@@ -120,6 +128,14 @@ impl Cause {
             Self::Loop => (
                 "Meddelanden mellan två funktioner hålls kvar, eftersom de kommer för tätt. Stäng av autosvar och släpp dem sedan.",
                 "Messages between two functions are held, because they come too fast. Turn automatic answers off, then release them.",
+            ),
+            Self::Malware => (
+                "Skadlig kod hittades i ett mejl på väg ut eller i ett mottaget meddelande. Det har avvisats, avsändaren har fått besked och innehållet finns inte kvar här. Hantera det som en säkerhetsincident enligt organisationens rutiner.",
+                "Malware was found in a mail on its way out or in a message that came in. It was rejected, its sender has been told, and its content is not kept here. Handle it as a security incident by the organisation's routines.",
+            ),
+            Self::Scanner => (
+                "Mejl och meddelanden kan inte kontrolleras mot skadlig kod. Om inget annat är inställt stoppas utgående mejl tillfälligt och inkommande meddelanden väntar utan att kvitteras. Se till att clamd är igång; det som väntar går sedan vidare av sig självt.",
+                "Mails and messages cannot be looked into for malware. Unless it is configured otherwise, outgoing mails are refused for the time being and incoming messages wait without a receipt. See to it that clamd runs; what waits then goes on by itself.",
             ),
             Self::Fault => (
                 "Inget meddelande har gått förlorat; steget görs om. Felanmäl om det upprepas.",

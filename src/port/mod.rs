@@ -10,6 +10,7 @@ use jiff::Timestamp;
 
 mod directory;
 mod effects;
+mod scan;
 mod sink;
 mod store;
 mod tell;
@@ -17,6 +18,7 @@ mod transport;
 
 pub use directory::{Directory, DirectoryError, Freshness, Metadata, Realm, RevocationList, Trust, TrustError};
 pub use effects::{Effects, NewBlob};
+pub use scan::{Finding, ScanError, Scanner};
 pub use sink::{Delivery, MailSink, SinkAnswer, SinkError};
 pub use store::{
     Blob, BlobId, BlobKind, BlobReader, BlobWriter, Blobs, Guard, Health, Job, JobId, Key, Lease, Op, Queue, Record, State, Step, Store, StoreError,

@@ -172,6 +172,13 @@ impl Breach {
         Self::new(ReasonCode::Bv, Detail::NotSupported, format!("{}/contentType", file_line(document, file)), "The file type is not accepted here.")
     }
 
+    /// Malware in a text. `document` and `text` count from 1, in the order of the message.
+    #[must_use]
+    pub fn malware_in_text(document: usize, text: usize) -> Self {
+        let line = format!("/messagePayload/message/messageBody/documents[{document}]/ContentText[{text}]/characterSequence");
+        Self::new(ReasonCode::Bv, Detail::Forbidden, line, "The text is or holds malicious code.")
+    }
+
     /// Malware in a file. `document` and `file` count from 1, in the order of the message.
     #[must_use]
     pub fn malware(document: usize, file: usize) -> Self {

@@ -26,6 +26,7 @@ mod reception;
 mod registration;
 mod room;
 mod run;
+mod scan;
 mod seal;
 mod send;
 mod sinks;
@@ -50,6 +51,7 @@ pub use reception::{Destination, Refusal, Sender, Settled};
 pub use registration::Misregistered;
 pub use room::Room;
 pub use run::Crew;
+pub use scan::{Directions, Malware, OnFailure};
 pub use sinks::Sinks;
 pub use smtp::MailDoor;
 
@@ -139,6 +141,8 @@ pub struct Gateway {
     pub household: Household,
     /// The access point's side.
     pub access_point: AccessPoint,
+    /// What looks for malware, when something does.
+    pub malware: Option<Malware>,
     /// Other access points whose certificates are known.
     pub acquaintances: Acquaintances,
 }

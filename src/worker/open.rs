@@ -4,6 +4,7 @@ use uuid::Uuid;
 
 use super::effects::{Outcome, blocking, from_store, new_blob};
 use super::room::Holding;
+use super::scan::Scanned;
 use super::{Gateway, Organisation};
 use crate::content::Content;
 use crate::event::{Event, EventName, Field};
@@ -11,6 +12,7 @@ use crate::failure::{Blame, Failure, Stage};
 use crate::ident::{DocumentKind, ParticipantId};
 use crate::inbound::check::{self, Checked, Known};
 use crate::inbound::open::{self, Verdict};
+use crate::inbound::scan;
 use crate::inbound::settle::{self, Names};
 use crate::inbound::{Arrival, Incoming};
 use crate::outbound::Outgoing;
@@ -23,7 +25,7 @@ use crate::sdk::seal::Verified;
 
 /// What an envelope turned out to hold.
 enum Opened {
-    Message { content: Box<Content>, xml: Vec<u8> },
+    Message { content: Box<Content>, places: Vec<usize>, xml: Vec<u8> },
     Receipt { receipt: Box<Receipt>, xml: Vec<u8> },
 }
 
@@ -52,7 +54,18 @@ impl Gateway {
             Err(verdict) => Err(verdict),
         };
         let outcome = match examined {
-            Ok(Opened::Message { content, xml }) => self.keep_message(arrival, organisation, lease, *content, xml).await,
+            Ok(Opened::Message { content, places, xml }) => match self.scan_message(&arrival, &content, &places).await? {
+                Scanned::Passed => self.keep_message(arrival, organisation, lease, *content, xml).await,
+                Scanned::Infected(found) => {
+                    let effects = scan::infected(arrival, lease, content.recipient.function, found, &names(), self.now())?;
+                    self.carry_out("open", effects).await
+                }
+                Scanned::Waits(error) => {
+                    let now = self.now();
+                    let due = self.next_scan(lease.job.attempt, now);
+                    self.carry_out("open.unscanned", scan::waits(&arrival, lease, &error, due, now).into()).await
+                }
+            },
             Ok(Opened::Receipt { receipt, xml }) => self.settle_receipt(arrival, lease, *receipt, xml).await,
             Err(Verdict::Later(failure)) => Err(failure),
             Err(Verdict::Reject(breaches)) if arrival.kind == DocumentKind::Message => {
@@ -138,8 +151,9 @@ impl Gateway {
             Some(answered) => self.store.note(settle::rejected(&arrival.from, answered)).await.map_err(|error| from_store(&error))?.is_some(),
             None => false,
         };
+        let places = checked.places();
         let verdict = checked.verdict(rejected).map_err(Verdict::Reject);
-        Ok(verdict.map(|content| Opened::Message { content: Box::new(content), xml }))
+        Ok(verdict.map(|content| Opened::Message { content: Box::new(content), places, xml }))
     }
 
     /// The signer three ways: chain and validity, revocation, and CertPub (SDK C3.4.5).

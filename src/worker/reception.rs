@@ -3,6 +3,8 @@
 //! Everything that can be decided before 250 is decided before 250, so that the mail server tells its user at once.
 //! What depends on DNS or SMP being up is not: a well-formed address is accepted and queued when they are down.
 
+use std::sync::Arc;
+
 use jiff::Timestamp;
 use uuid::Uuid;
 
@@ -60,7 +62,7 @@ pub struct Refusal {
 }
 
 impl Refusal {
-    fn new(code: u16, status: (u16, u16), swedish: &str, english: &str) -> Self {
+    pub(super) fn new(code: u16, status: (u16, u16), swedish: &str, english: &str) -> Self {
         Self { code, status, text: format!("{swedish} / {english}") }
     }
 }
@@ -181,8 +183,10 @@ impl Gateway {
         let mailbox = organisation.mailbox(&transaction.function);
         let (policy, always_tell) = mailbox.map(|mailbox| (mailbox.policy.clone(), mailbox.always_tell)).unwrap_or_default();
         let octets = bytes.len() as u64;
+        let bytes = Arc::new(bytes);
+        let whole = Arc::clone(&bytes);
         let converted = blocking(move || {
-            convert::outgoing(&bytes, &policy).map(|mail| {
+            convert::outgoing(&whole, &policy).map(|mail| {
                 let attachments = mail.files.iter().map(|file| sha256(&file.body)).collect();
                 (mail, attachments)
             })
@@ -204,6 +208,10 @@ impl Gateway {
         if mail.received_count > 50 {
             return Ok(Settled::Refused(Refusal::new(554, (4, 6), "Mejlet går runt i en slinga", "mail loop: too many Received headers")));
         }
+        if let Some(refusal) = self.scan_mail(transaction, &bytes, &mail.files).await? {
+            return Ok(Settled::Refused(refusal));
+        }
+        drop(bytes);
         let mut transaction = transaction.clone();
         for recipient in &mut transaction.recipients {
             let never = !(recipient.notify.success || recipient.notify.failure || recipient.notify.delay);

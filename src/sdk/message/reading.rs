@@ -26,6 +26,9 @@ pub struct Glimpse {
     pub sender: Option<ParticipantId>,
     /// Its files.
     pub files: Vec<FileType>,
+    /// Which `documents` each document of its content is, from 1, in the order of the XML: those of the content are in the
+    /// order of their index.
+    pub places: Vec<usize>,
 }
 
 /// A file of a message by its place, and the type that it is said to have.
@@ -343,9 +346,11 @@ impl Reader {
     fn body(&mut self, body: Element<'_>) -> Vec<Document> {
         self.sequence(body, "MessageBodyType", &[many(NAMESPACE, "documents", 1)]);
         let elements = body.named(NAMESPACE, "documents").zip(1..);
-        let mut documents: Vec<_> = elements.filter_map(|(document, place)| self.document(document, place)).collect();
+        let mut documents: Vec<_> = elements.filter_map(|(document, place)| Some((place, self.document(document, place)?))).collect();
         // SDK B1.3.3 4.3.3.1: the index is the order of presentation, 1 first; without one a document comes last.
-        documents.sort_by_key(|d| d.index.as_deref().and_then(|index| index.trim().parse::<u64>().ok()).unwrap_or(u64::MAX));
+        documents.sort_by_key(|(_, d)| d.index.as_deref().and_then(|index| index.trim().parse::<u64>().ok()).unwrap_or(u64::MAX));
+        let (places, documents) = documents.into_iter().unzip();
+        self.glimpse.places = places;
         documents
     }
 
