@@ -1,6 +1,6 @@
 //! One mail over one connection.
 
-use std::fmt;
+use std::fmt::{self, Write as _};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -98,17 +98,17 @@ impl Connection {
             if let Some(largest) = self.offers.largest().filter(|largest| size > *largest) {
                 return Err(refused(format!("5.3.4 the mail has {size} octets, the mail server takes at most {largest}")));
             }
-            of_mail += &format!(" SIZE={size}");
+            let _ = write!(of_mail, " SIZE={size}");
         }
         if self.offers.has("DSN") {
             // RFC 3461 4.3: the content is secret. 4.1: nobody waits for a notice about a mail without a sender.
             of_mail += " RET=HDRS";
             if let Some(id) = mail.id {
-                of_mail += &format!(" ENVID={}", id.folded());
+                let _ = write!(of_mail, " ENVID={}", id.folded());
             }
             of_recipient += if mail.from.is_empty() { " NOTIFY=NEVER" } else { " NOTIFY=FAILURE" };
             if let Some(address) = xtext(mail.to) {
-                of_recipient += &format!(" ORCPT=rfc822;{address}");
+                let _ = write!(of_recipient, " ORCPT=rfc822;{address}");
             }
         }
         Ok((of_mail, of_recipient))
@@ -157,7 +157,7 @@ fn xtext(address: &str) -> Option<String> {
     let mut text = String::with_capacity(address.len());
     for c in address.chars() {
         match c {
-            '+' | '=' => text += &format!("+{:02X}", u32::from(c)),
+            '+' | '=' => drop(write!(text, "+{:02X}", u32::from(c))),
             '!'..='~' => text.push(c),
             _ => return None,
         }
