@@ -17,6 +17,7 @@ use super::policy::{AllowedTypes, InlineImages};
 use super::refusal::ConvertError;
 use super::structure::{Body, Leaf};
 use super::transfer::{self, TransferError};
+use super::uu;
 
 /// Longest HTML that is read as such; a longer one gives way to the plain text.
 const HTML_MAX: usize = 8 * 1024 * 1024;
@@ -64,7 +65,13 @@ pub(super) fn blocks(body: &Body<'_>, images: &mut Images<'_>, notes: &mut Vec<N
         (Some("flowed"), _) => Flow::Flowed,
         _ => Flow::Fixed,
     };
-    Ok(plain::blocks(&text(leaf)?, flow))
+    let (text, files) = uu::extract(&text(leaf)?);
+    for file in files {
+        let declared = "application/octet-stream".to_owned();
+        images.embedded.push(files::Attached { name: Some(file.name), declared, body: file.body });
+        note::add(notes, Note::new("En fil som stod i texten (uuencode) blev en bilaga.", "A file in the text (uuencode) became an attachment."));
+    }
+    Ok(plain::blocks(&text, flow))
 }
 
 /// The bytes of a part.
@@ -79,7 +86,10 @@ pub(super) fn bytes(leaf: &Leaf<'_>) -> Result<Vec<u8>, ConvertError> {
 
 fn text(leaf: &Leaf<'_>) -> Result<String, ConvertError> {
     let charset = leaf.part.content_type().and_then(|kind| kind.attribute("charset"));
-    transfer::text(&bytes(leaf)?, charset).ok_or_else(|| ConvertError::Charset(charset.unwrap_or_default().chars().take(40).collect()))
+    let octets = bytes(leaf)?;
+    let inside = if charset.is_none() { html::charset(&octets) } else { None };
+    let charset = charset.or(inside.as_deref());
+    transfer::text(&octets, charset).ok_or_else(|| ConvertError::Charset(charset.unwrap_or_default().chars().take(40).collect()))
 }
 
 impl Images<'_> {

@@ -6,10 +6,11 @@
 use std::collections::HashMap;
 
 use jiff::Timestamp;
-use mail_parser::{MessageParser, MimeHeaders as _};
+use mail_parser::MessageParser;
 
 use super::body::{self, Images, Shown};
 use super::files::{self, Attached};
+use super::header;
 use super::markdown::{Block, Piece, Style};
 pub use super::note::{Loss, Note, missing};
 use super::parse;
@@ -91,7 +92,7 @@ pub struct Ids {
 pub fn author(bytes: &[u8]) -> Option<MailAddress> {
     let (header, _) = structure::split_header(bytes);
     let message = MessageParser::default().parse_headers(header)?;
-    parse::from(&message).ok().map(|from| from.address)
+    parse::from(&message, header).ok().map(|from| from.address)
 }
 
 /// Converts a mail.
@@ -101,22 +102,22 @@ pub fn author(bytes: &[u8]) -> Option<MailAddress> {
 pub fn outgoing(bytes: &[u8], policy: &MailboxPolicy) -> Result<Outgoing, ConvertError> {
     let (header, _) = structure::split_header(bytes);
     let message = MessageParser::default().parse_headers(header).ok_or(ConvertError::Broken("no header"))?;
-    let automatic = parse::automatic(&message);
-    let from = match parse::from(&message) {
+    let automatic = parse::automatic(&message, header);
+    let from = match parse::from(&message, header) {
         Ok(from) => Some(from),
         Err(_) if automatic.is_some() => None,
         Err(error) => return Err(error),
     };
     let mut notes = Vec::new();
-    let subject = subject::read(message.subject().unwrap_or_default());
-    let references = references(&subject, parse::texts(&message, "X-SDK-Reference"));
-    let attention = subject.attention.clone().or_else(|| parse::texts(&message, "X-SDK-Attention").next());
-    let person = parse::sender(&message).or_else(|| from.clone()).and_then(|mailbox| person(mailbox, policy.person));
+    let subject = subject::read(&header::field(header, "Subject").map(header::text).unwrap_or_default());
+    let references = references(&subject, parse::texts(header, "X-SDK-Reference"));
+    let attention = subject.attention.clone().or_else(|| parse::texts(header, "X-SDK-Attention").next());
+    let person = parse::sender(&message, header).or_else(|| from.clone()).and_then(|mailbox| person(mailbox, policy.person));
     let mut mail = Outgoing {
         label: label(&subject.label).to_owned().into(),
         texts: Vec::new(),
         files: Vec::new(),
-        confidential: secrecy(&subject, parse::texts(&message, "Sensitivity").next().as_deref(), policy.secrecy) == Secrecy::Confidential,
+        confidential: secrecy(&subject, parse::texts(header, "Sensitivity").next().as_deref(), policy.secrecy) == Secrecy::Confidential,
         sender_person: person,
         references,
         attention: attention.map(|name| words::cut(&name, LABEL_MAX).to_owned().into()),
@@ -243,7 +244,7 @@ fn secrecy(subject: &subject::Subject, sensitivity: Option<&str>, mailbox: Secre
 
 fn attached(leaf: &Leaf<'_>, number: usize) -> Result<Attached, ConvertError> {
     let declared = files::normal_type(&leaf.media_type());
-    let name = leaf.part.attachment_name().map(str::to_owned).or_else(|| match declared.split_once('/') {
+    let name = leaf.name.clone().or_else(|| match declared.split_once('/') {
         Some(("image", subtype)) => Some(format!("bild-{number}.{}", if subtype == "jpeg" { "jpg" } else { subtype })),
         Some(("message", "rfc822")) => Some(format!("mejl-{number}.eml")),
         Some(("text", "calendar")) => Some(format!("kalender-{number}.ics")),

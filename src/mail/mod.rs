@@ -23,6 +23,7 @@ pub mod thread;
 
 mod body;
 mod files;
+mod header;
 mod html;
 mod image;
 mod markdown;
@@ -35,4 +36,5 @@ mod render;
 mod structure;
 mod subject;
 mod transfer;
+mod uu;
 mod words;

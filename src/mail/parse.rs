@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 use mail_parser::{Addr, HeaderName, HeaderValue, Message};
 
+use super::header;
 use super::refusal::ConvertError;
 use super::words;
 use crate::ident::MailAddress;
@@ -17,20 +18,32 @@ pub(super) struct Mailbox {
 }
 
 /// The one author. Two of them, in one field or several, would let the check of the first stand for the second.
-pub(super) fn from(message: &Message<'_>) -> Result<Mailbox, ConvertError> {
+pub(super) fn from(message: &Message<'_>, header: &[u8]) -> Result<Mailbox, ConvertError> {
     let fields: Vec<_> = message.headers().iter().filter(|header| header.name == HeaderName::From).collect();
     let [field] = fields.as_slice() else { return Err(ConvertError::From) };
     let mut addresses = addresses(&field.value);
     match (addresses.pop(), addresses.is_empty()) {
-        (Some(only), true) => only.ok_or(ConvertError::From),
+        (Some(only), true) => only.map(|only| named(only, header, "From")).ok_or(ConvertError::From),
         _ => Err(ConvertError::From),
     }
 }
 
 /// Who pressed the button, when it was another than the author.
-pub(super) fn sender(message: &Message<'_>) -> Option<Mailbox> {
+pub(super) fn sender(message: &Message<'_>, header: &[u8]) -> Option<Mailbox> {
     let field = message.headers().iter().find(|header| header.name == HeaderName::Sender)?;
-    addresses(&field.value).into_iter().flatten().next()
+    addresses(&field.value).into_iter().flatten().next().map(|mailbox| named(mailbox, header, "Sender"))
+}
+
+/// The display name as its octets say: the parser reads each encoded word by itself, and a letter may be cut in two.
+fn named(mailbox: Mailbox, header: &[u8], field: &str) -> Mailbox {
+    let value = header::field(header, field).unwrap_or_default();
+    let Some(name) = value.iter().rposition(|&octet| octet == b'<').and_then(|end| value.get(..end)) else { return mailbox };
+    if memchr::memmem::find(name, b"=?").is_none() {
+        return mailbox;
+    }
+    let name = words::one_line(&header::text(name));
+    let name = name.strip_prefix('"').and_then(|name| name.strip_suffix('"')).unwrap_or(&name).trim();
+    Mailbox { name: name.to_owned(), ..mailbox }
 }
 
 fn addresses(value: &HeaderValue<'_>) -> Vec<Option<Mailbox>> {
@@ -43,8 +56,8 @@ fn mailbox(addr: &Addr<'_>) -> Option<Mailbox> {
 }
 
 /// Why a program and no person has sent the mail; nothing of that kind goes into SDK (RFC 3834 2).
-pub(super) fn automatic(message: &Message<'_>) -> Option<&'static str> {
-    let text = |name: &'static str| texts(message, name).next().map(|text| text.to_lowercase());
+pub(super) fn automatic(message: &Message<'_>, header: &[u8]) -> Option<&'static str> {
+    let text = |name: &'static str| texts(header, name).next().map(|text| text.to_lowercase());
     // RFC 3834 5: parameters may follow the keyword.
     if text("Auto-Submitted").is_some_and(|value| value.split([';', ' ', '(']).next() != Some("no")) {
         return Some("Auto-Submitted");
@@ -75,15 +88,8 @@ pub(super) fn count(message: &Message<'_>, name: &str) -> usize {
 }
 
 /// The decoded values of a text field, one line each, empty ones left out.
-pub(super) fn texts<'a>(message: &'a Message<'_>, name: &'a str) -> impl Iterator<Item = String> + 'a {
-    message.headers().iter().filter(move |header| header.name().eq_ignore_ascii_case(name)).filter_map(|header| {
-        let text = match &header.value {
-            HeaderValue::Text(text) => words::one_line(text),
-            HeaderValue::TextList(list) => words::one_line(&list.join(" ")),
-            _ => String::new(),
-        };
-        (!text.is_empty()).then_some(text)
-    })
+pub(super) fn texts<'a>(header: &'a [u8], name: &'a str) -> impl Iterator<Item = String> + 'a {
+    header::fields(header, name).map(|value| words::one_line(&header::text(value))).filter(|text| !text.is_empty())
 }
 
 /// The Message-IDs, without brackets, of what the mail answers: In-Reply-To, then References from the newest.

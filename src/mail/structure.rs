@@ -7,6 +7,7 @@
 use mail_parser::{MessageParser, MessagePart, MimeHeaders};
 
 use super::convert::Note;
+use super::header;
 use super::refusal::ConvertError;
 
 /// More parts than any mail program writes.
@@ -19,6 +20,8 @@ const MAX_DEPTH: usize = 32;
 pub(super) struct Leaf<'a> {
     /// Its header.
     pub(super) part: MessagePart<'a>,
+    /// The name that its header gives it.
+    pub(super) name: Option<String>,
     /// Its bytes, still encoded.
     pub(super) raw: &'a [u8],
 }
@@ -87,7 +90,8 @@ impl Walker<'_> {
         if let Some(subtype) = kind.strip_prefix("multipart/") {
             return self.multipart(&part, subtype, raw, depth);
         }
-        let name = part.attachment_name().unwrap_or_default();
+        let file_name = header::file_name(header);
+        let name = file_name.as_deref().unwrap_or_default();
         if matches!(kind.as_str(), "application/pkcs7-mime" | "application/x-pkcs7-mime") || name.eq_ignore_ascii_case("smime.p7m") {
             return Err(ConvertError::Encrypted);
         }
@@ -96,7 +100,7 @@ impl Walker<'_> {
         }
         let attached = part.content_disposition().is_some_and(mail_parser::ContentType::is_attachment);
         let is_body = !attached && name.is_empty();
-        let leaf = Leaf { part, raw };
+        let leaf = Leaf { part, name: file_name, raw };
         let mut structure = Structure::default();
         match kind.as_str() {
             "text/html" if is_body => structure.bodies.push(Body { html: Some(leaf), plain: None }),

@@ -7,8 +7,19 @@ use super::words;
 pub(super) const LABEL_MAX: usize = 256;
 /// The label of a mail without subject.
 pub(super) const NO_SUBJECT: &str = "(utan rubrik)";
-/// What mail programs put before an answered or forwarded subject.
-const PREFIXES: &[&str] = &["re", "sv", "vb", "fw", "fwd", "aw"];
+/// What mail programs put before an answered subject: English, Swedish, German, Finnish, Danish, Dutch.
+const ANSWERED: &[&str] = &["re", "sv", "aw", "vs", "antw"];
+/// And before a forwarded one.
+const FORWARDED: &[&str] = &["vb", "fw", "fwd", "wg", "vl"];
+
+/// What a mail is to the one that it quotes, as its subject tells.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Relation {
+    /// It answers it.
+    Answer,
+    /// It forwards it.
+    Forward,
+}
 
 /// A subject, read.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -21,6 +32,8 @@ pub(super) struct Subject {
     pub(super) attention: Option<String>,
     /// `[sekretess]` or `[öppen]`; the former wins.
     pub(super) secrecy: Option<Secrecy>,
+    /// What the outermost prefix says.
+    pub(super) relation: Option<Relation>,
 }
 
 /// Reads a decoded Subject.
@@ -40,7 +53,9 @@ pub(super) fn read(text: &str) -> Subject {
         rest = after;
     }
     label.push_str(rest);
-    words::one_line(strip_prefixes(&label)).clone_into(&mut subject.label);
+    let (relation, label) = strip_prefixes(&label);
+    subject.relation = relation;
+    words::one_line(label).clone_into(&mut subject.label);
     subject
 }
 
@@ -57,15 +72,30 @@ fn take_tag(subject: &mut Subject, tag: &str) -> bool {
     true
 }
 
-fn strip_prefixes(text: &str) -> &str {
+/// `SV: RE[2]: VB (3):` and so on, and what the first of them says.
+fn strip_prefixes(text: &str) -> (Option<Relation>, &str) {
     let mut text = text.trim_start();
-    while let Some((word, rest)) = text.split_once(':') {
-        if !PREFIXES.contains(&word.trim_end().to_lowercase().as_str()) {
-            break;
-        }
+    let mut relation = None;
+    // Some keyboards have a colon of full width.
+    while let Some((word, rest)) = text.split_once([':', '\u{ff1a}']) {
+        let word = without_count(word).to_lowercase();
+        let of = |words: &[&str]| words.contains(&word.as_str());
+        let this = match (of(ANSWERED), of(FORWARDED)) {
+            (true, _) => Relation::Answer,
+            (_, true) => Relation::Forward,
+            _ => break,
+        };
+        relation = relation.or(Some(this));
         text = rest.trim_start();
     }
-    text
+    (relation, text)
+}
+
+/// `RE[2]`, `RE (2)`, `RE^2` without their count.
+fn without_count(word: &str) -> &str {
+    let word = word.trim();
+    let bare = word.trim_end_matches([']', ')']).trim_end_matches(|c: char| c.is_ascii_digit());
+    bare.strip_suffix(['[', '(', '^']).map_or(word, str::trim_end)
 }
 
 #[cfg(test)]
@@ -79,6 +109,25 @@ mod tests {
         assert_eq!(subject.diary_numbers, ["KS 2026/123"]);
         assert_eq!(subject.attention.as_deref(), Some("Anna Åberg"));
         assert_eq!(subject.secrecy, Some(Secrecy::Confidential));
+    }
+
+    #[test]
+    fn prefixes_of_every_kind_are_stripped_and_the_outermost_decides() {
+        for (text, label, relation) in [
+            ("Ansökan", "Ansökan", None),
+            ("RE[2]: Sv (3): Ansökan", "Ansökan", Some(Relation::Answer)),
+            ("Re^2: Ansökan", "Ansökan", Some(Relation::Answer)),
+            ("VB: SV: Ansökan", "Ansökan", Some(Relation::Forward)),
+            ("SV: VB: Fwd: Ansökan", "Ansökan", Some(Relation::Answer)),
+            ("AW： WG: Ansökan", "Ansökan", Some(Relation::Answer)),
+            ("[dnr 1] FW:[sekretess]RE: Ansökan", "Ansökan", Some(Relation::Forward)),
+            ("Beslut: avslag", "Beslut: avslag", None),
+            ("Kl 10:30", "Kl 10:30", None),
+            ("Re 2: x", "Re 2: x", None),
+        ] {
+            let subject = read(text);
+            assert_eq!((subject.label.as_str(), subject.relation), (label, relation), "{text}");
+        }
     }
 
     #[test]

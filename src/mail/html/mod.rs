@@ -24,6 +24,16 @@ pub(super) struct ImageUse {
     pub(super) height: Option<u32>,
 }
 
+/// The charset that the HTML names itself, where its part does not: `<meta charset=…>` or `http-equiv`.
+pub(super) fn charset(html: &[u8]) -> Option<String> {
+    let head = String::from_utf8_lossy(html.get(..html.len().min(4_096))?).to_ascii_lowercase();
+    let head = head.split("<body").next()?;
+    let (_, value) = head.split("<meta").skip(1).find_map(|meta| meta.split('>').next()?.split_once("charset="))?;
+    let name: String = value.trim_start_matches(['"', '\'', ' ']).chars().take_while(|c| c.is_ascii_alphanumeric() || "-_:.".contains(*c)).collect();
+    // What has come this far as ASCII is no UTF-16 (HTML 13.2.3.2).
+    (!name.is_empty() && !name.starts_with("utf-16")).then_some(name)
+}
+
 /// Reads HTML. `image` is asked once for each image shown and says what words stand in its place, if any.
 pub(super) fn blocks(html: &str, image: &mut dyn FnMut(&ImageUse) -> Option<String>) -> Vec<Block> {
     let clean = clean::clean(html);
