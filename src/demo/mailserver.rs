@@ -12,8 +12,8 @@ use std::time::Duration;
 use tokio::task::JoinHandle;
 use uuid::Uuid;
 
-use crate::edge::serving::{Peer, Stopper, stop};
-use crate::edge::smtp_server::{Accepted, DataSink, Reception, SmtpServer, SmtpServerError, SmtpServerOptions};
+use crate::edge::serving::{Stopper, stop};
+use crate::edge::smtp_server::{Accepted, Client, DataSink, Reception, SmtpServer, SmtpServerError, SmtpServerOptions};
 use crate::ident::Domain;
 use crate::mail::session::{Envelope, Recipient, Reply};
 use crate::port::Pending;
@@ -95,19 +95,19 @@ struct Desk {
 }
 
 impl Reception for Desk {
-    fn client(&self, _: &Peer) -> Result<(), Reply> {
+    fn client(&self, _: &Client) -> Result<(), Reply> {
         Ok(())
     }
 
-    fn sender<'a>(&'a self, _: &'a Peer, _: &'a Envelope) -> Pending<'a, Result<(), Reply>> {
+    fn sender<'a>(&'a self, _: &'a Client, _: &'a Envelope) -> Pending<'a, Result<(), Reply>> {
         Box::pin(async { Ok(()) })
     }
 
-    fn recipient<'a>(&'a self, _: &'a Peer, _: &'a Envelope, _: &'a Recipient) -> Pending<'a, Result<(), Reply>> {
+    fn recipient<'a>(&'a self, _: &'a Client, _: &'a Envelope, _: &'a Recipient) -> Pending<'a, Result<(), Reply>> {
         Box::pin(async { Ok(()) })
     }
 
-    fn data<'a>(&'a self, _: &'a Peer, envelope: &'a Envelope) -> Pending<'a, Result<Box<dyn DataSink>, Reply>> {
+    fn data<'a>(&'a self, _: &'a Client, envelope: &'a Envelope) -> Pending<'a, Result<Box<dyn DataSink>, Reply>> {
         Box::pin(async move {
             let to = envelope.recipients.first().map(|recipient| recipient.address.to_string()).unwrap_or_default();
             let (letters, maildir) = (Arc::clone(&self.letters), self.maildirs.of(&to));

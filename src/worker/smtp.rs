@@ -9,8 +9,7 @@ use uuid::Uuid;
 use super::Gateway;
 use super::effects::{from_store, point};
 use super::reception::{Refusal, Settled, name_recipient};
-use crate::edge::serving::Peer;
-use crate::edge::smtp_server::{Accepted, DataSink, Reception};
+use crate::edge::smtp_server::{Accepted, Client, DataSink, Reception};
 use crate::event::{Event, EventName, Field};
 use crate::failure::Failure;
 use crate::ident::Sha256;
@@ -42,14 +41,14 @@ impl MailDoor {
 }
 
 impl Reception for MailDoor {
-    fn client(&self, peer: &Peer) -> Result<(), Reply> {
-        if (self.admits)(peer.address.ip()) {
+    fn client(&self, client: &Client) -> Result<(), Reply> {
+        if (self.admits)(client.peer.address.ip()) {
             return Ok(());
         }
         Err(Reply::new(554, (7, 1), "Servern far inte skicka hit / this client may not send here: add it to [smtp] clients"))
     }
 
-    fn sender<'a>(&'a self, _: &'a Peer, envelope: &'a Envelope) -> Pending<'a, Result<(), Reply>> {
+    fn sender<'a>(&'a self, _: &'a Client, envelope: &'a Envelope) -> Pending<'a, Result<(), Reply>> {
         Box::pin(async move {
             match &envelope.sender.address {
                 // Notices of other programs: taken, and dropped at the end (mail loops).
@@ -59,7 +58,7 @@ impl Reception for MailDoor {
         })
     }
 
-    fn recipient<'a>(&'a self, _: &'a Peer, envelope: &'a Envelope, recipient: &'a Recipient) -> Pending<'a, Result<(), Reply>> {
+    fn recipient<'a>(&'a self, _: &'a Client, envelope: &'a Envelope, recipient: &'a Recipient) -> Pending<'a, Result<(), Reply>> {
         Box::pin(async move {
             if envelope.sender.address.is_none() {
                 return self.gateway.check_return(&recipient.address).map_err(|refusal| reply(&refusal));
@@ -68,10 +67,10 @@ impl Reception for MailDoor {
         })
     }
 
-    fn data<'a>(&'a self, peer: &'a Peer, envelope: &'a Envelope) -> Pending<'a, Result<Box<dyn DataSink>, Reply>> {
+    fn data<'a>(&'a self, client: &'a Client, envelope: &'a Envelope) -> Pending<'a, Result<Box<dyn DataSink>, Reply>> {
         Box::pin(async move {
             let gateway = Arc::clone(&self.gateway);
-            let address = peer.address.ip().to_string();
+            let address = client.peer.address.ip().to_string();
             let Some(sender) = &envelope.sender.address else {
                 return Ok(Box::new(Returned { gateway, peer: address, to: envelope.recipients.first().map(|r| r.address.to_string()) })
                     as Box<dyn DataSink>);

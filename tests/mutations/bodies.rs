@@ -17,7 +17,7 @@ use brevbro::ident::{
 use brevbro::mail::compose::{ComposeContext, incoming};
 use brevbro::mail::convert::{Ids, outgoing};
 use brevbro::mail::policy::MailboxPolicy;
-use brevbro::mail::session::{Action, Options as SmtpOptions, Question, Reply, Security, Session};
+use brevbro::mail::session::{Action, OnwardTls, Options as SmtpOptions, Question, Reply, Security, Session};
 use brevbro::sdk::envelope::{self, EnvelopeError, Header, Passing};
 use brevbro::sdk::message::{self, MessageLimits};
 use brevbro::sdk::{receipt, rules, seal};
@@ -478,7 +478,15 @@ pub fn smtp_session(input: &[u8]) -> bool {
 
 fn dialogue<'i>(pieces: impl Iterator<Item = &'i [u8]>) -> (Vec<Reply>, Vec<Vec<u8>>) {
     let hostname = Domain::new("gw.habo.se").unwrap();
-    let options = SmtpOptions { hostname, security: Security::Offered, max_message: 2000, max_recipients: 3, max_errors: 5 };
+    let options = SmtpOptions {
+        hostname,
+        security: Security::Offered,
+        max_message: 2000,
+        max_recipients: 3,
+        max_mails: 150,
+        max_errors: 5,
+        onward: OnwardTls::Uncertain,
+    };
     let mut session = Session::new(options);
     let (mut replies, mut taken, mut mail) = (Vec::new(), Vec::new(), Vec::new());
     // The greeting comes before anything is said.

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use brevbro::edge::serving::{Peer, Stopper, stop};
-use brevbro::edge::smtp_server::{Accepted, DataSink, Reception, SmtpServer, SmtpServerOptions};
+use brevbro::edge::smtp_server::{Accepted, Client, DataSink, Reception, SmtpServer, SmtpServerOptions};
 use brevbro::ident::Domain;
 use brevbro::mail::session::{Envelope, Recipient, Reply};
 use brevbro::port::Pending;
@@ -16,6 +16,7 @@ use tokio::task::JoinHandle;
 #[derive(Debug, Clone)]
 pub struct Taken {
     pub peer: Peer,
+    pub login: Option<String>,
     pub envelope: Envelope,
     pub octets: Vec<u8>,
 }
@@ -32,16 +33,16 @@ pub struct Book {
 struct Clerk(Arc<Book>);
 
 impl Reception for Clerk {
-    fn client(&self, _: &Peer) -> Result<(), Reply> {
+    fn client(&self, _: &Client) -> Result<(), Reply> {
         Ok(())
     }
 
-    fn sender<'a>(&'a self, _: &'a Peer, envelope: &'a Envelope) -> Pending<'a, Result<(), Reply>> {
+    fn sender<'a>(&'a self, _: &'a Client, envelope: &'a Envelope) -> Pending<'a, Result<(), Reply>> {
         let refused = envelope.sender.address.as_ref().is_some_and(|address| address.local() == "obehorig");
         Box::pin(async move { if refused { Err(Reply::new(550, (7, 1), "Not allowed to send")) } else { Ok(()) } })
     }
 
-    fn recipient<'a>(&'a self, _: &'a Peer, _: &'a Envelope, recipient: &'a Recipient) -> Pending<'a, Result<(), Reply>> {
+    fn recipient<'a>(&'a self, _: &'a Client, _: &'a Envelope, recipient: &'a Recipient) -> Pending<'a, Result<(), Reply>> {
         Box::pin(async move {
             match recipient.address.local() {
                 "okand" => Err(Reply::new(550, (1, 1), "No such function")),
@@ -54,8 +55,8 @@ impl Reception for Clerk {
         })
     }
 
-    fn data<'a>(&'a self, peer: &'a Peer, envelope: &'a Envelope) -> Pending<'a, Result<Box<dyn DataSink>, Reply>> {
-        let taken = Taken { peer: peer.clone(), envelope: envelope.clone(), octets: Vec::new() };
+    fn data<'a>(&'a self, client: &'a Client, envelope: &'a Envelope) -> Pending<'a, Result<Box<dyn DataSink>, Reply>> {
+        let taken = Taken { peer: client.peer.clone(), login: client.login.clone(), envelope: envelope.clone(), octets: Vec::new() };
         let sink: Box<dyn DataSink> = Box::new(Sink { taken, book: Arc::clone(&self.0) });
         Box::pin(async move { Ok(sink) })
     }

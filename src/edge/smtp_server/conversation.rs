@@ -7,9 +7,9 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::time::{Instant, timeout, timeout_at};
 
-use super::{Accepted, DataSink, Reception, SmtpServerOptions};
-use crate::edge::serving::{Peer, Stop, now};
-use crate::mail::session::{Action, Expects, Question, Reply, Session};
+use super::{Accepted, Client, DataSink, Reception, SmtpServerOptions};
+use crate::edge::serving::{Stop, now};
+use crate::mail::session::{Action, Credentials, Expects, Question, Reply, Session};
 use crate::port::Pending;
 
 /// Octets that are gathered before the sink writes them, on a thread that may block.
@@ -47,9 +47,9 @@ impl<'a> Conversation<'a> {
     }
 
     /// Talks until the handshake or the end.
-    pub(super) async fn hold<S: AsyncRead + AsyncWrite + Unpin>(&mut self, stream: &mut S, peer: &Peer) -> io::Result<Ended> {
+    pub(super) async fn hold<S: AsyncRead + AsyncWrite + Unpin>(&mut self, stream: &mut S, client: &mut Client) -> io::Result<Ended> {
         if !std::mem::replace(&mut self.greeted, true)
-            && let Err(reply) = self.reception.client(peer)
+            && let Err(reply) = self.reception.client(client)
         {
             self.out.extend_from_slice(reply.to_string().as_bytes());
             return self.close(stream).await;
@@ -77,7 +77,8 @@ impl<'a> Conversation<'a> {
                         }
                         self.session.answer(answer);
                     }
-                    Action::Ask(question) => self.ask(stream, peer, question).await?,
+                    Action::Ask(Question::Login(credentials)) => self.log_in(stream, client, &credentials).await?,
+                    Action::Ask(question) => self.ask(stream, client, question).await?,
                     Action::Data(piece) => {
                         if let Some(mail) = &mut self.mail
                             && let Err(reply) = mail.write(&piece).await
@@ -128,26 +129,42 @@ impl<'a> Conversation<'a> {
     }
 
     /// Has a question answered; when that takes time, the replies before it are sent first.
-    async fn ask<S: AsyncWrite + Unpin>(&mut self, stream: &mut S, peer: &Peer, question: Question) -> io::Result<()> {
+    async fn ask<S: AsyncWrite + Unpin>(&mut self, stream: &mut S, client: &Client, question: Question) -> io::Result<()> {
         let Some(envelope) = self.session.envelope().cloned() else {
             self.session.answer(Err(Reply::local_error()));
             return Ok(());
         };
         let granted = |granted: Result<(), Reply>| granted.map(|()| String::new());
         let answer = match question {
-            Question::Sender => granted(self.waiting(stream, self.reception.sender(peer, &envelope)).await?),
-            Question::Recipient(recipient) => granted(self.waiting(stream, self.reception.recipient(peer, &envelope, &recipient)).await?),
-            Question::Data => match self.waiting(stream, self.reception.data(peer, &envelope)).await? {
+            Question::Sender => granted(self.waiting(stream, self.reception.sender(client, &envelope)).await?),
+            Question::Recipient(recipient) => granted(self.waiting(stream, self.reception.recipient(client, &envelope, &recipient)).await?),
+            Question::Data => match self.waiting(stream, self.reception.data(client, &envelope)).await? {
                 Ok(sink) => {
                     self.mail = Some(Mail { sink: Some(sink), piece: Vec::new() });
                     Ok(String::new())
                 }
                 Err(reply) => Err(reply),
             },
-            // Answered where it is asked.
-            Question::Message => Err(Reply::local_error()),
+            // Answered where they are asked.
+            Question::Message | Question::Login(_) => Err(Reply::local_error()),
         };
         self.session.answer(answer);
+        Ok(())
+    }
+
+    async fn log_in<S: AsyncWrite + Unpin>(&mut self, stream: &mut S, client: &mut Client, credentials: &Credentials) -> io::Result<()> {
+        let answer = self.waiting(stream, self.reception.login(client, credentials)).await?;
+        match answer {
+            Ok(name) => {
+                client.login = Some(name);
+                self.session.answer(Ok(String::new()));
+            }
+            Err(reply) => {
+                // Guessing takes time. The client's other connections wait just as long.
+                tokio::time::sleep(self.options.login_delay).await;
+                self.session.answer(Err(reply));
+            }
+        }
         Ok(())
     }
 

@@ -19,7 +19,7 @@ use tokio_rustls::TlsAcceptor;
 
 use super::serving::{self, ConnectionLimits, Peer, Seat, Standing, Stop};
 use crate::ident::Domain;
-use crate::mail::session::{self, Envelope, Recipient, Reply, Security, Session, timeout as rfc};
+use crate::mail::session::{self, Credentials, Envelope, Mechanism, OnwardTls, Recipient, Reply, Security, Session, timeout as rfc};
 use crate::port::Pending;
 
 /// TLS of an SMTP server.
@@ -50,8 +50,14 @@ pub struct SmtpServerOptions {
     pub max_message: u64,
     /// Recipients of one mail.
     pub max_recipients: usize,
+    /// Mails on one connection.
+    pub max_mails: u32,
     /// Faulty commands on one connection.
     pub max_errors: u32,
+    /// Whether REQUIRETLS can be kept.
+    pub onward: OnwardTls,
+    /// How long a failed login waits for its answer.
+    pub login_delay: Duration,
     /// For one whole command.
     pub command_timeout: Duration,
     /// For the next piece of a mail.
@@ -75,7 +81,10 @@ impl SmtpServerOptions {
             connections: ConnectionLimits::default(),
             max_message: 64 * 1024 * 1024,
             max_recipients: 100,
+            max_mails: 1000,
             max_errors: 20,
+            onward: OnwardTls::Uncertain,
+            login_delay: Duration::from_secs(3),
             command_timeout: rfc::COMMAND,
             data_block_timeout: rfc::DATA_BLOCK,
             data_timeout: rfc::DATA,
@@ -85,22 +94,44 @@ impl SmtpServerOptions {
     }
 }
 
+/// The other end of a connection, as far as it is known.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Client {
+    /// Its address and what it showed in the handshake.
+    pub peer: Peer,
+    /// As whom it has logged in (AUTH).
+    pub login: Option<String>,
+}
+
 /// Who decides about mail. Replies that refuse are 4xx or 5xx; a 421 ends the connection.
 pub trait Reception: Send + Sync + 'static {
     /// May this client speak at all? Asked before the greeting, so without its certificate unless TLS came first.
     ///
     /// # Errors
     /// The reply that it gets instead of a greeting.
-    fn client(&self, peer: &Peer) -> Result<(), Reply>;
+    fn client(&self, client: &Client) -> Result<(), Reply>;
+
+    /// How it may log in. Asked once it has shown its certificate.
+    fn mechanisms(&self, client: &Client) -> Vec<Mechanism> {
+        let _ = client;
+        Vec::new()
+    }
+
+    /// Is it who it says it is? The name that [`Client::login`] has from then on, or a refusal that tells nothing of which
+    /// part was wrong.
+    fn login<'a>(&'a self, client: &'a Client, credentials: &'a Credentials) -> Pending<'a, Result<String, Reply>> {
+        let _ = (client, credentials);
+        Box::pin(async { Err(Reply::login_failed()) })
+    }
 
     /// May this client send in this name? The envelope has no recipients yet.
-    fn sender<'a>(&'a self, peer: &'a Peer, envelope: &'a Envelope) -> Pending<'a, Result<(), Reply>>;
+    fn sender<'a>(&'a self, client: &'a Client, envelope: &'a Envelope) -> Pending<'a, Result<(), Reply>>;
 
     /// Is the mail taken for this recipient? The envelope holds those that were taken before.
-    fn recipient<'a>(&'a self, peer: &'a Peer, envelope: &'a Envelope, recipient: &'a Recipient) -> Pending<'a, Result<(), Reply>>;
+    fn recipient<'a>(&'a self, client: &'a Client, envelope: &'a Envelope, recipient: &'a Recipient) -> Pending<'a, Result<(), Reply>>;
 
     /// Is there room for this mail, and where?
-    fn data<'a>(&'a self, peer: &'a Peer, envelope: &'a Envelope) -> Pending<'a, Result<Box<dyn DataSink>, Reply>>;
+    fn data<'a>(&'a self, client: &'a Client, envelope: &'a Envelope) -> Pending<'a, Result<Box<dyn DataSink>, Reply>>;
 
     /// The client knows that this transaction was accepted: it went on after our 250 (RFC 1047). Called at most once
     /// for each, and never for a client that went away or that had sent its next command along with the mail.
@@ -190,7 +221,7 @@ fn turn_away(stream: TcpStream) {
     }
 }
 
-async fn connection(stream: TcpStream, mut peer: Peer, options: &SmtpServerOptions, reception: &dyn Reception, stop: Stop) -> io::Result<()> {
+async fn connection(stream: TcpStream, peer: Peer, options: &SmtpServerOptions, reception: &dyn Reception, stop: Stop) -> io::Result<()> {
     stream.set_nodelay(true)?;
     let (security, acceptor) = match &options.tls {
         SmtpTls::Plain => (Security::Plain, None),
@@ -204,17 +235,22 @@ async fn connection(stream: TcpStream, mut peer: Peer, options: &SmtpServerOptio
         security,
         max_message: options.max_message,
         max_recipients: options.max_recipients,
+        max_mails: options.max_mails,
         max_errors: options.max_errors,
+        onward: options.onward,
     });
+    let mut client = Client { peer, login: None };
     let mut stream = stream;
     let mut conversation = Conversation::new(session, options, reception, stop);
-    if security != Security::Secured && matches!(conversation.hold(&mut stream, &peer).await?, Ended::Closed) {
+    if security != Security::Secured && matches!(conversation.hold(&mut stream, &mut client).await?, Ended::Closed) {
         return Ok(());
     }
     let Some(acceptor) = acceptor else { return Ok(()) };
-    let mut stream = timeout(options.handshake_timeout, acceptor.accept(stream)).await.map_err(io::Error::from)??;
-    peer.secured(stream.get_ref().1);
-    conversation.session.secured();
-    conversation.hold(&mut stream, &peer).await?;
+    let shaken = timeout(options.handshake_timeout, acceptor.accept(stream)).await.map_err(io::Error::from).flatten();
+    // Whoever set up the mail server looks here for why nothing comes.
+    let mut stream = shaken.inspect_err(|error| tracing::warn!(address = %client.peer.address, %error, "a mail client's TLS handshake failed"))?;
+    client.peer.secured(stream.get_ref().1);
+    conversation.session.secured(reception.mechanisms(&client));
+    conversation.hold(&mut stream, &mut client).await?;
     Ok(())
 }

@@ -1,6 +1,7 @@
 //! What each command does to a session.
 
-use super::{Action, Envelope, Greeting, Phase, Question, Recipient, Reply, Security, Sender, Session, too_large};
+use super::envelope::Extra;
+use super::{Action, Envelope, Greeting, OnwardTls, Phase, Question, Recipient, Reply, Security, Sender, Session, too_large};
 
 /// Commands between two mails that bring nothing forward.
 const IDLE_COMMANDS: u32 = 100;
@@ -18,9 +19,9 @@ impl Session {
             return;
         }
         // RFC 3207 4: before TLS only these.
-        if self.security == Security::Required && !matches!(verb.as_str(), "EHLO" | "HELO" | "NOOP" | "QUIT" | "STARTTLS") {
-            self.fault(Reply::new(530, (7, 0), "STARTTLS comes first"));
-            return;
+        if self.security == Security::Required && !matches!(verb.as_str(), "EHLO" | "HELO" | "NOOP" | "QUIT" | "STARTTLS" | "AUTH") {
+            let reply = Reply::new(530, (7, 0), "STARTTLS comes first");
+            return if verb == "BDAT" { self.unwanted_chunk(args, reply) } else { self.fault(reply) };
         }
         match verb.as_str() {
             "EHLO" => self.hello(Greeting::Ehlo, args),
@@ -28,8 +29,10 @@ impl Session {
             "MAIL" => self.mail(args),
             "RCPT" => self.recipient(args),
             "DATA" => self.data(args),
+            "BDAT" => self.chunk(args),
+            "AUTH" => self.log_in(args),
             "RSET" if args.is_empty() => {
-                self.envelope = None;
+                self.forget();
                 self.reply(Reply::new(250, (0, 0), "Ok"));
             }
             "NOOP" => self.reply(Reply::new(250, (0, 0), "Ok")),
@@ -39,10 +42,13 @@ impl Session {
             "HELP" => self.reply(Reply::new(214, (0, 0), "RFC 5321; mail here becomes SDK messages")),
             "STARTTLS" => self.start_tls(args),
             "RSET" | "QUIT" | "VRFY" => self.fault(Reply::new(501, (5, 4), "Wrong number of arguments")),
-            "EXPN" | "AUTH" | "TURN" | "ETRN" => self.fault(Reply::new(502, (5, 1), "Command not implemented")),
-            // What follows them is no command: a chunk of a mail (RFC 3030), or another protocol's request.
-            "BDAT" => self.end(Reply::new(502, (5, 1), "CHUNKING is not offered, closing the connection")),
-            "GET" | "POST" | "PUT" | "CONNECT" => self.end(Reply::new(500, (5, 1), "This is SMTP, closing the connection")),
+            // No list is expanded, no queue is run, nobody turns the connection round, and this is no LMTP server (RFC 2033).
+            "EXPN" | "TURN" | "ATRN" | "ETRN" | "LHLO" | "XCLIENT" | "XFORWARD" | "SEND" | "SOML" | "SAML" => {
+                self.fault(Reply::new(502, (5, 1), "Command not implemented"));
+            }
+            // Another protocol's request: what follows it is no command.
+            "GET" | "HEAD" | "POST" | "PUT" | "DELETE" | "OPTIONS" | "PATCH" | "TRACE" | "CONNECT" | "PRI" => self.end(foreign()),
+            verb if verb.starts_with("SSH-") => self.end(foreign()),
             _ => self.fault(Reply::new(500, (5, 1), "Command unknown")),
         }
     }
@@ -53,22 +59,34 @@ impl Session {
             self.fault(Reply::new(501, (5, 4), "Say your host name"));
             return;
         }
-        self.envelope = None;
+        self.forget();
         self.greeted = Some((greeting, name));
         let hostname = self.options.hostname.to_string();
         self.reply(match greeting {
             Greeting::Helo => Reply::bare(250, vec![hostname]),
             Greeting::Ehlo => {
                 let mut lines: Vec<String> = vec![hostname, "PIPELINING".into(), format!("SIZE {}", self.options.max_message)];
-                lines.extend(["8BITMIME", "SMTPUTF8", "ENHANCEDSTATUSCODES", "DSN"].map(str::to_owned));
+                lines.extend(["8BITMIME", "SMTPUTF8", "ENHANCEDSTATUSCODES", "DSN", "CHUNKING"].map(str::to_owned));
                 // RFC 9422.
-                lines.push(format!("LIMITS RCPTMAX={}", self.options.max_recipients));
+                lines.push(format!("LIMITS MAILMAX={} RCPTMAX={}", self.options.max_mails, self.options.max_recipients));
                 if matches!(self.security, Security::Offered | Security::Required) {
                     lines.push("STARTTLS".into());
                 }
+                lines.extend(self.extras().iter().map(|extra| match extra {
+                    Extra::Auth => self.mechanisms.iter().fold("AUTH".to_owned(), |line, mechanism| line + " " + mechanism.name()),
+                    Extra::RequireTls => "REQUIRETLS".to_owned(),
+                }));
                 Reply::bare(250, lines)
             }
         });
+    }
+
+    /// What is offered over TLS alone (RFC 4954 4, RFC 8689 2).
+    fn extras(&self) -> Vec<Extra> {
+        let secured = self.security == Security::Secured;
+        let auth = (secured && !self.mechanisms.is_empty()).then_some(Extra::Auth);
+        let require_tls = (secured && self.options.onward == OnwardTls::Always).then_some(Extra::RequireTls);
+        auth.into_iter().chain(require_tls).collect()
     }
 
     fn mail(&mut self, args: &str) {
@@ -76,7 +94,11 @@ impl Session {
         if self.envelope.is_some() {
             return self.fault(Reply::new(503, (5, 1), "A mail is already under way, RSET ends it"));
         }
-        let sender = match Sender::read(args, greeting) {
+        self.mails += 1;
+        if self.mails > self.options.max_mails {
+            return self.end(Reply::new(421, (7, 0), "Too many mails on one connection, go on with another"));
+        }
+        let sender = match Sender::read(args, greeting, &self.extras()) {
             Ok(sender) => sender,
             Err(reply) => return self.fault(reply),
         };
@@ -90,6 +112,9 @@ impl Session {
 
     fn recipient(&mut self, args: &str) {
         let Some(envelope) = &self.envelope else { return self.fault(Reply::new(503, (5, 1), "MAIL comes first")) };
+        if self.chunks.is_some() {
+            return self.fault(Reply::new(503, (5, 1), "The mail has begun"));
+        }
         let (greeting, charset, count) = (envelope.greeting, envelope.sender.charset, envelope.recipients.len());
         match Recipient::read(args, greeting, charset, &self.options.hostname) {
             // RFC 5321 4.5.3.1.10: the client sends the rest in another mail.
@@ -103,6 +128,8 @@ impl Session {
         match &self.envelope {
             _ if !args.is_empty() => self.fault(Reply::new(501, (5, 4), "DATA has no arguments")),
             None => self.fault(Reply::new(503, (5, 1), "MAIL comes first")),
+            // RFC 3030 2.
+            Some(_) if self.chunks.is_some() => self.fault(Reply::new(503, (5, 1), "The mail has begun in chunks and goes on with BDAT")),
             Some(envelope) if envelope.recipients.is_empty() => self.fault(Reply::new(554, (5, 1), "No valid recipients")),
             Some(_) => self.ask(Question::Data),
         }
@@ -114,13 +141,17 @@ impl Session {
             Security::Secured => self.fault(Reply::new(503, (5, 1), "TLS is already there")),
             Security::Offered | Security::Required if !args.is_empty() => self.fault(Reply::new(501, (5, 4), "STARTTLS has no arguments")),
             Security::Offered | Security::Required => {
+                self.forget();
                 self.reply(Reply::new(220, (0, 0), "Ready to start TLS"));
                 self.phase = Phase::StartTls;
-                self.envelope = None;
                 let waiting = self.buffer.len();
                 self.take(waiting);
                 self.actions.push_back(Action::StartTls);
             }
         }
     }
+}
+
+fn foreign() -> Reply {
+    Reply::new(500, (5, 1), "This is SMTP, closing the connection")
 }

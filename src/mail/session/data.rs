@@ -64,9 +64,48 @@ impl Unstuffer {
     }
 }
 
+/// Looks for bare line ends in the chunks of a mail; a CR and its LF may stand in two.
+#[derive(Debug, Default)]
+pub(super) struct LineEnds {
+    after_cr: bool,
+}
+
+impl LineEnds {
+    /// Reads on; whether all line ends in these octets are CRLF.
+    pub(super) fn read(&mut self, octets: &[u8]) -> bool {
+        let mut after_cr = self.after_cr;
+        let mut sound = true;
+        for octet in octets {
+            sound &= (*octet == b'\n') == after_cr;
+            after_cr = *octet == b'\r';
+        }
+        self.after_cr = after_cr;
+        sound
+    }
+
+    /// Whether a mail may end here.
+    pub(super) fn may_end(&self) -> bool {
+        !self.after_cr
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn chunks_have_whole_line_ends_wherever_they_are_cut() {
+        let texts =
+            [("a\r\nb", true), ("", true), ("\r\n\r\n", true), ("a\nb", false), ("a\rb", false), ("\r\r\n", false), ("\n", false), ("a\r", false)];
+        for (text, sound) in texts {
+            for cut in 0..=text.len() {
+                let mut ends = LineEnds::default();
+                let (first, second) = text.as_bytes().split_at(cut);
+                let read = [ends.read(first), ends.read(second), ends.may_end()];
+                assert_eq!(read.iter().all(|sound| *sound), sound, "{text:?} cut at {cut}");
+            }
+        }
+    }
 
     fn read(octets: &[u8]) -> (Vec<u8>, usize, Option<Stop>) {
         let mut out = Vec::new();

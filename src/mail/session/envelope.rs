@@ -1,7 +1,7 @@
 //! The envelope of a mail transaction: who, to whom, and what the client asked for beside it.
 //!
 //! The parameters of `MAIL` and `RCPT` are read here: SIZE (RFC 1870), BODY (RFC 6152), SMTPUTF8 (RFC 6531),
-//! RET, ENVID, NOTIFY, ORCPT (RFC 3461, RFC 6533).
+//! RET, ENVID, NOTIFY, ORCPT (RFC 3461, RFC 6533), AUTH (RFC 4954 5), REQUIRETLS (RFC 8689).
 
 use std::collections::BTreeSet;
 
@@ -48,6 +48,28 @@ pub struct Sender {
     pub ret: Option<Ret>,
     /// ENVID, decoded: the sender's own name of the transaction, returned in notices.
     pub envid: Option<String>,
+    /// REQUIRETLS.
+    pub onward: Onward,
+}
+
+/// How the mail may travel on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Onward {
+    /// As it happens.
+    #[default]
+    Any,
+    /// Encrypted, to whom a certificate authenticates (RFC 8689).
+    TlsOnly,
+}
+
+/// What MAIL may ask for only where it was offered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Extra {
+    /// AUTH: who first handed the mail in.
+    Auth,
+    /// REQUIRETLS.
+    RequireTls,
 }
 
 /// BODY of `MAIL`.
@@ -126,10 +148,11 @@ pub struct OriginalRecipient {
 
 impl Sender {
     /// Reads what stands after `MAIL`.
-    pub(super) fn read(args: &str, greeting: Greeting) -> Result<Self, Reply> {
+    pub(super) fn read(args: &str, greeting: Greeting, extras: &[Extra]) -> Result<Self, Reply> {
         let rest = after_word(args, "FROM:").ok_or_else(|| syntax("MAIL FROM:<address>"))?;
         let (path, params) = split_path(rest).ok_or_else(|| Reply::new(501, (1, 7), "The sender must stand in angle brackets"))?;
-        let mut sender = Self { address: None, size: None, body: Body::default(), charset: Charset::default(), ret: None, envid: None };
+        let mut sender =
+            Self { address: None, size: None, body: Body::default(), charset: Charset::default(), ret: None, envid: None, onward: Onward::default() };
         for (key, value) in parameters(params, greeting)? {
             match (key.as_str(), value) {
                 ("SIZE", Some(value)) => sender.size = Some(size(value)?),
@@ -140,6 +163,15 @@ impl Sender {
                 ("RET", Some(value)) if value.eq_ignore_ascii_case("HDRS") => sender.ret = Some(Ret::Hdrs),
                 // RFC 3461 4.4: at most 100 characters of xtext.
                 ("ENVID", Some(value)) if value.len() <= 100 => sender.envid = Some(xtext(value).ok_or_else(|| bad_value("ENVID"))?),
+                // RFC 4954 5: a claim of the client's that nothing here rests on.
+                ("AUTH", Some(value)) if extras.contains(&Extra::Auth) => {
+                    if value.len() > 500 || xtext(value).is_none_or(|text| text.is_empty()) {
+                        return Err(bad_value("AUTH"));
+                    }
+                }
+                ("REQUIRETLS", None) if extras.contains(&Extra::RequireTls) => sender.onward = Onward::TlsOnly,
+                ("AUTH", None) if extras.contains(&Extra::Auth) => return Err(bad_value("AUTH")),
+                ("REQUIRETLS", Some(_)) if extras.contains(&Extra::RequireTls) => return Err(bad_value("REQUIRETLS")),
                 ("SIZE" | "BODY" | "SMTPUTF8" | "RET" | "ENVID", _) => return Err(bad_value(&key)),
                 _ => return Err(unknown_parameter()),
             }
@@ -323,7 +355,7 @@ mod tests {
     use super::*;
 
     fn mail(args: &str) -> Result<Sender, u16> {
-        Sender::read(args, Greeting::Ehlo).map_err(|reply| reply.code())
+        Sender::read(args, Greeting::Ehlo, &[]).map_err(|reply| reply.code())
     }
 
     fn rcpt(args: &str, charset: Charset) -> Result<Recipient, u16> {
@@ -369,7 +401,21 @@ mod tests {
         ] {
             assert_eq!(mail(args).map(|_| ()), Err(code), "{args}");
         }
-        assert_eq!(Sender::read("FROM:<a@habo.se> SIZE=1", Greeting::Helo).unwrap_err().code(), 555);
+        assert_eq!(Sender::read("FROM:<a@habo.se> SIZE=1", Greeting::Helo, &[]).unwrap_err().code(), 555);
+    }
+
+    #[test]
+    fn what_is_offered_over_tls_alone_is_taken_only_where_it_is_offered() {
+        let extras = [Extra::Auth, Extra::RequireTls];
+        let read = |args, extras| Sender::read(args, Greeting::Ehlo, extras).map(|sender| sender.onward).map_err(|reply| reply.code());
+        assert_eq!(read("FROM:<a@habo.se> AUTH=<> REQUIRETLS", &extras), Ok(Onward::TlsOnly));
+        assert_eq!(read("FROM:<a@habo.se> AUTH=e+3Dmc2@example.com", &extras), Ok(Onward::Any));
+        for args in ["FROM:<a@habo.se> AUTH", "FROM:<a@habo.se> AUTH=", "FROM:<a@habo.se> AUTH=+zz", "FROM:<a@habo.se> REQUIRETLS=1"] {
+            assert_eq!(read(args, &extras), Err(501), "{args}");
+        }
+        for args in ["FROM:<a@habo.se> AUTH=<>", "FROM:<a@habo.se> REQUIRETLS"] {
+            assert_eq!(read(args, &[]), Err(555), "{args}");
+        }
     }
 
     #[test]

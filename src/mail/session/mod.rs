@@ -5,24 +5,34 @@
 //! after [`Session::secured`]. Any chunking of the same octets gives the same dialogue.
 //!
 //! Against smuggling (CVE-2023-51764): every line ends in CRLF, a bare CR or LF in command or data ends the connection,
-//! only `CRLF.CRLF` ends the data, and plaintext that came after STARTTLS is thrown away (RFC 3207 4.2).
+//! only `CRLF.CRLF` ends the data, and plaintext that came after STARTTLS is thrown away (RFC 3207 4.2). Octets that BDAT
+//! announced are never read as commands, whether they are wanted or not.
 
 mod command;
 mod data;
 mod envelope;
+mod incoming;
+mod login;
 mod reply;
 pub mod timeout;
 
 use std::collections::VecDeque;
 
-use data::{Stop, Unstuffer};
-pub use envelope::{Body, Charset, Envelope, Greeting, Notify, Occasion, OriginalRecipient, Recipient, Ret, Sender};
+pub use envelope::{Body, Charset, Envelope, Greeting, Notify, Occasion, Onward, OriginalRecipient, Recipient, Ret, Sender};
+use incoming::{Chunk, Incoming};
+use login::Exchange;
+pub use login::{Credentials, Mechanism};
 pub use reply::Reply;
+use zeroize::Zeroizing;
 
 use crate::ident::Domain;
 
 /// Octets of a command line with its CRLF: 512 (RFC 5321 4.5.3.1.4) and room for every parameter that is offered.
 const COMMAND_LINE: usize = 2048;
+/// Octets of a line within AUTH (RFC 4954 4).
+const LOGIN_LINE: usize = 12_288;
+/// The first octet of a TLS record that begins a handshake (RFC 8446 5.1).
+const TLS_HANDSHAKE: u8 = 0x16;
 /// Octets of one endless line after which the connection ends.
 const ENDLESS_LINE: usize = 64 * 1024;
 /// Refused recipients on one connection: a long list of former addresses is honest, a dictionary is not.
@@ -52,8 +62,21 @@ pub struct Options {
     pub max_message: u64,
     /// Recipients of one mail (RFC 5321 4.5.3.1.8 asks for 100).
     pub max_recipients: usize,
+    /// Mails on one connection, those that are refused among them (RFC 9422 4.1).
+    pub max_mails: u32,
     /// Faulty commands on one connection.
     pub max_errors: u32,
+    /// Whether REQUIRETLS can be kept.
+    pub onward: OnwardTls,
+}
+
+/// Whether what is accepted goes on encrypted and authenticated, so that REQUIRETLS can be promised (RFC 8689).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OnwardTls {
+    /// It always does: REQUIRETLS is offered to those who come by TLS.
+    Always,
+    /// It may not: REQUIRETLS is not offered.
+    Uncertain,
 }
 
 /// What the driver does next.
@@ -82,6 +105,8 @@ pub enum Question {
     Sender,
     /// Is the mail taken for this recipient?
     Recipient(Recipient),
+    /// Is the client who it says it is?
+    Login(Credentials),
     /// Is there room for the mail? Pieces follow.
     Data,
     /// The mail is complete: is it ours now? Whoever says yes has made it durable.
@@ -93,7 +118,7 @@ pub enum Question {
 pub enum Expects {
     /// A command.
     Command,
-    /// A piece of a mail.
+    /// A piece of a mail, or the command that announces one.
     Data,
 }
 
@@ -101,18 +126,14 @@ pub enum Expects {
 enum Phase {
     Command,
     Asked(Question),
+    /// A line of AUTH comes.
+    Login(Exchange),
+    /// The mail comes, after DATA.
     Data(Incoming),
+    /// A chunk comes, after BDAT.
+    Chunk(Chunk),
     StartTls,
     Closed,
-}
-
-/// A mail on its way in.
-#[derive(Debug)]
-struct Incoming {
-    unstuffer: Unstuffer,
-    octets: u64,
-    /// Why it will be refused once it has ended; what still comes is thrown away.
-    refused: Option<Reply>,
 }
 
 /// One SMTP connection, seen from the server.
@@ -123,6 +144,14 @@ pub struct Session {
     phase: Phase,
     greeted: Option<(Greeting, String)>,
     envelope: Option<Envelope>,
+    /// The mail that comes in chunks, from its first BDAT to its last.
+    chunks: Option<Incoming>,
+    /// The first chunk, while it is asked whether there is room for the mail.
+    first_chunk: Option<Chunk>,
+    /// How the client may log in.
+    mechanisms: Vec<Mechanism>,
+    logged_in: bool,
+    failed_logins: u32,
     actions: VecDeque<Action>,
     /// What has come and is not read yet; its first octet is the `read`-th of the connection.
     buffer: Vec<u8>,
@@ -134,6 +163,7 @@ pub struct Session {
     errors: u32,
     refused_recipients: u32,
     idle_commands: u32,
+    mails: u32,
 }
 
 impl Session {
@@ -147,6 +177,11 @@ impl Session {
             phase: Phase::Command,
             greeted: None,
             envelope: None,
+            chunks: None,
+            first_chunk: None,
+            mechanisms: Vec::new(),
+            logged_in: false,
+            failed_logins: 0,
             actions: VecDeque::from([Action::Reply(greeting)]),
             buffer: Vec::new(),
             read: 0,
@@ -155,6 +190,7 @@ impl Session {
             errors: 0,
             refused_recipients: 0,
             idle_commands: 0,
+            mails: 0,
         }
     }
 
@@ -175,8 +211,9 @@ impl Session {
                 return Some(action);
             }
             let read_on = match self.phase {
-                Phase::Command => self.read_command(),
+                Phase::Command | Phase::Login(_) => self.read_line(),
                 Phase::Data(_) => self.read_data(),
+                Phase::Chunk(_) => self.read_chunk(),
                 Phase::Asked(_) | Phase::StartTls | Phase::Closed => false,
             };
             if !read_on {
@@ -194,7 +231,7 @@ impl Session {
     /// What the next octets are.
     #[must_use]
     pub fn expects(&self) -> Expects {
-        if matches!(self.phase, Phase::Data(_)) { Expects::Data } else { Expects::Command }
+        if matches!(self.phase, Phase::Data(_) | Phase::Chunk(_)) || self.chunks.is_some() { Expects::Data } else { Expects::Command }
     }
 
     /// Answers the question that stands: `Ok` grants it (with the text of the reply to [`Question::Message`],
@@ -223,18 +260,22 @@ impl Session {
                     self.end(Reply::new(421, (7, 0), "Too many refused recipients"));
                 }
             }
+            (Question::Login(_), answer) => self.settle_login(answer.map(|_| ())),
+            (Question::Data, answer) if self.first_chunk.is_some() => self.begin_chunks(answer.map(|_| ())),
             (Question::Data, Ok(_)) => {
-                self.phase = Phase::Data(Incoming { unstuffer: Unstuffer::new(), octets: 0, refused: None });
+                self.phase = Phase::Data(Incoming::dotted());
                 self.reply(Reply::bare(354, vec!["Send the mail, end it with a dot on a line of its own".to_owned()]));
             }
             (Question::Message, Ok(text)) => {
                 self.envelope = None;
+                self.chunks = None;
                 self.idle_commands = 0;
                 self.unconfirmed = Some(self.read + self.buffer.len() as u64);
                 self.reply(Reply::accepted(&text));
             }
             (Question::Sender | Question::Data | Question::Message, Err(reply)) => {
                 self.envelope = None;
+                self.chunks = None;
                 self.reply(reply);
             }
         }
@@ -242,7 +283,7 @@ impl Session {
 
     /// The mail that is coming in cannot be kept: the rest of it is thrown away and the reply given at its end.
     pub fn refuse_data(&mut self, reply: Reply) {
-        if let Phase::Data(incoming) = &mut self.phase
+        if let Some(incoming) = self.incoming()
             && incoming.refused.is_none()
         {
             incoming.refused = Some(reply);
@@ -250,11 +291,13 @@ impl Session {
         }
     }
 
-    /// The handshake is done: the client begins anew (RFC 3207 4.2).
-    pub fn secured(&mut self) {
-        if matches!(self.phase, Phase::StartTls) {
+    /// The handshake is done, after STARTTLS or before the first octet: the client begins anew (RFC 3207 4.2) and may
+    /// log in by these.
+    pub fn secured(&mut self, mechanisms: Vec<Mechanism>) {
+        if matches!(self.phase, Phase::StartTls) || (self.security == Security::Secured && self.greeted.is_none()) {
             self.phase = Phase::Command;
             self.security = Security::Secured;
+            self.mechanisms = mechanisms;
             self.greeted = None;
             self.envelope = None;
         }
@@ -265,11 +308,27 @@ impl Session {
         if matches!(self.phase, Phase::Closed) {
             return;
         }
-        if matches!(&self.phase, Phase::Data(incoming) if incoming.refused.is_none()) {
-            self.actions.push_back(Action::Discard);
-        }
+        self.forget();
         self.actions.push_back(Action::Reply(reply));
         self.close();
+    }
+
+    /// The mail that is under way, in whichever form it comes.
+    fn incoming(&mut self) -> Option<&mut Incoming> {
+        match &mut self.phase {
+            Phase::Data(incoming) => Some(incoming),
+            _ => self.chunks.as_mut(),
+        }
+    }
+
+    /// Ends the transaction without a mail.
+    fn forget(&mut self) {
+        if self.incoming().is_some_and(|incoming| incoming.refused.is_none()) {
+            self.actions.push_back(Action::Discard);
+        }
+        self.envelope = None;
+        self.chunks = None;
+        self.first_chunk = None;
     }
 
     fn close(&mut self) {
@@ -308,8 +367,12 @@ impl Session {
         taken
     }
 
-    /// Reads one command, if a whole one is there; whether anything was read.
-    fn read_command(&mut self) -> bool {
+    /// Reads one line, if a whole one is there; whether anything was read.
+    fn read_line(&mut self) -> bool {
+        if self.greeted.is_none() && self.overlong.is_none() && self.buffer.first() == Some(&TLS_HANDSHAKE) {
+            self.end(Reply::new(500, (5, 1), "TLS begins with STARTTLS here, closing the connection"));
+            return true;
+        }
         // The first octet that can end a line tells whether it does.
         let Some(at) = self.buffer.iter().position(|b| matches!(b, b'\r' | b'\n')) else {
             return self.cut_overlong(self.buffer.len());
@@ -327,17 +390,37 @@ impl Session {
             return true;
         }
         self.confirm();
-        let mut line = self.take(at + 2);
+        // It may hold a password.
+        let mut line = Zeroizing::new(self.take(at + 2));
         line.truncate(at);
-        if self.overlong.take().is_some() || at + 2 > COMMAND_LINE {
-            self.fault(Reply::new(500, (5, 2), "Line too long"));
+        if self.overlong.take().is_some() || at + 2 > self.line_limit() {
+            self.too_long();
             return true;
         }
-        match String::from_utf8(line) {
-            Ok(line) if !line.contains(char::is_control) => self.command(&line),
+        match std::str::from_utf8(&line) {
+            Ok(line) if !line.contains(char::is_control) => self.heard(line),
             _ => self.fault(Reply::new(500, (5, 2), "Unreadable characters")),
         }
         true
+    }
+
+    fn heard(&mut self, line: &str) {
+        match std::mem::replace(&mut self.phase, Phase::Command) {
+            Phase::Login(exchange) => self.respond(exchange, line),
+            _ => self.command(line),
+        }
+    }
+
+    fn line_limit(&self) -> usize {
+        if matches!(self.phase, Phase::Login(_)) { LOGIN_LINE } else { COMMAND_LINE }
+    }
+
+    fn too_long(&mut self) {
+        let reply = match std::mem::replace(&mut self.phase, Phase::Command) {
+            Phase::Login(_) => Reply::new(500, (5, 6), "Line of the login too long"),
+            _ => Reply::new(500, (5, 2), "Line too long"),
+        };
+        self.fault(reply);
     }
 
     /// What is read next may tell that the client knows of the last mail. What came before our reply tells nothing:
@@ -356,54 +439,11 @@ impl Session {
             self.end(Reply::new(421, (5, 2), "Line without end"));
             return true;
         }
-        if self.overlong.is_some() || octets > COMMAND_LINE {
+        if self.overlong.is_some() || octets > self.line_limit() {
             self.take(octets);
             self.overlong = Some(seen);
         }
         false
-    }
-
-    fn read_data(&mut self) -> bool {
-        if self.buffer.is_empty() {
-            return false;
-        }
-        self.confirm();
-        let Phase::Data(incoming) = &mut self.phase else { return false };
-        let mut piece = Vec::with_capacity(self.buffer.len());
-        let (used, stop) = incoming.unstuffer.read(&self.buffer, &mut piece);
-        incoming.octets += piece.len() as u64;
-        let (octets, limit) = (incoming.octets, self.options.max_message);
-        self.take(used);
-        if octets > limit {
-            self.refuse_data(too_large(octets, limit));
-        }
-        if octets > limit.saturating_mul(2) {
-            // For good: after a 421 the client would send all of it again, for days.
-            self.end(Reply::new(552, (3, 4), format!("The mail is over twice the limit of {limit} octets, closing the connection")));
-            return true;
-        }
-        if stop == Some(Stop::BareLineEnd) {
-            // At once, not at the end: client and server may disagree about where the end is.
-            self.end(Reply::new(550, (6, 0), "Bare CR or LF in the mail: lines end in CRLF, closing the connection"));
-            return true;
-        }
-        let Phase::Data(incoming) = &mut self.phase else { return false };
-        if incoming.refused.is_none() && !piece.is_empty() {
-            self.actions.push_back(Action::Data(piece));
-        }
-        if stop == Some(Stop::End) {
-            match incoming.refused.take() {
-                Some(reply) => {
-                    // The whole size is known only now.
-                    let reply = if octets > limit { too_large(octets, limit) } else { reply };
-                    self.phase = Phase::Command;
-                    self.envelope = None;
-                    self.reply(reply);
-                }
-                None => self.ask(Question::Message),
-            }
-        }
-        true
     }
 }
 

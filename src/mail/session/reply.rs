@@ -53,6 +53,12 @@ impl Reply {
         Self::new(421, (7, 0), "Too many connections, try again later")
     }
 
+    /// `535`: the login failed; whether for its user or its password is not told (RFC 4954 6).
+    #[must_use]
+    pub fn login_failed() -> Self {
+        Self::new(535, (7, 8), "Login failed")
+    }
+
     /// `451`: something of ours failed; the mail is to be sent again.
     #[must_use]
     pub fn local_error() -> Self {

@@ -5,7 +5,15 @@ use proptest::prelude::*;
 use super::*;
 
 fn options() -> Options {
-    Options { hostname: Domain::new("gw.habo.se").unwrap(), security: Security::Offered, max_message: 1000, max_recipients: 3, max_errors: 5 }
+    Options {
+        hostname: Domain::new("gw.habo.se").unwrap(),
+        security: Security::Offered,
+        max_message: 1000,
+        max_recipients: 3,
+        max_mails: 150,
+        max_errors: 5,
+        onward: OnwardTls::Uncertain,
+    }
 }
 
 /// What a driver does that takes every mail, except for recipients named `okand` and mails that say `virus`.
@@ -46,6 +54,14 @@ impl Driver {
                 Action::Ask(question) => {
                     let answer = match question {
                         Question::Recipient(recipient) if recipient.address.local() == "okand" => Err(Reply::new(550, (1, 1), "Unknown")),
+                        Question::Login(Credentials::Password { user, password }) => {
+                            self.log.push(format!("[login {}]", user.0));
+                            if password.0.as_str() == "hemlig" { Ok(user.0) } else { Err(Reply::login_failed()) }
+                        }
+                        Question::Login(Credentials::Certificate { name }) => {
+                            self.log.push(format!("[login by certificate{}]", name.map(|name| format!(" {name}")).unwrap_or_default()));
+                            Ok("exchange".to_owned())
+                        }
                         Question::Message => {
                             let mail = String::from_utf8_lossy(&std::mem::take(&mut self.mail)).into_owned();
                             let envelope = self.session.envelope().unwrap();
@@ -80,8 +96,8 @@ fn talk(input: &str) -> Driver {
 
 const HELLO: &str = "EHLO pc.habo.se\r\n";
 const START: &str = "EHLO pc.habo.se\r\nMAIL FROM:<a@habo.se>\r\nRCPT TO:<b@sdk.habo.se>\r\nDATA\r\n";
-const GREETED: &str = "220 250- 250- 250- 250- 250- 250- 250- 250- 250";
-const STARTED: &str = "220 250- 250- 250- 250- 250- 250- 250- 250- 250 250 250 354";
+const GREETED: &str = "220 250- 250- 250- 250- 250- 250- 250- 250- 250- 250";
+const STARTED: &str = "220 250- 250- 250- 250- 250- 250- 250- 250- 250- 250 250 250 354";
 
 #[test]
 fn a_mail_is_taken_in_one_pipelined_dialogue() {
@@ -97,7 +113,8 @@ fn a_mail_is_taken_in_one_pipelined_dialogue() {
             "250-SMTPUTF8",
             "250-ENHANCEDSTATUSCODES",
             "250-DSN",
-            "250-LIMITS RCPTMAX=3",
+            "250-CHUNKING",
+            "250-LIMITS MAILMAX=150 RCPTMAX=3",
             "250 STARTTLS",
             "250 2.1.0 Sender ok",
             "250 2.1.5 Recipient ok",
@@ -154,10 +171,10 @@ fn after_starttls_nothing_of_before_counts() {
     let mut driver = talk("EHLO x\r\nMAIL FROM:<a@habo.se>\r\nSTARTTLS\r\nRCPT TO:<injected@sdk.habo.se>\r\nNOOP\r\n");
     assert_eq!(driver.codes(), format!("{GREETED} 250 220 [tls]"));
     driver.say(b"NOOP\r\n");
-    driver.session.secured();
+    driver.session.secured(Vec::new());
     driver.log.clear();
     driver.say(b"MAIL FROM:<a@habo.se>\r\nEHLO x\r\nSTARTTLS\r\n");
-    assert_eq!(driver.codes(), "503 250- 250- 250- 250- 250- 250- 250- 250 503");
+    assert_eq!(driver.codes(), "503 250- 250- 250- 250- 250- 250- 250- 250- 250 503");
 }
 
 #[test]
@@ -165,7 +182,7 @@ fn where_tls_is_required_no_mail_is_taken_before_it() {
     let mut driver = Driver::new(Options { security: Security::Required, ..options() });
     driver.say(b"EHLO x\r\nMAIL FROM:<a@habo.se>\r\nNOOP\r\nSTARTTLS\r\n");
     assert_eq!(driver.codes(), format!("{GREETED} 530 250 220 [tls]"));
-    driver.session.secured();
+    driver.session.secured(Vec::new());
     driver.log.clear();
     driver.say(b"EHLO x\r\nMAIL FROM:<a@habo.se>\r\n");
     assert!(driver.codes().ends_with("250 250"));
@@ -176,14 +193,206 @@ fn where_tls_is_required_no_mail_is_taken_before_it() {
 
 #[test]
 fn what_is_no_mail_is_answered_by_the_book() {
-    let driver = talk("NOOP x\r\nHELP\r\nVRFY anna\r\nEXPN list\r\nAUTH PLAIN\r\nVRFY\r\nFOO\r\n");
+    let driver = talk("NOOP x\r\nHELP\r\nVRFY anna\r\nEXPN list\r\nETRN habo.se\r\nVRFY\r\nFOO\r\n");
     assert_eq!(driver.codes(), "220 250 214 252 502 502 501 500");
+    assert_eq!(talk("LHLO x\r\nEHLO [192.0.2.1]\r\nNOOP\r\n").codes(), format!("220 502 {} 250", &GREETED[4..]));
     assert!(
         driver.log.iter().skip(1).all(|line| line.get(4..6).is_some_and(|class| class.starts_with(line.get(..1).unwrap()) && class.ends_with('.')))
     );
     assert_eq!(talk("EHLO\r\nEHLO a b\r\nHELO å\r\n").codes(), "220 501 501 501");
     assert_eq!(talk("GET / HTTP/1.1\r\nMAIL FROM:<>\r\n").codes(), "220 500 [close]");
-    assert_eq!(talk("EHLO x\r\nBDAT 10\r\nQUIT\r\n").codes(), format!("{GREETED} 502 [close]"));
+    assert_eq!(talk("SSH-2.0-OpenSSH_9.2\r\n").codes(), "220 500 [close]");
+    let mut hello = Driver::new(options());
+    hello.say(&[0x16, 3, 1, 2, 0, 1]);
+    assert_eq!(hello.codes(), "220 500 [close]", "TLS before STARTTLS");
+}
+
+/// MAIL and RCPT done; then `input`.
+fn chunked(input: &str) -> Driver {
+    talk(&format!("{HELLO}MAIL FROM:<a@habo.se>\r\nRCPT TO:<b@sdk.habo.se>\r\n{input}"))
+}
+
+#[test]
+fn a_mail_in_chunks_is_the_octets_that_were_counted() {
+    let taken = |mail: &str| format!("{GREETED} 250 250 {mail} 250");
+    assert_eq!(chunked("BDAT 6 LAST\r\n.\r\nx\r\n").codes(), taken("[mail a@habo.se -> b@sdk.habo.se \".\\r\\nx\\r\\n\"]"));
+    let in_three = chunked("BDAT 4\r\na\r\n\rBDAT 3\r\n\nb\rbdat 1 last\r\n\nNOOP\r\n");
+    assert_eq!(in_three.codes(), format!("{GREETED} 250 250 250 250 [mail a@habo.se -> b@sdk.habo.se \"a\\r\\n\\r\\nb\\r\\n\"] 250 250"));
+    assert_eq!(in_three.log[13], "250 2.0.0 4 octets so far");
+    let zero = chunked("BDAT 3\r\na\r\nBDAT 0\r\nBDAT 0 LAST\r\n");
+    assert_eq!(zero.codes(), format!("{GREETED} 250 250 250 250 [mail a@habo.se -> b@sdk.habo.se \"a\\r\\n\"] 250"));
+}
+
+#[test]
+fn octets_of_a_chunk_are_never_commands_whoever_refuses_it() {
+    let evil = "MAIL FROM:<boss@habo.se>\r\n";
+    let chunk = format!("BDAT {} LAST\r\n{evil}", evil.len());
+    assert_eq!(talk(&format!("{chunk}NOOP\r\n")).codes(), "220 503 250");
+    assert_eq!(talk(&format!("{HELLO}{chunk}NOOP\r\n")).codes(), format!("{GREETED} 503 250"));
+    let nobody = talk(&format!("{HELLO}MAIL FROM:<a@habo.se>\r\nRCPT TO:<okand@sdk.habo.se>\r\n{chunk}RSET\r\n"));
+    assert_eq!(nobody.codes(), format!("{GREETED} 250 550 554 250"));
+    let helo = talk(&format!("HELO x\r\nMAIL FROM:<a@habo.se>\r\nRCPT TO:<b@sdk.habo.se>\r\n{chunk}NOOP\r\n"));
+    assert_eq!(helo.codes(), "220 250 250 250 503 250");
+    let mut required = Driver::new(Options { security: Security::Required, ..options() });
+    required.say(format!("{HELLO}{chunk}NOOP\r\n").as_bytes());
+    assert_eq!(required.codes(), format!("{GREETED} 530 250"));
+    // What a refused chunk had pipelined behind it (RFC 3030 2).
+    let bare = "Subject: x\n\nMAIL FROM:<boss@habo.se>\r\n";
+    let refused = chunked(&format!("BDAT {}\r\n{bare}{chunk}NOOP\r\n", bare.len()));
+    assert_eq!(refused.codes(), format!("{GREETED} 250 250 [discard] 550 503 250"));
+    assert_eq!(refused.log[14], "550 5.6.0 Bare CR or LF in the mail: lines end in CRLF");
+    assert!(chunked("BDAT 2 LAST\r\na\rNOOP\r\n").codes().ends_with("[discard] 550 250"), "a CR at the end is bare");
+}
+
+#[test]
+fn chunks_and_data_do_not_mix() {
+    assert_eq!(
+        chunked("BDAT 3\r\na\r\nDATA\r\nBDAT 0 LAST\r\n").codes(),
+        format!("{GREETED} 250 250 250 503 [mail a@habo.se -> b@sdk.habo.se \"a\\r\\n\"] 250")
+    );
+    assert_eq!(chunked("BDAT 3\r\na\r\nRCPT TO:<c@sdk.habo.se>\r\nMAIL FROM:<>\r\n").codes(), format!("{GREETED} 250 250 250 503 503"));
+    assert_eq!(chunked("BDAT 3\r\na\r\nRSET\r\nBDAT 0 LAST\r\n").codes(), format!("{GREETED} 250 250 250 [discard] 250 503"));
+    assert!(chunked("BDAT 3\r\na\r\nEHLO x\r\n").codes().contains("[discard] 250-"));
+    assert!(chunked("BDAT 3\r\na\r\nQUIT\r\n").codes().ends_with("221 [close]"));
+    assert!(chunked("BDAT 3 LAST\r\na\r\nBDAT 3 LAST\r\na\r\n").codes().ends_with("250 503"), "nothing follows the last");
+}
+
+#[test]
+fn chunk_sizes_that_cannot_be_are_refused_before_anything_is_read() {
+    for size in ["", "x", "-1", "3 FIRST", "3 LAST x", "+3", "0x10", "1.5", "3LAST"] {
+        assert_eq!(chunked(&format!("BDAT {size}\r\n")).codes(), format!("{GREETED} 250 250 501 [close]"), "{size}");
+    }
+    for size in ["2001", "99999999999999999999999999", "18446744073709551615 LAST"] {
+        assert_eq!(chunked(&format!("BDAT {size}\r\n")).codes(), format!("{GREETED} 250 250 552 [close]"), "{size}");
+    }
+    // Over the limit and not over twice the limit: read, and refused at the end of its chunk.
+    let over = chunked(&format!("BDAT 600\r\n{}BDAT 600\r\n{}NOOP\r\n", "x".repeat(600), "x".repeat(600)));
+    assert_eq!(over.codes(), format!("{GREETED} 250 250 250 [discard] 552 250"));
+    assert_eq!(over.log[15], "552 5.3.4 The mail of 1200 octets is over the limit of 1000");
+    assert!(chunked(&format!("BDAT 900\r\n{}BDAT 1101\r\n", "x".repeat(900))).codes().ends_with("250 [discard] 552 [close]"));
+}
+
+#[test]
+fn many_small_chunks_bring_a_mail_forward_and_empty_ones_do_not() {
+    let small = format!("{}BDAT 0 LAST\r\n", "BDAT 1\r\nx".repeat(900));
+    assert!(chunked(&small).codes().ends_with("] 250"));
+    assert!(chunked(&format!("BDAT 1\r\nx{}", "BDAT 0\r\n".repeat(200))).codes().ends_with("[discard] 421 [close]"));
+}
+
+#[test]
+fn a_chunk_without_room_is_read_and_refused() {
+    let mut session = Session::new(options());
+    session.input(format!("{HELLO}MAIL FROM:<a@habo.se>\r\nRCPT TO:<b@sdk.habo.se>\r\nBDAT 6 LAST\r\nNOOP\r\nNOOP\r\n").as_bytes());
+    let mut codes = Vec::new();
+    while let Some(action) = session.next() {
+        match action {
+            Action::Ask(Question::Data) => session.answer(Err(Reply::new(452, (3, 1), "Disk full"))),
+            Action::Ask(_) => session.answer(Ok(String::new())),
+            Action::Reply(reply) => codes.push(reply.code()),
+            other => panic!("{other:?}"),
+        }
+    }
+    assert_eq!(codes, [220, 250, 250, 250, 452, 250]);
+}
+
+/// A driver over TLS that takes the user `exchange` with the password `hemlig`, and any certificate.
+fn secured() -> Driver {
+    let mut driver = Driver::new(Options { security: Security::Secured, onward: OnwardTls::Always, ..options() });
+    driver.session.secured(vec![Mechanism::Plain, Mechanism::Login, Mechanism::External]);
+    driver
+}
+
+#[test]
+fn logins_are_offered_and_taken_over_tls_only() {
+    let mut plain = talk("EHLO x\r\nAUTH PLAIN AGV4Y2hhbmdlAGhlbWxpZw==\r\n");
+    assert_eq!(plain.log.last().unwrap(), "538 5.7.11 STARTTLS comes first");
+    assert!(!plain.log.iter().any(|line| line.contains("AUTH") || line.contains("REQUIRETLS")));
+    plain.say(b"STARTTLS\r\n");
+    plain.session.secured(vec![Mechanism::Plain, Mechanism::External]);
+    plain.say(b"AUTH PLAIN AGV4Y2hhbmdlAGhlbWxpZw==\r\nEHLO x\r\n");
+    assert!(plain.log.iter().any(|line| line == "503 5.5.1 EHLO comes first"));
+    assert_eq!(plain.log.last().unwrap(), "250 AUTH PLAIN EXTERNAL");
+    plain.say(b"AUTH PLAIN AGV4Y2hhbmdlAGhlbWxpZw==\r\nAUTH PLAIN AGV4Y2hhbmdlAGhlbWxpZw==\r\nMAIL FROM:<a@habo.se> AUTH=<>\r\n");
+    assert!(plain.codes().ends_with("[login exchange] 235 503 250"), "once");
+    let mut none = Driver::new(Options { security: Security::Secured, ..options() });
+    none.say(b"EHLO x\r\nAUTH PLAIN\r\n");
+    assert!(none.codes().ends_with("250 502"));
+}
+
+#[test]
+fn every_mechanism_speaks_with_and_without_an_initial_response() {
+    for (said, heard) in [
+        ("AUTH PLAIN\r\nAGV4Y2hhbmdlAGhlbWxpZw==\r\n", "334 [login exchange] 235"),
+        ("auth plain ZXhjaGFuZ2UAZXhjaGFuZ2UAaGVtbGln\r\n", "[login exchange] 235"),
+        ("AUTH LOGIN\r\nZXhjaGFuZ2U=\r\naGVtbGln\r\n", "334 334 [login exchange] 235"),
+        ("AUTH LOGIN ZXhjaGFuZ2U=\r\naGVtbGln\r\n", "334 [login exchange] 235"),
+        ("AUTH EXTERNAL\r\n\r\n", "334 [login by certificate] 235"),
+        ("AUTH EXTERNAL =\r\n", "[login by certificate] 235"),
+        ("AUTH EXTERNAL ZXhjaGFuZ2U=\r\n", "[login by certificate exchange] 235"),
+        ("AUTH LOGIN\r\n*\r\n", "334 501"),
+        ("AUTH PLAIN *\r\n", "501"),
+        ("AUTH PLAIN AGV4Y2hhbmdlAGhlbWxpZw\r\n", "501"),
+        ("AUTH PLAIN AGV4Y2hhbmdl AGhlbWxpZw==\r\n", "501"),
+        ("AUTH PLAIN =\r\n", "501"),
+        ("AUTH PLAIN AAA=\r\n", "501"),
+        // Acting for another.
+        ("AUTH PLAIN Ym9zcwBleGNoYW5nZQBoZW1saWc=\r\n", "501"),
+        ("AUTH CRAM-MD5\r\n", "504"),
+        ("AUTH\r\n", "504"),
+        ("MAIL FROM:<a@habo.se>\r\nAUTH PLAIN AGV4Y2hhbmdlAGhlbWxpZw==\r\n", "250 503"),
+    ] {
+        let mut driver = secured();
+        driver.say(HELLO.as_bytes());
+        driver.log.clear();
+        driver.say(said.as_bytes());
+        assert_eq!(driver.codes(), heard, "{said}");
+    }
+    assert_eq!(secured_login_prompts(), ["334 VXNlcm5hbWU6", "334 UGFzc3dvcmQ6"]);
+}
+
+fn secured_login_prompts() -> Vec<String> {
+    let mut driver = secured();
+    driver.say(b"EHLO x\r\nAUTH LOGIN\r\nZXhjaGFuZ2U=\r\n");
+    driver.log.split_off(driver.log.len() - 2)
+}
+
+#[test]
+fn a_third_failed_login_ends_the_connection_and_a_long_line_the_login() {
+    let mut driver = secured();
+    driver.say(HELLO.as_bytes());
+    driver.log.clear();
+    driver.say("AUTH PLAIN AGV4Y2hhbmdlAGZlbA==\r\n".repeat(9).as_bytes());
+    assert_eq!(driver.codes(), "[login exchange] 535 [login exchange] 535 [login exchange] 535 421 [close]");
+    let mut long = secured();
+    long.say(format!("{HELLO}AUTH PLAIN\r\n{}\r\nNOOP\r\n", "A".repeat(LOGIN_LINE)).as_bytes());
+    assert!(long.codes().ends_with("334 500 250"), "{}", long.codes());
+    assert!(long.session.buffer.capacity() <= ENDLESS_LINE);
+}
+
+#[test]
+fn a_question_about_a_login_shows_no_password() {
+    let question =
+        Question::Login(Credentials::Password { user: "exchange".to_owned().into(), password: Zeroizing::new("hemlig".to_owned()).into() });
+    assert!(!format!("{question:?}").contains("hemlig"));
+}
+
+#[test]
+fn requiretls_is_offered_where_it_can_be_kept() {
+    let mut driver = secured();
+    driver.say(b"EHLO x\r\nMAIL FROM:<a@habo.se> REQUIRETLS\r\n");
+    assert_eq!(driver.session.envelope().unwrap().sender.onward, Onward::TlsOnly);
+    assert!(driver.log.iter().any(|line| line == "250 REQUIRETLS"));
+    let mut uncertain = Driver::new(Options { security: Security::Secured, ..options() });
+    uncertain.say(b"EHLO x\r\nMAIL FROM:<a@habo.se> REQUIRETLS\r\n");
+    assert!(uncertain.codes().ends_with("555") && !uncertain.log.iter().any(|line| line.contains("REQUIRETLS")));
+}
+
+#[test]
+fn a_connection_has_its_limit_of_mails() {
+    let few = Options { max_mails: 2, ..options() };
+    let mut driver = Driver::new(few);
+    driver.say(format!("{HELLO}{}", "MAIL FROM:<>\r\nRSET\r\n".repeat(3)).as_bytes());
+    assert_eq!(driver.codes(), format!("{GREETED} 250 250 250 250 421 [close]"));
 }
 
 #[test]
@@ -304,6 +513,12 @@ fn pieces() -> impl Strategy<Value = Vec<u8>> {
         "NOOP\r\n",
         "QUIT\r\n",
         "STARTTLS\r\n",
+        "BDAT 5\r\n",
+        "BDAT 0 LAST\r\n",
+        "BDAT 14 LAST\r\n",
+        "AUTH PLAIN AGV4Y2hhbmdlAGhlbWxpZw==\r\n",
+        "AUTH LOGIN\r\n",
+        "aGVtbGln\r\n",
         "\r",
         "\n",
         "\r\n",
