@@ -6,6 +6,7 @@
 mod common;
 
 mod client;
+mod login;
 mod office;
 mod postfix;
 mod receivers;

@@ -8,7 +8,7 @@ use std::time::Duration;
 use brevbro::edge::serving::{Peer, Stopper, stop};
 use brevbro::edge::smtp_server::{Accepted, Client, DataSink, Reception, SmtpServer, SmtpServerOptions};
 use brevbro::ident::Domain;
-use brevbro::mail::session::{Envelope, Recipient, Reply};
+use brevbro::mail::session::{Credentials, Envelope, Mechanism, Recipient, Reply};
 use brevbro::port::Pending;
 use tokio::task::JoinHandle;
 
@@ -28,13 +28,28 @@ pub struct Book {
     pub confirmed: Mutex<Vec<String>>,
 }
 
-/// Refuses the recipient `okand` and the sender `obehorig`, thinks long about the recipient `langsam`, and its disk is
+/// Knows the user `exchange`, whose password is `hemlig`, and every certificate. Refuses the recipient `okand` and the sender `obehorig`, thinks long about the recipient `langsam`, and its disk is
 /// full when the mail says so.
 struct Clerk(Arc<Book>);
 
 impl Reception for Clerk {
     fn client(&self, _: &Client) -> Result<(), Reply> {
         Ok(())
+    }
+
+    fn mechanisms(&self, client: &Client) -> Vec<Mechanism> {
+        let external = client.peer.certificate().map(|_| Mechanism::External);
+        [Mechanism::Plain, Mechanism::Login].into_iter().chain(external).collect()
+    }
+
+    fn login<'a>(&'a self, client: &'a Client, credentials: &'a Credentials) -> Pending<'a, Result<String, Reply>> {
+        Box::pin(async move {
+            match credentials {
+                Credentials::Password { user, password } if (user.as_str(), password.as_str()) == ("exchange", "hemlig") => Ok(user.0.clone()),
+                Credentials::Certificate { name: None } => Ok(client.peer.certificate().unwrap().common_name().unwrap()),
+                _ => Err(Reply::login_failed()),
+            }
+        })
     }
 
     fn sender<'a>(&'a self, _: &'a Client, envelope: &'a Envelope) -> Pending<'a, Result<(), Reply>> {
