@@ -265,6 +265,7 @@ parsers! {
     c14n 1500
     smtp_session 1500
     mail 1500
+    mail_thread 3000
     certificate 2000
     crl 1000
     ocsp 1000

@@ -18,6 +18,8 @@ pub struct Render<'a> {
     pub from: &'a MailAddress,
     /// The Message-ID, without brackets, of the mail of ours that the message answers.
     pub answered: Option<&'a str>,
+    /// It says that it answers a message between others, which neither it nor its mail shall be joined to.
+    pub strange: bool,
     /// When the message came in.
     pub received_at: Timestamp,
     /// Our organisation's name, where the sender gave none.
@@ -34,6 +36,9 @@ pub fn mail(xml: &[u8], limits: &MessageLimits, with: &Render<'_>) -> Result<Vec
     let mut content: Content = message::read(xml, limits).map_err(|_| {
         Failure::permanent(Stage::Render, Blame::Us, "a kept message is no longer valid").hint("was the limit on message size lowered?")
     })?;
+    if with.strange {
+        content.in_reply_to = None;
+    }
     let name = |name: Option<&str>| name.map(|name| name.to_owned().into());
     let recipient = &mut content.recipient;
     recipient.label = recipient.label.take().or_else(|| name(with.organisation));

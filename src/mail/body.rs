@@ -84,7 +84,7 @@ pub(super) fn bytes(leaf: &Leaf<'_>) -> Result<Vec<u8>, ConvertError> {
     })
 }
 
-fn text(leaf: &Leaf<'_>) -> Result<String, ConvertError> {
+pub(super) fn text(leaf: &Leaf<'_>) -> Result<String, ConvertError> {
     let charset = leaf.part.content_type().and_then(|kind| kind.attribute("charset"));
     let octets = bytes(leaf)?;
     let inside = if charset.is_none() { html::charset(&octets) } else { None };

@@ -13,7 +13,7 @@ use mail_builder::headers::raw::Raw;
 use mail_builder::headers::text::Text;
 use mail_builder::mime::MimePart;
 
-use super::subject::NO_SUBJECT;
+use super::subject::{self, NO_SUBJECT};
 use super::{mime, thread, words};
 use crate::content::Content;
 use crate::ident::{Domain, MailAddress};
@@ -72,14 +72,22 @@ pub fn incoming(content: &Content, setting: &ComposeContext<'_>) -> Result<Vec<u
         .header("To", Address::new_address(Some(to_name), setting.mailbox.as_str()))
         .header("Subject", Text::new(subject.clone()))
         .header("Message-ID", IdList::new(id));
-    let (answers, references) = ancestors(content, setting);
+    let ends = content.recipient.function.as_ref().map(|function| thread::Ends {
+        organisation: &content.recipient.participant,
+        function,
+        other: &content.sender.participant,
+    });
+    let (answers, references) = ancestors(content, setting, ends.as_ref());
     if let Some(answers) = answers {
         mail = mail.header("In-Reply-To", IdList::new(answers));
     }
     if !references.is_empty() {
         mail = mail.header("References", IdList::new_list(references.into_iter()));
     }
-    mail = mail.header("Thread-Topic", Text::new(subject));
+    mail = mail.header("Thread-Topic", Text::new(subject::topic(&subject).to_owned()));
+    if let Some(ends) = &ends {
+        mail = mail.header("Thread-Index", Raw::new(thread::index::write(&content.conversation_id, &content.message_id, ends, gateway)));
+    }
     if content.confidential {
         mail = mail.header("Sensitivity", Raw::new("Company-Confidential"));
     }
@@ -110,11 +118,11 @@ fn subject(content: &Content) -> String {
     if label.is_empty() { NO_SUBJECT.to_owned() } else { label }
 }
 
-/// In-Reply-To and References: the conversation's first mail, the answered one, and our own mail that it answers.
-fn ancestors(content: &Content, setting: &ComposeContext<'_>) -> (Option<String>, Vec<String>) {
+/// In-Reply-To and References: the conversation's mark, the answered mail, and our own mail that it answers.
+fn ancestors(content: &Content, setting: &ComposeContext<'_>, ends: Option<&thread::Ends<'_>>) -> (Option<String>, Vec<String>) {
     let own = thread::mail_id(&content.message_id, setting.gateway_domain);
     let mut references = Vec::new();
-    let conversation = format!("{}@{}", content.conversation_id.folded(), setting.gateway_domain.folded());
+    let conversation = ends.map(|ends| thread::mark(&content.conversation_id, ends, setting.gateway_domain));
     let answered = content.in_reply_to.as_ref().map(|id| thread::mail_id(id, setting.gateway_domain));
     // A stored Message-ID was a mail program's text once.
     let is_id = |id: &&str| {
@@ -124,7 +132,7 @@ fn ancestors(content: &Content, setting: &ComposeContext<'_>) -> (Option<String>
             && !id.contains(|c: char| c.is_ascii_whitespace() || c.is_control() || matches!(c, '<' | '>'))
     };
     let mail = setting.answered_mail.filter(is_id).map(str::to_owned);
-    for id in [Some(conversation), answered.clone(), mail.clone()].into_iter().flatten() {
+    for id in [conversation, answered.clone(), mail.clone()].into_iter().flatten() {
         if id != own && !references.contains(&id) {
             references.push(id);
         }
@@ -221,8 +229,17 @@ mod tests {
         let mail = MessageParser::default().parse(&mail).unwrap();
         assert_eq!(mail.in_reply_to().as_text(), Some("abc@mail.habo.se"));
         let references = mail.references().as_text_list().unwrap().join(" ");
-        let ours = "11111111-1111-4111-8111-111111111111@sdk.habo.se 22222222-2222-4222-8222-222222222222@sdk.habo.se abc@mail.habo.se";
-        assert_eq!(references, ours);
+        let mark = references.split(' ').next().unwrap();
+        let ends = thread::Ends {
+            organisation: &content.recipient.participant,
+            function: content.recipient.function.as_ref().unwrap(),
+            other: &content.sender.participant,
+        };
+        let gateway = Domain::new("sdk.habo.se").unwrap();
+        assert_eq!(thread::marked(mark, &ends, &gateway), thread::Marked::Conversation(content.conversation_id.clone()));
+        assert_eq!(references, format!("{mark} 22222222-2222-4222-8222-222222222222@sdk.habo.se abc@mail.habo.se"));
+        let index = thread::index::read(mail.header("Thread-Index").unwrap().as_text().unwrap(), &gateway).unwrap();
+        assert!(index.is_between(&ends, &gateway) && index.message == content.message_id);
     }
 
     #[test]

@@ -18,7 +18,7 @@ use super::policy::{History, MailboxPolicy, PersonPolicy, Secrecy};
 pub use super::refusal::ConvertError;
 use super::structure::{self, Leaf};
 use super::subject::{self, LABEL_MAX, NO_SUBJECT};
-use super::words;
+use super::{thread, words};
 use crate::content::{Content, Document, File, Identifier, Party, Person, Redacted, Reference};
 use crate::ident::{ConversationId, MailAddress, MessageId};
 
@@ -48,6 +48,10 @@ pub struct Outgoing {
     pub attention: Option<Redacted<String>>,
     /// Message-IDs without brackets of what it answers: In-Reply-To, then References, newest first.
     pub in_reply_to: Vec<String>,
+    /// Its Thread-Index, for [`thread::index::read`](super::thread::index::read).
+    pub thread_index: Option<String>,
+    /// The ids of delivered messages that its text quotes, newest first.
+    pub quoted: Vec<MessageId>,
     /// Its own Message-ID without brackets.
     pub mail_message_id: Option<String>,
     /// Its Date.
@@ -122,6 +126,8 @@ pub fn outgoing(bytes: &[u8], policy: &MailboxPolicy) -> Result<Outgoing, Conver
         references,
         attention: attention.map(|name| words::cut(&name, LABEL_MAX).to_owned().into()),
         in_reply_to: parse::answered(&message),
+        thread_index: parse::texts(header, "Thread-Index").next(),
+        quoted: Vec::new(),
         mail_message_id: message.message_id().map(words::one_line).filter(|id| !id.is_empty()),
         date: parse::date(&message),
         automatic,
@@ -136,6 +142,7 @@ pub fn outgoing(bytes: &[u8], policy: &MailboxPolicy) -> Result<Outgoing, Conver
             return Err(ConvertError::TooManyParts);
         }
         let attached = structure.files.iter().enumerate().map(|(at, leaf)| attached(leaf, at + 1)).collect::<Result<Vec<_>, _>>()?;
+        mail.quoted = quoted(&structure);
         let (blocks, kept, embedded) = body(&structure, &attached, policy, &mut notes)?;
         mail.texts = text(blocks, &subject.label, !kept.contains(&true) && embedded.is_empty(), &mut notes)?.into_iter().map(Redacted).collect();
         let files = attached.into_iter().zip(kept).filter_map(|(file, kept)| kept.then_some(file)).chain(embedded);
@@ -146,6 +153,14 @@ pub fn outgoing(bytes: &[u8], policy: &MailboxPolicy) -> Result<Outgoing, Conver
     }
     mail.notes = notes;
     Ok(mail)
+}
+
+/// Our references in a mail of which at least the header is given.
+#[must_use]
+pub fn header_references(mail: &[u8]) -> Vec<Reference> {
+    let (header, _) = structure::split_header(mail);
+    let subject = subject::read(&header::field(header, "Subject").map(header::text).unwrap_or_default());
+    references(&subject, parse::texts(header, "X-SDK-Reference"))
 }
 
 impl Outgoing {
@@ -302,6 +317,18 @@ fn text(mut blocks: Vec<Block>, subject: &str, fileless: bool, notes: &mut Vec<N
     }
     notes.push(Note::new("Mejlet hade ingen text; ämnesraden skickades som text.", "The mail had no text; its subject was sent as the text."));
     Ok(body::markdown(&[line()]))
+}
+
+/// Read out of the texts as they came: policy may cut the history off, and markup may hide the line.
+fn quoted(structure: &structure::Structure<'_>) -> Vec<MessageId> {
+    let leaves = structure.bodies.iter().filter_map(|body| body.html.as_ref().or(body.plain.as_ref()));
+    let mut ids: Vec<MessageId> = Vec::new();
+    for id in leaves.filter_map(|leaf| body::text(leaf).ok()).flat_map(|text| thread::quoted::message_ids(&text)) {
+        if !ids.contains(&id) {
+            ids.push(id);
+        }
+    }
+    ids
 }
 
 fn check_files(files: impl Iterator<Item = Attached>, policy: &MailboxPolicy, notes: &mut Vec<Note>) -> Result<Vec<File>, ConvertError> {

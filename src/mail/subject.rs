@@ -72,6 +72,14 @@ fn take_tag(subject: &mut Subject, tag: &str) -> bool {
     true
 }
 
+/// A subject as Thread-Topic has it: without what answers and forwards put before it.
+pub(super) fn topic(subject: &str) -> &str {
+    match strip_prefixes(subject).1 {
+        "" => subject,
+        topic => topic,
+    }
+}
+
 /// `SV: RE[2]: VB (3):` and so on, and what the first of them says.
 fn strip_prefixes(text: &str) -> (Option<Relation>, &str) {
     let mut text = text.trim_start();

@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::state::{Letter, Notify, Outgoing, Scheduled};
+use super::thread::Threads;
 use crate::crypto::sha256;
 use crate::event::{Event, EventName, Field};
 use crate::failure::{Blame, Failure, Stage};
@@ -142,17 +143,17 @@ impl Transaction {
 
 /// One letter for each recipient of a transaction.
 ///
-/// `link` is the message that the mail answers. A transaction to several recipients is one conversation.
+/// `threads` is what the mail answers. A transaction to several recipients is one conversation.
 ///
 /// # Errors
 /// A [`Failure`] of ours.
-pub fn letters(transaction: &Transaction, mail: &Mail, link: Option<&Link>, now: Timestamp) -> Result<Vec<Letter>, Failure> {
+pub fn letters(transaction: &Transaction, mail: &Mail, threads: &Threads, now: Timestamp) -> Result<Vec<Letter>, Failure> {
     let first = transaction.recipients.first().map(|recipient| recipient.message_id.as_str()).unwrap_or_default();
-    let conversation_id = match link {
-        Some(link) => link.conversation.clone(),
+    let conversation_id = match &threads.conversation {
+        Some(conversation) => conversation.clone(),
         None => ConversationId::new(first).map_err(|error| Failure::permanent(Stage::Accept, Blame::Us, error.to_string()))?,
     };
-    let letter = |recipient: &Recipient| Letter {
+    let letter = |(at, recipient): (usize, &Recipient)| Letter {
         record: recipient.record,
         mail: BlobId(transaction.id),
         transaction: transaction.id,
@@ -165,35 +166,48 @@ pub fn letters(transaction: &Transaction, mail: &Mail, link: Option<&Link>, now:
         to_function: recipient.function.clone(),
         message_id: recipient.message_id.clone(),
         conversation_id: conversation_id.clone(),
-        in_reply_to: link.map(|link| link.message.clone()),
+        in_reply_to: threads.answers.get(at).cloned().flatten(),
         mail_message_id: mail.message_id.clone().filter(|id| id.chars().count() <= 300),
         envid: transaction.envid.clone(),
         orcpt: recipient.orcpt.clone(),
         notify: recipient.notify,
     };
-    Ok(transaction.recipients.iter().map(letter).collect())
+    Ok(transaction.recipients.iter().enumerate().map(letter).collect())
 }
 
 /// The step that makes a transaction ours, with the letters that [`letters`] made of it.
 ///
 /// # Errors
 /// A [`Failure`] when a record would be too large to keep.
-pub fn accept(transaction: &Transaction, letters: Vec<Letter>, digest: Sha256, mail: &Mail, now: Timestamp) -> Result<Step, Failure> {
+pub fn accept(
+    transaction: &Transaction,
+    letters: Vec<Letter>,
+    threads: &Threads,
+    digest: Sha256,
+    mail: &Mail,
+    now: Timestamp,
+) -> Result<Step, Failure> {
     let mark = transaction.unconfirmed(digest);
     let mut step = Step::new().guard(Guard::Absent(mark.clone())).op(Op::Note(mark, format!("{} {now}", transaction.id.simple())));
     let digests: Vec<String> = mail.attachments.iter().map(|digest| digest.to_string().chars().take(16).collect()).collect();
     let digests = digests.join(" ");
-    for letter in letters {
+    for (at, letter) in letters.into_iter().enumerate() {
         let own = Link { conversation: letter.conversation_id.clone(), message: letter.message_id.clone(), record: letter.record };
         step = step.op(Op::Note(Link::sent(&letter.message_id), own.to_note()));
         if let Some(id) = &letter.mail_message_id {
             step = step.op(Op::Note(Link::mail(id, &letter.participant, &letter.to_function), own.to_note()));
         }
-        let event = super::Cargo::Letter(letter.clone())
+        let mut event = super::Cargo::Letter(letter.clone())
             .event(now, EventName::MailAccepted)
             .with(Field::Size, mail.octets)
             .with(Field::Digest, &digests)
             .with(Field::PeerAddress, &transaction.peer);
+        if let Some(answered) = &letter.in_reply_to {
+            event = event.with(Field::RefToMessageId, answered);
+        }
+        if let Some(doubt) = threads.doubts.get(at).copied().flatten() {
+            event = event.with(Field::Cause, doubt);
+        }
         let id = letter.record;
         let record = Outgoing::Scheduled(Scheduled { letter, delay_told: None }).to_record()?;
         step = step
@@ -255,8 +269,8 @@ mod tests {
 
     #[test]
     fn every_recipient_gets_its_own_message_in_one_conversation() {
-        let letters = letters(&transaction(), &Mail::default(), None, Timestamp::UNIX_EPOCH).unwrap();
-        let step = accept(&transaction(), letters, Sha256([0; 32]), &Mail::default(), Timestamp::UNIX_EPOCH).unwrap();
+        let letters = letters(&transaction(), &Mail::default(), &Threads::default(), Timestamp::UNIX_EPOCH).unwrap();
+        let step = accept(&transaction(), letters, &Threads::default(), Sha256([0; 32]), &Mail::default(), Timestamp::UNIX_EPOCH).unwrap();
         let letters: Vec<_> = step
             .ops
             .iter()

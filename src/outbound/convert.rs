@@ -16,19 +16,25 @@ pub struct Labels {
     pub function: Option<String>,
 }
 
-/// The SDK message for one recipient.
-///
-/// `returned` are the references that the other side gave as its own in the message that this one answers: they come
-/// back as the recipient's (SDK B1.3.3, `reference`). The same mail gives the same message, whenever it is made.
+/// The references of the conversation that a message restores (SDK B1.3.3, `reference`).
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Returned {
+    /// What the other side gave as its own: it comes back as the recipient's.
+    pub theirs: Vec<Reference>,
+    /// What we gave as ours before, where the mail names none anew.
+    pub ours: Vec<Reference>,
+}
+
+/// The SDK message for one recipient. The same mail gives the same message, whenever it is made.
 #[must_use]
-pub fn content(mail: &Mail, letter: &Letter, labels: &Labels, returned: &[Reference]) -> Content {
+pub fn content(mail: &Mail, letter: &Letter, labels: &Labels, returned: &Returned) -> Content {
     let sender = Party {
         participant: letter.organisation.clone(),
         label: labels.organisation.clone().map(Into::into),
         function: Some(letter.function.clone()),
         function_label: labels.function.clone().map(Into::into),
         persons: Vec::new(),
-        references: Vec::new(),
+        references: returned.ours.clone(),
     };
     let recipient = Party {
         participant: letter.participant.clone(),
@@ -36,7 +42,7 @@ pub fn content(mail: &Mail, letter: &Letter, labels: &Labels, returned: &[Refere
         function: Some(letter.to_function.clone()),
         function_label: None,
         persons: Vec::new(),
-        references: returned.to_vec(),
+        references: returned.theirs.clone(),
     };
     let ids = Ids {
         message_id: letter.message_id.clone(),
@@ -63,7 +69,9 @@ pub fn octets(mut mail: Mail, letters: &[Letter], labels: &Labels) -> u64 {
         files += message::file_octets(file.body.len());
         file.body = Vec::new().into();
     }
-    let of = |letter: &Letter| message::octets(&content(&mail, letter, labels, &[])) + if letter.in_reply_to.is_some() { RETURNED } else { 0 };
+    let of = |letter: &Letter| {
+        message::octets(&content(&mail, letter, labels, &Returned::default())) + if letter.in_reply_to.is_some() { RETURNED } else { 0 }
+    };
     letters.iter().map(of).max().unwrap_or_default() + files
 }
 

@@ -17,6 +17,7 @@ pub mod seal;
 pub mod send;
 pub mod settle;
 pub mod state;
+pub mod thread;
 pub mod verdict;
 
 pub use state::{Cargo, Dispatch, Letter, Outgoing, Reached, Reply, Scheduled, Submitted, Waiting};

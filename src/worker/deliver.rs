@@ -3,6 +3,7 @@
 use super::Gateway;
 use super::effects::{Outcome, blocking, from_store, point};
 use super::room::{Held, Holding};
+use super::threads::Answered;
 use crate::event::{Event, EventName};
 use crate::failure::Failure;
 use crate::inbound::{
@@ -11,10 +12,7 @@ use crate::inbound::{
 };
 use crate::mail::address::{self, Written};
 use crate::mail::thread;
-use crate::outbound::accept::Link;
 use crate::outbound::retry::Next;
-use crate::outbound::state::Ended;
-use crate::outbound::{Cargo, Outgoing, Submitted};
 use crate::port::{Delivery, Lease, Op, Step};
 
 impl Gateway {
@@ -63,6 +61,7 @@ impl Gateway {
         let (participant, postmaster) = (state.arrival.from.clone(), self.settings.postmaster.clone());
         let message_id = state.arrival.envelope_id.clone();
         let answered = self.answered_mail(state).await?;
+        let (strange, answered) = (answered == Answered::Strange, answered.into_mail());
         let own = self.household.organisation(&state.arrival.organisation);
         let organisation = own.map(|organisation| organisation.name.clone());
         let label = own.and_then(|organisation| organisation.mailbox(&state.function)).and_then(|mailbox| mailbox.label.clone());
@@ -76,6 +75,7 @@ impl Gateway {
                 mailbox: &mailbox,
                 from,
                 answered: answered.as_deref(),
+                strange,
                 received_at: at,
                 organisation: organisation.as_deref(),
                 function: label.as_deref(),
@@ -91,24 +91,5 @@ impl Gateway {
             self.carry_out("deliver.short", Step::new().op(note).into()).await?;
         }
         Ok((held, delivery))
-    }
-}
-
-impl Gateway {
-    /// The Message-ID, without brackets, of the mail of ours that a message answers.
-    async fn answered_mail(&self, state: &Taken) -> Result<Option<String>, Failure> {
-        let Some(answered) = &state.in_reply_to else { return Ok(None) };
-        let note = self.store.note(Link::sent(answered)).await.map_err(|error| from_store(&error))?;
-        let Some(link) = note.as_deref().and_then(Link::from_note) else { return Ok(None) };
-        let Some(record) = self.store.record(link.record).await.map_err(|error| from_store(&error))? else { return Ok(None) };
-        let id = match Outgoing::from_record(&record)? {
-            Outgoing::Scheduled(state) => state.letter.mail_message_id,
-            Outgoing::Waiting(state) => state.letter.mail_message_id,
-            Outgoing::Submitted(Submitted { cargo: Cargo::Letter(letter), .. }) | Outgoing::Ended(Ended { cargo: Cargo::Letter(letter), .. }) => {
-                letter.mail_message_id
-            }
-            Outgoing::Submitted(_) | Outgoing::Ended(_) => None,
-        };
-        Ok(id.map(|id| id.trim_start_matches('<').trim_end_matches('>').to_owned()))
     }
 }

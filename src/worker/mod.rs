@@ -32,6 +32,7 @@ mod send;
 mod sinks;
 mod smtp;
 mod stale;
+mod threads;
 
 use std::sync::Arc;
 

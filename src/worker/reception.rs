@@ -16,8 +16,7 @@ use crate::failure::{Blame, Failure, Stage};
 use crate::ident::{DocumentKind, FunctionId, MailAddress, MessageId, ParticipantId, RecordId, Sha256};
 use crate::mail::address::{self, Reading};
 use crate::mail::convert::{self, ConvertError, Receipt};
-use crate::mail::thread;
-use crate::outbound::accept::{self, Link, Mail, Recipient, Transaction};
+use crate::outbound::accept::{self, Mail, Recipient, Transaction};
 use crate::outbound::convert as convert_to_sdk;
 use crate::outbound::state::Notify;
 use crate::port::{BlobId, DirectoryError, Key, Stored};
@@ -217,8 +216,8 @@ impl Gateway {
             let never = !(recipient.notify.success || recipient.notify.failure || recipient.notify.delay);
             recipient.notify.success |= !never && (mail.receipt == Receipt::Wanted || always_tell || mail.has_lost());
         }
-        let link = self.link(&transaction, &mail.in_reply_to).await?;
-        let letters = accept::letters(&transaction, &kept, link.as_ref(), now)?;
+        let threads = self.threads(&transaction, &mail).await?;
+        let letters = accept::letters(&transaction, &kept, &threads, now)?;
         let largest = self.settings.sending.payload as u64;
         // Most mails are far from the limit, and then an estimate will do.
         if mail.wire_octets() > largest {
@@ -229,7 +228,7 @@ impl Gateway {
             }
         }
         drop(held);
-        let step = accept::accept(&transaction, letters, digest, &kept, now)?;
+        let step = accept::accept(&transaction, letters, &threads, digest, &kept, now)?;
         match self.carry_out("accept", step.into()).await? {
             Outcome::Applied => Ok(Settled::Accepted),
             Outcome::Overtaken => match self.unconfirmed(&mark, now).await? {
@@ -256,24 +255,6 @@ impl Gateway {
             return Ok(Some(first.to_owned()));
         }
         self.carry_out("accept.stale", crate::port::Step::new().op(crate::port::Op::Forget(mark.clone())).into()).await?;
-        Ok(None)
-    }
-
-    /// The conversation of the newest mail in `answered` that is known here.
-    async fn link(&self, transaction: &Transaction, answered: &[String]) -> Result<Option<Link>, Failure> {
-        for id in answered {
-            let mut keys = Vec::new();
-            if let Some(message) = thread::message_id_of(id, &self.settings.domain) {
-                keys.extend([Link::received(&message), Link::sent(&message)]);
-            }
-            keys.extend(transaction.recipients.iter().map(|recipient| Link::mail(id, &recipient.participant, &recipient.function)));
-            for key in keys {
-                let note = self.store.note(key).await.map_err(|error| from_store(&error))?;
-                if let Some(link) = note.as_deref().and_then(Link::from_note) {
-                    return Ok(Some(link));
-                }
-            }
-        }
         Ok(None)
     }
 

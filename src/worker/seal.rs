@@ -2,22 +2,28 @@
 
 use super::effects::{Outcome, blocking, from_store, new_blob};
 use super::room::Holding;
+use super::threads::Linked;
 use super::{Gateway, Organisation};
 use crate::content::Reference;
 use crate::crypto::Certificate;
 use crate::event::{EventName, Field};
 use crate::failure::{Blame, Failure, Stage};
-use crate::ident::{DocumentKind, MessageId};
-use crate::inbound::Incoming;
+use crate::ident::DocumentKind;
+use crate::inbound::Taken;
 use crate::mail::convert;
-use crate::outbound::accept::Link;
+use crate::mail::thread::Ends;
 use crate::outbound::address::{self, Unaddressed};
-use crate::outbound::convert::content;
+use crate::outbound::convert::{Returned, content};
 use crate::outbound::seal::{self, Seal};
 use crate::outbound::send::{self, Attempted};
-use crate::outbound::{Cargo, Outgoing, Scheduled};
+use crate::outbound::{Cargo, Letter, Outgoing, Scheduled};
 use crate::port::{Effects, Fail, Freshness, Lease, Metadata, Op, Realm, Step};
 use crate::sdk::message;
+
+/// So many messages of a conversation are searched for references.
+const MESSAGES_BACK: usize = 8;
+/// Octets of a mail of ours in which its references are looked for.
+const HEADER_MAX: u64 = 64 * 1024;
 
 impl Gateway {
     /// Runs a seal job.
@@ -35,7 +41,7 @@ impl Gateway {
                 return self.carry_out("seal", effects).await;
             }
         };
-        let returned = self.returned_references(&state).await?;
+        let returned = self.returned_references(&state.letter).await?;
         // To the end: the sealed envelope is in memory until it is in the spool.
         let (_held, _, mail) = self.hold_blob(state.letter.mail, Holding::Sealing).await?;
         let mailbox = organisation.mailbox(&state.letter.function);
@@ -112,25 +118,52 @@ impl Gateway {
         Err(refused.unwrap_or_else(|| address::unencryptable(metadata)))
     }
 
-    /// The references that the other side gave in the message that this one answers.
-    async fn returned_references(&self, state: &Scheduled) -> Result<Vec<Reference>, Failure> {
-        let Some(answered) = &state.letter.in_reply_to else { return Ok(Vec::new()) };
-        let Some(content) = self.received(answered).await? else { return Ok(Vec::new()) };
-        // Only the party that gave a reference gets it back.
-        if content.sender.participant != state.letter.participant {
-            return Ok(Vec::new());
+    /// The references of the conversation: what the other side gave as its own in the message of theirs that was last, and
+    /// what we gave as ours before.
+    async fn returned_references(&self, letter: &Letter) -> Result<Returned, Failure> {
+        let ends = Ends { organisation: &letter.organisation, function: &letter.function, other: &letter.participant };
+        let (mut returned, mut heard, mut next) = (Returned::default(), false, letter.in_reply_to.clone());
+        for _ in 0..MESSAGES_BACK {
+            let Some(answered) = next.take() else { break };
+            // Only the party that gave a reference gets it back.
+            match self.between(&answered, &ends).await? {
+                Some(Linked::Received(taken)) => {
+                    next = taken.in_reply_to.clone();
+                    let Some(content) = self.received(&taken).await? else { continue };
+                    if !heard {
+                        (heard, returned.theirs) = (true, content.sender.references);
+                    }
+                    if returned.ours.is_empty() {
+                        returned.ours = content.recipient.references;
+                    }
+                }
+                Some(Linked::Sent(sent)) => {
+                    if returned.ours.is_empty() {
+                        returned.ours = self.own_references(&sent).await?;
+                    }
+                    next = sent.in_reply_to;
+                }
+                None => {}
+            }
+            if heard && !returned.ours.is_empty() {
+                break;
+            }
         }
-        Ok(content.sender.references)
+        Ok(returned)
     }
 
-    /// A message that was received here and is still kept.
-    async fn received(&self, id: &MessageId) -> Result<Option<crate::content::Content>, Failure> {
-        let note = self.store.note(Link::received(id)).await.map_err(|error| from_store(&error))?;
-        let Some(link) = note.as_deref().and_then(Link::from_note) else { return Ok(None) };
-        let Some(record) = self.store.record(link.record).await.map_err(|error| from_store(&error))? else { return Ok(None) };
-        let (Incoming::New(taken) | Incoming::Delivered(crate::inbound::Delivered { taken, .. })) = Incoming::from_record(&record)? else {
-            return Ok(None);
-        };
+    /// The references that a mail of ours gave.
+    async fn own_references(&self, letter: &Letter) -> Result<Vec<Reference>, Failure> {
+        let Ok((_, _, body)) = self.blobs.open(letter.mail) else { return Ok(Vec::new()) };
+        let read = blocking(move || {
+            let mut header = Vec::new();
+            std::io::Read::read_to_end(&mut std::io::Read::take(body, HEADER_MAX), &mut header).map(|_| header)
+        });
+        Ok(read.await?.map(|header| convert::header_references(&header)).unwrap_or_default())
+    }
+
+    /// A received message.
+    async fn received(&self, taken: &Taken) -> Result<Option<crate::content::Content>, Failure> {
         let (_held, _, xml) = self.hold_blob(taken.message, Holding::Rendering).await?;
         let limits = self.settings.message;
         blocking(move || message::read(&xml, &limits).ok()).await

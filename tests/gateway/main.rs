@@ -16,4 +16,5 @@ mod rules;
 mod secrets;
 mod signers;
 mod smtp;
+mod threads;
 mod written;

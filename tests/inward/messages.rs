@@ -204,6 +204,7 @@ pub fn mail(xml: &[u8]) -> Vec<u8> {
         mailbox: &MailAddress::new("socialtjansten@habo.se").unwrap(),
         from: from.address(),
         answered: content.in_reply_to.as_ref().map(|_| "svar.1@mail.habo.se"),
+        strange: false,
         received_at: "2026-03-04T08:31:00Z".parse().unwrap(),
         organisation: None,
         function: None,

@@ -18,6 +18,7 @@ use brevbro::mail::compose::{ComposeContext, incoming};
 use brevbro::mail::convert::{Ids, outgoing};
 use brevbro::mail::policy::MailboxPolicy;
 use brevbro::mail::session::{Action, OnwardTls, Options as SmtpOptions, Question, Reply, Security, Session};
+use brevbro::mail::thread::{self, Ends, Marked};
 use brevbro::sdk::envelope::{self, EnvelopeError, Header, Passing};
 use brevbro::sdk::message::{self, MessageLimits};
 use brevbro::sdk::{receipt, rules, seal};
@@ -31,7 +32,7 @@ use libxml::tree::c14n::{CanonicalizationMode, CanonicalizationOptions};
 pub type Body = fn(&[u8]) -> bool;
 
 /// All of them, by the names of the fuzz targets.
-pub const ALL: [(&str, Body); 15] = [
+pub const ALL: [(&str, Body); 16] = [
     ("as4_package", as4_package),
     ("as4_ebms", as4_ebms),
     ("as4_security", as4_security),
@@ -44,6 +45,7 @@ pub const ALL: [(&str, Body); 15] = [
     ("c14n", c14n),
     ("smtp_session", smtp_session),
     ("mail", mail),
+    ("mail_thread", mail_thread),
     ("certificate", certificate),
     ("crl", crl),
     ("ocsp", ocsp),
@@ -336,8 +338,36 @@ pub fn sdk_message(input: &[u8]) -> bool {
     true
 }
 
+/// Thread-Index, a References entry, and a quoted text. What is taken for ours is what we write; nothing forged is.
+pub fn mail_thread(input: &[u8]) -> bool {
+    let (gateway, habo, af) = (Domain::new("sdk.habo.se").unwrap(), HABO.parse().unwrap(), AF.parse().unwrap());
+    let function = FunctionId::new("socialkontoret").unwrap();
+    let ends = Ends { organisation: &habo, function: &function, other: &af };
+    let text = String::from_utf8_lossy(input);
+    let quoted = thread::quoted::message_ids(&text);
+    assert!(quoted.len() <= 50 && quoted.iter().all(|id| text.to_lowercase().contains(&id.folded())));
+    let mut taken = !quoted.is_empty();
+    for line in text.lines() {
+        if let Some(index) = thread::index::read(line, &gateway)
+            && index.is_between(&ends, &gateway)
+        {
+            // What a mail program appends is five octets for each answer.
+            let ours = thread::index::write(&index.conversation, &index.message, &ends, &gateway);
+            let begins = |field: &str| field.chars().filter(|c| !c.is_whitespace()).take(80).collect::<String>();
+            assert_eq!(begins(line)[30..80], begins(&ours)[30..80]);
+            taken = true;
+        }
+        if let Marked::Conversation(conversation) = thread::marked(line, &ends, &gateway) {
+            let bare = line.trim().trim_start_matches('<').trim_end_matches('>');
+            assert_eq!(thread::mark(&conversation, &ends, &gateway), bare.to_lowercase());
+            taken = true;
+        }
+    }
+    taken
+}
+
 /// The fields of a mail of ours. Content in one of them never makes another.
-const FIELDS: [&str; 14] = [
+const FIELDS: [&str; 15] = [
     "date",
     "from",
     "reply-to",
@@ -347,6 +377,7 @@ const FIELDS: [&str; 14] = [
     "in-reply-to",
     "references",
     "thread-topic",
+    "thread-index",
     "sensitivity",
     "x-auto-response-suppress",
     "mime-version",

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use brevbro::as4::EbmsError;
 use brevbro::ident::{As4MessageId, DocumentKind, MessageId};
+use brevbro::mail::thread;
 use brevbro::sdk::receipt::{self, Outcome, Receipt};
 use brevbro::sdk::rules::Breach;
 use brevbro::sdk::{message, seal};
@@ -66,6 +67,7 @@ pub(crate) fn of(name: &str) -> Vec<Vec<u8>> {
         }
         "smtp_session" => dialogues(),
         "mail" => read(&Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/mail"), &["eml"]),
+        "mail_thread" => threads(),
         "certificate" => certificates(),
         "crl" => {
             let [strict, any] = [&pki().strict.list, &pki().any.list].map(Clone::clone);
@@ -213,4 +215,20 @@ fn basic(answer: &[u8]) -> &[u8] {
     const BASIC: &[u8] = &[6, 9, 0x2b, 6, 1, 5, 5, 7, 0x30, 1, 1];
     let at = answer.windows(BASIC.len()).position(|window| window == BASIC).unwrap() + BASIC.len();
     inner(&answer[at..])
+}
+
+/// What a delivered mail of ours says, and what answers make of it.
+fn threads() -> Vec<Vec<u8>> {
+    let gateway = brevbro::ident::Domain::new("sdk.habo.se").unwrap();
+    let (habo, af, function) = (HABO.parse().unwrap(), bodies::AF.parse().unwrap(), "socialkontoret".parse().unwrap());
+    let ends = thread::Ends { organisation: &habo, function: &function, other: &af };
+    let (conversation, message) = (ID.parse().unwrap(), ID.parse().unwrap());
+    let (index, mark) = (thread::index::write(&conversation, &message, &ends, &gateway), thread::mark(&conversation, &ends, &gateway));
+    let html = format!("<p><b>Meddelande-id:<o:p></o:p></b></p></td>\n<td><p>&nbsp;{ID}</p></td>");
+    vec![
+        index.into_bytes(),
+        format!("<{mark}>").into_bytes(),
+        html.into_bytes(),
+        format!("> Meddelande-id: {ID}\n>> Meddelande-id: 1{ID}").into_bytes(),
+    ]
 }

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 
 use crate::content::{Content, Identifier, Party, Person, Redacted, Reference};
-use crate::mail::words;
+use crate::mail::{thread, words};
 
 /// More names of foreign elements than a reader can do anything with.
 const MAX_FOREIGN: usize = 5;
@@ -77,6 +77,8 @@ pub(super) fn block(content: &Content) -> Vec<(&'static str, String)> {
     if !references.is_empty() {
         facts.push(("Referenser", references));
     }
+    // What support asks for, and what an answer is known by when nothing is left of its header.
+    facts.push((thread::quoted::LABEL, content.message_id.folded()));
     facts
 }
 
