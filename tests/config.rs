@@ -14,7 +14,7 @@ use std::process::Command;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use brevbro::config::{self, Discovery, History, InlineImages, PersonPolicy, SuccessNotice};
+use brevbro::config::{self, Discovery, History, InlineImages, PersonPolicy, SignedMail, SuccessNotice};
 use brevbro::crypto::{Certificate, Identity};
 use brevbro::edge::smtp_client::Protocol;
 use brevbro::ident::MailAddress;
@@ -75,7 +75,7 @@ fn what_a_joint_board_configures_is_what_it_gets() {
     assert_eq!((organisation.name.as_str(), organisation.decryption.len()), ("Håbo kommun", 2));
     assert_eq!(mailbox.deliver_to.as_str(), "sdk-inkorg@habo.se");
     assert_eq!((mailbox.person, mailbox.success_notice, mailbox.confidential), (PersonPolicy::NameAndAddress, SuccessNotice::Always, false));
-    assert_eq!((mailbox.history, mailbox.inline_images), (History::Trim, InlineImages::Keep));
+    assert_eq!((mailbox.history, mailbox.inline_images, mailbox.signed_mail), (History::Trim, InlineImages::Keep, SignedMail::Keep));
     assert_eq!(mailbox.file_types, ["image/png", "application/pdf"]);
     assert!(gateway.sender(&MailAddress::new("okand@habo.se").unwrap()).is_none());
     let (knivsta, server) = (&gateway.organisations[1].mailboxes[0], &gateway.other_mail_servers[0]);

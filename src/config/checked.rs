@@ -356,6 +356,8 @@ pub struct Mailbox {
     pub history: History,
     /// What becomes of images in the text.
     pub inline_images: InlineImages,
+    /// What becomes of signatures.
+    pub signed_mail: SignedMail,
     /// When the sender is told of success.
     pub success_notice: SuccessNotice,
     /// Media types that it takes, in lower case, PDF among them; empty for the common ones.
@@ -455,6 +457,13 @@ words! {
         Keep = "keep",
         /// None is.
         Drop = "drop",
+    }
+    /// Signed mails.
+    pub SignedMail {
+        /// Their content is sent without the signature.
+        Unwrap = "unwrap",
+        /// The signed whole is attached besides.
+        Keep = "keep",
     }
     /// When the sender is told that a message was accepted.
     pub SuccessNotice {

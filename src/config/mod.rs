@@ -31,7 +31,8 @@ use jiff::Timestamp;
 pub use crate::edge::reach::IpNetwork;
 pub use checked::{
     AccessPoint, ClientTls, DeliverySecurity, Discovery, Gateway, History, InlineImages, Log, LogFormat, LogLevel, MailServer, Mailbox, Organisation,
-    PersonPolicy, Retry, Revocation, RevocationOrder, SenderAccessPoint, ServerTls, Smtp, StaticParticipant, SuccessNotice, TrustAnchors, Warning,
+    PersonPolicy, Retry, Revocation, RevocationOrder, SenderAccessPoint, ServerTls, SignedMail, Smtp, StaticParticipant, SuccessNotice, TrustAnchors,
+    Warning,
 };
 pub use environment::Environment;
 pub use errors::{ConfigError, ConfigErrors};

@@ -73,6 +73,7 @@ impl Checker<'_> {
             confidential: raw.confidential?,
             history: raw.history?,
             inline_images: raw.inline_images?,
+            signed_mail: raw.signed_mail?,
             success_notice: raw.success_notice?,
             file_types,
         })

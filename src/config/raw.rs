@@ -9,7 +9,7 @@ use http::HeaderName;
 
 use super::checked::{
     History, InlineImages, LogFormat, LogLevel, OnScanFailure, PersonPolicy, Revocation, RevocationOrder, ScanDirections, SenderAccessPoint,
-    SuccessNotice,
+    SignedMail, SuccessNotice,
 };
 use super::declare::section;
 use super::values::{Host, HttpUrl, Line, MediaType, ScannerAddress, SecretFile, Size, Span, UrlPath, words};
@@ -440,6 +440,9 @@ section! {
         /// What becomes of images that stand in the text: `drop-decorative` leaves signature logos, icons and tracking dots out and
         /// attaches the others, `keep` attaches all, `drop` none. The text says where each stood.
         inline_images: InlineImages = Default "\"drop-decorative\"";
+        /// What becomes of a signature (S/MIME or PGP): `unwrap` sends what was signed without it, `keep` attaches the signed mail
+        /// besides, as `.eml` or `.p7m`, whatever `file_types` says. No signature is verified. An encrypted mail is refused.
+        signed_mail: SignedMail = Default "\"unwrap\"";
         /// When the sender is told that a message was accepted: `asked`, when the mail asks for it, or `always`. A sender whose mail
         /// lost something on the way, such as an image, is told unless the mail asks for no notice at all.
         success_notice: SuccessNotice = Default "\"asked\"";

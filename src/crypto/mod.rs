@@ -5,6 +5,7 @@
 
 mod certificate;
 mod chain;
+mod cms;
 mod crl;
 mod der;
 mod digest;
@@ -25,6 +26,7 @@ mod xmlsec;
 
 pub use certificate::{Certificate, CertificateError, KeyUse};
 pub use chain::{Authorities, ChainError};
+pub use cms::{Cms, CmsError, open_cms};
 pub use crl::{Crl, CrlError, crl_obstacle, crl_urls};
 pub use digest::{Hasher, sha256};
 pub use encryption::{Undecryptable, decrypt_element, encrypt_element};

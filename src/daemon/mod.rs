@@ -502,7 +502,7 @@ fn household(organisations: Vec<checked::Organisation>) -> Household {
 
 /// How mails of a mailbox are converted.
 pub(crate) fn policy(mailbox: &checked::Mailbox) -> MailboxPolicy {
-    use crate::mail::policy::{History, InlineImages, PersonPolicy, Secrecy};
+    use crate::mail::policy::{History, InlineImages, PersonPolicy, Secrecy, SignedMail};
     MailboxPolicy {
         person: match mailbox.person {
             checked::PersonPolicy::None => PersonPolicy::None,
@@ -519,6 +519,10 @@ pub(crate) fn policy(mailbox: &checked::Mailbox) -> MailboxPolicy {
             checked::InlineImages::DropDecorative => InlineImages::DropDecorative,
             checked::InlineImages::Keep => InlineImages::Keep,
             checked::InlineImages::Drop => InlineImages::DropAll,
+        },
+        signed: match mailbox.signed_mail {
+            checked::SignedMail::Unwrap => SignedMail::Unwrap,
+            checked::SignedMail::Keep => SignedMail::Keep,
         },
     }
 }

@@ -76,7 +76,7 @@ pub(super) fn blocks(body: &Body<'_>, images: &mut Images<'_>, notes: &mut Vec<N
 
 /// The bytes of a part.
 pub(super) fn bytes(leaf: &Leaf<'_>) -> Result<Vec<u8>, ConvertError> {
-    transfer::decode(leaf.raw, leaf.part.content_transfer_encoding()).map_err(|error| {
+    transfer::decode(&leaf.raw, leaf.part.content_transfer_encoding()).map_err(|error| {
         ConvertError::Encoding(match error {
             TransferError::Truncated => "base64".to_owned(),
             TransferError::Unknown(name) => name,
@@ -85,11 +85,15 @@ pub(super) fn bytes(leaf: &Leaf<'_>) -> Result<Vec<u8>, ConvertError> {
 }
 
 pub(super) fn text(leaf: &Leaf<'_>) -> Result<String, ConvertError> {
+    text_of(leaf, &bytes(leaf)?)
+}
+
+/// The text of a part whose bytes are known.
+pub(super) fn text_of(leaf: &Leaf<'_>, bytes: &[u8]) -> Result<String, ConvertError> {
     let charset = leaf.part.content_type().and_then(|kind| kind.attribute("charset"));
-    let octets = bytes(leaf)?;
-    let inside = if charset.is_none() { html::charset(&octets) } else { None };
+    let inside = if charset.is_none() { html::charset(bytes) } else { None };
     let charset = charset.or(inside.as_deref());
-    transfer::text(&octets, charset).ok_or_else(|| ConvertError::Charset(charset.unwrap_or_default().chars().take(40).collect()))
+    transfer::text(bytes, charset).ok_or_else(|| ConvertError::Charset(charset.unwrap_or_default().chars().take(40).collect()))
 }
 
 impl Images<'_> {

@@ -16,6 +16,7 @@ pub use super::note::{Loss, Note, missing};
 use super::parse;
 use super::policy::{History, MailboxPolicy, PersonPolicy, Secrecy};
 pub use super::refusal::ConvertError;
+use super::spare;
 use super::structure::{self, Leaf};
 use super::subject::{self, LABEL_MAX, NO_SUBJECT};
 use super::{thread, words};
@@ -137,16 +138,23 @@ pub fn outgoing(bytes: &[u8], policy: &MailboxPolicy) -> Result<Outgoing, Conver
         notes: Vec::new(),
     };
     if automatic.is_none() {
-        let structure = structure::walk(bytes, &mut notes)?;
-        if structure.files.len() > MAX_FILES {
+        let structure = structure::walk(bytes, policy, &mut notes)?;
+        if structure.automatic.is_some() {
+            return Ok(Outgoing { automatic: structure.automatic, ..mail });
+        }
+        if structure.files.len() + structure.kept.len() > MAX_FILES {
             return Err(ConvertError::TooManyParts);
         }
+        check_inside(&structure, policy)?;
         let attached = structure.files.iter().enumerate().map(|(at, leaf)| attached(leaf, at + 1)).collect::<Result<Vec<_>, _>>()?;
         mail.quoted = quoted(&structure);
         let (blocks, kept, embedded) = body(&structure, &attached, policy, &mut notes)?;
         mail.texts = text(blocks, &subject.label, !kept.contains(&true) && embedded.is_empty(), &mut notes)?.into_iter().map(Redacted).collect();
         let files = attached.into_iter().zip(kept).filter_map(|(file, kept)| kept.then_some(file)).chain(embedded);
         mail.files = check_files(files, policy, &mut notes)?;
+        for leaf in &structure.kept {
+            mail.files.push(kept_file(leaf, &mail.files)?);
+        }
         if mail.texts.is_empty() && mail.files.is_empty() {
             return Err(ConvertError::Nothing);
         }
@@ -281,16 +289,14 @@ fn body(structure: &structure::Structure<'_>, attached: &[Attached], policy: &Ma
         .filter_map(|(leaf, file)| Some((id_of(leaf)?, file)))
         .collect();
     let mut images = Images { by_id, shown: HashMap::new(), embedded: Vec::new(), policy: policy.images, types: &policy.types };
-    let mut blocks = Vec::new();
-    for part in &structure.bodies {
-        blocks.extend(body::blocks(part, &mut images, notes)?);
-    }
+    let mut blocks = spare::own(structure, &mut images, notes)?;
     if policy.history == History::Cut
         && let Some(start) = body::history_start(&blocks)
     {
         blocks.truncate(start);
         notes.push(Note::minor("Den citerade historiken följde inte med.", "The quoted history was not passed on."));
     }
+    spare::surround(&mut blocks, structure, &mut images, notes)?;
     let dropped = |leaf: &Leaf<'_>| id_of(leaf).is_some_and(|id| images.shown.get(&id) == Some(&Shown::Dropped));
     let kept = structure.files.iter().map(|leaf| !dropped(leaf)).collect();
     Ok((blocks, kept, images.embedded))
@@ -321,7 +327,7 @@ fn text(mut blocks: Vec<Block>, subject: &str, fileless: bool, notes: &mut Vec<N
 
 /// Read out of the texts as they came: policy may cut the history off, and markup may hide the line.
 fn quoted(structure: &structure::Structure<'_>) -> Vec<MessageId> {
-    let leaves = structure.bodies.iter().filter_map(|body| body.html.as_ref().or(body.plain.as_ref()));
+    let leaves = structure.bodies.iter().chain(&structure.spare).filter_map(|body| body.html.as_ref().or(body.plain.as_ref()));
     let mut ids: Vec<MessageId> = Vec::new();
     for id in leaves.filter_map(|leaf| body::text(leaf).ok()).flat_map(|text| thread::quoted::message_ids(&text)) {
         if !ids.contains(&id) {
@@ -329,6 +335,31 @@ fn quoted(structure: &structure::Structure<'_>) -> Vec<MessageId> {
         }
     }
     ids
+}
+
+/// Files within a mail that is sent as a file: what may not be sent may not be sent so either.
+fn check_inside(structure: &structure::Structure<'_>, policy: &MailboxPolicy) -> Result<(), ConvertError> {
+    for (at, leaf) in structure.inside.iter().enumerate() {
+        let file = attached(leaf, at + 1)?;
+        let shown = file.declared.starts_with("image/") && leaf.content_id().is_some();
+        match files::check(file, at + 1, &policy.types, &mut Vec::new()) {
+            // An image of the text, or nothing at all, harms nobody there.
+            Err(ConvertError::Type { .. }) if shown => {}
+            Ok(_) | Err(ConvertError::EmptyFile { .. }) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
+
+/// A file that the mailbox's own rules attach: what is in it has been checked.
+fn kept_file(leaf: &Leaf<'_>, others: &[File]) -> Result<File, ConvertError> {
+    let Attached { name, declared, body } = attached(leaf, others.len() + 1)?;
+    let name = name.unwrap_or_default();
+    let taken = |name: &str| others.iter().any(|other| other.name.eq_ignore_ascii_case(name));
+    let free = (2..=MAX_FILES + 1).map(|number| files::numbered(&name, number)).find(|name| !taken(name));
+    let name = if taken(&name) { free.unwrap_or(name) } else { name };
+    Ok(File { name: name.into(), media_type: declared, body: body.into() })
 }
 
 fn check_files(files: impl Iterator<Item = Attached>, policy: &MailboxPolicy, notes: &mut Vec<Note>) -> Result<Vec<File>, ConvertError> {

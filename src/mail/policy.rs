@@ -13,6 +13,8 @@ pub struct MailboxPolicy {
     pub history: History,
     /// What becomes of images in the text.
     pub images: InlineImages,
+    /// What becomes of signatures.
+    pub signed: SignedMail,
 }
 
 impl Default for MailboxPolicy {
@@ -23,6 +25,7 @@ impl Default for MailboxPolicy {
             secrecy: Secrecy::Confidential,
             history: History::Keep,
             images: InlineImages::DropDecorative,
+            signed: SignedMail::Unwrap,
         }
     }
 }
@@ -65,6 +68,15 @@ pub enum InlineImages {
     Keep,
     /// None does.
     DropAll,
+}
+
+/// Signed mails.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SignedMail {
+    /// Their content is sent without the signature.
+    Unwrap,
+    /// The signed whole is attached besides.
+    Keep,
 }
 
 /// The media types that a mailbox may send, with the extensions that mean them. PDF is always among them

@@ -40,12 +40,21 @@ pub enum ConvertError {
         /// The file's name.
         name: String,
     },
-    /// S/MIME or PGP encrypted, or signed in a form that hides the content.
-    #[error("the mail is encrypted or opaquely signed")]
+    /// S/MIME or PGP encrypted.
+    #[error("the mail is encrypted")]
     Encrypted,
-    /// `winmail.dat`: attachments in Outlook's own wrapping.
-    #[error("the mail holds winmail.dat")]
-    Tnef,
+    /// `winmail.dat`, Outlook's own wrapping, is damaged.
+    #[error("winmail.dat is damaged: {0}")]
+    Tnef(String),
+    /// A recall of an earlier mail.
+    #[error("the mail recalls another")]
+    Recall,
+    /// A piece of a mail that was sent in several.
+    #[error("the mail is a piece of one")]
+    Partial,
+    /// A file that is not in the mail.
+    #[error("a file of the mail lies elsewhere")]
+    Elsewhere,
     /// Neither text nor file.
     #[error("the mail has neither text nor file")]
     Nothing,
@@ -62,8 +71,10 @@ impl ConvertError {
     #[must_use]
     pub fn status(&self) -> (u16, u16) {
         match self {
-            Self::Broken(_) | Self::Encoding(_) | Self::Charset(_) | Self::TooManyParts | Self::From | Self::Nothing => (6, 0),
-            Self::Type { .. } | Self::EmptyFile { .. } | Self::Tnef => (6, 1),
+            Self::Broken(_) | Self::Encoding(_) | Self::Charset(_) | Self::TooManyParts | Self::From | Self::Nothing | Self::Tnef(_) => (6, 0),
+            Self::Type { .. } | Self::EmptyFile { .. } | Self::Partial | Self::Elsewhere => (6, 1),
+            // RFC 3463 3.4: the system does not do this.
+            Self::Recall => (3, 3),
             Self::Program { .. } => (7, 1),
             Self::Encrypted => (7, 4),
         }
@@ -84,9 +95,12 @@ impl ConvertError {
             Self::Program { name } => format!("Filen \"{name}\" är ett program och får inte skickas."),
             Self::EmptyFile { name } => format!("Filen \"{name}\" är tom. Bifoga den på nytt eller ta bort den."),
             Self::Encrypted => {
-                "Mejlet är krypterat eller signerat så att innehållet inte kan läsas. Skicka det utan S/MIME; SDK krypterar det.".to_owned()
+                "Mejlet är krypterat så att innehållet inte kan läsas. Skicka det utan S/MIME eller PGP; SDK krypterar det.".to_owned()
             }
-            Self::Tnef => "Mejlet innehåller winmail.dat. Välj formatet HTML i Outlook och skicka igen.".to_owned(),
+            Self::Tnef(_) => "Mejlets winmail.dat är skadad och en del kan saknas. Välj formatet HTML i Outlook och skicka igen.".to_owned(),
+            Self::Recall => "Ett meddelande som har skickats i SDK kan inte återkallas. Kontakta mottagaren.".to_owned(),
+            Self::Partial => "Mejlet är en del av ett större mejl. Skicka det helt, i ett stycke.".to_owned(),
+            Self::Elsewhere => "En bilaga finns inte i mejlet utan på en annan plats. Bifoga själva filen.".to_owned(),
             Self::Nothing => "Mejlet har varken text eller bilaga.".to_owned(),
         }
     }
@@ -106,9 +120,14 @@ impl ConvertError {
             Self::Program { name } => format!("The file \"{name}\" is a program and may not be sent."),
             Self::EmptyFile { name } => format!("The file \"{name}\" is empty. Attach it again or remove it."),
             Self::Encrypted => {
-                "The mail is encrypted, or signed so that its content cannot be read. Send it without S/MIME; SDK encrypts it.".to_owned()
+                "The mail is encrypted, so that its content cannot be read. Send it without S/MIME or PGP; SDK encrypts it.".to_owned()
             }
-            Self::Tnef => "The mail holds winmail.dat. Choose the format HTML in Outlook and send it again.".to_owned(),
+            Self::Tnef(what) => {
+                format!("The mail's winmail.dat is damaged ({what}) and a part may be missing. Choose the format HTML in Outlook and resend.")
+            }
+            Self::Recall => "A message that was sent in SDK cannot be recalled. Contact the recipient.".to_owned(),
+            Self::Partial => "The mail is a piece of a larger one. Send it whole.".to_owned(),
+            Self::Elsewhere => "An attachment is not in the mail but lies elsewhere. Attach the file itself.".to_owned(),
             Self::Nothing => "The mail has neither text nor attachment.".to_owned(),
         }
     }

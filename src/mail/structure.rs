@@ -2,63 +2,25 @@
 //!
 //! The parts are cut here, at delimiter lines and nowhere else; the parser reads their headers. Its own cutting takes
 //! `--boundary` in the middle of a line, or as the beginning of a longer boundary, for a delimiter, and a file would lose
-//! its end without a word.
+//! its end without a word. What is a mail or a bag of files in itself is opened by [`super::contained`].
 
 use mail_parser::{MessageParser, MessagePart, MimeHeaders};
 
-use super::convert::Note;
+use super::contained::Walker;
 use super::header;
+pub(super) use super::leaf::{Body, Leaf, Structure, media_type};
+use super::note::Note;
+use super::policy::MailboxPolicy;
 use super::refusal::ConvertError;
 
 /// More parts than any mail program writes.
-const MAX_PARTS: usize = 500;
+pub(super) const MAX_PARTS: usize = 500;
 /// Deeper nesting than any mail program writes.
 const MAX_DEPTH: usize = 32;
 
-/// A part that is no multipart.
-#[derive(Debug, Clone)]
-pub(super) struct Leaf<'a> {
-    /// Its header.
-    pub(super) part: MessagePart<'a>,
-    /// The name that its header gives it.
-    pub(super) name: Option<String>,
-    /// Its bytes, still encoded.
-    pub(super) raw: &'a [u8],
-}
-
-impl Leaf<'_> {
-    /// `type/subtype` in lower case; text/plain when nothing is said (RFC 2045 5.2).
-    pub(super) fn media_type(&self) -> String {
-        media_type(&self.part)
-    }
-
-    /// Content-ID without brackets.
-    pub(super) fn content_id(&self) -> Option<&str> {
-        self.part.content_id().map(|id| id.trim().trim_start_matches('<').trim_end_matches('>'))
-    }
-}
-
-/// A text of the body in the forms that the mail offers.
-#[derive(Debug, Clone)]
-pub(super) struct Body<'a> {
-    /// text/html.
-    pub(super) html: Option<Leaf<'a>>,
-    /// text/plain.
-    pub(super) plain: Option<Leaf<'a>>,
-}
-
-/// What a mail consists of.
-#[derive(Debug, Default)]
-pub(super) struct Structure<'a> {
-    /// The body's texts, in order.
-    pub(super) bodies: Vec<Body<'a>>,
-    /// The files, in order; images of the body among them.
-    pub(super) files: Vec<Leaf<'a>>,
-}
-
 /// Walks the tree.
-pub(super) fn walk<'a>(mail: &'a [u8], notes: &mut Vec<Note>) -> Result<Structure<'a>, ConvertError> {
-    Walker { parts: 0, notes }.entity(mail, 0)
+pub(super) fn walk<'a>(mail: &'a [u8], policy: &MailboxPolicy, notes: &mut Vec<Note>) -> Result<Structure<'a>, ConvertError> {
+    Walker::new(mail.len(), policy, notes).entity(mail, 0, "text/plain")
 }
 
 /// The header with its empty line, and what follows.
@@ -73,34 +35,25 @@ pub(super) fn split_header(entity: &[u8]) -> (&[u8], &[u8]) {
     entity.split_at_checked(from).unwrap_or((entity, &[]))
 }
 
-struct Walker<'n> {
-    parts: usize,
-    notes: &'n mut Vec<Note>,
-}
-
 impl Walker<'_> {
-    fn entity<'a>(&mut self, entity: &'a [u8], depth: usize) -> Result<Structure<'a>, ConvertError> {
-        self.parts += 1;
-        if depth > MAX_DEPTH || self.parts > MAX_PARTS {
+    /// One entity: a header and what it says of the rest. `usual` is its type when the header names none.
+    pub(super) fn entity<'a>(&mut self, entity: &'a [u8], depth: usize, usual: &str) -> Result<Structure<'a>, ConvertError> {
+        self.count()?;
+        if depth > MAX_DEPTH {
             return Err(ConvertError::TooManyParts);
         }
         let (header, raw) = split_header(entity);
         let part = MessageParser::default().parse_headers(header).and_then(|message| message.parts.into_iter().next()).unwrap_or_default();
-        let kind = media_type(&part);
+        let kind = if part.content_type().is_some() { media_type(&part) } else { usual.to_owned() };
         if let Some(subtype) = kind.strip_prefix("multipart/") {
-            return self.multipart(&part, subtype, raw, depth);
+            return self.multipart(&part, subtype, entity, raw, depth);
         }
-        let file_name = header::file_name(header);
-        let name = file_name.as_deref().unwrap_or_default();
-        if matches!(kind.as_str(), "application/pkcs7-mime" | "application/x-pkcs7-mime") || name.eq_ignore_ascii_case("smime.p7m") {
-            return Err(ConvertError::Encrypted);
+        let leaf = Leaf { part, name: header::file_name(header), raw: raw.into() };
+        if let Some(opened) = self.open(&leaf, raw, &kind, depth)? {
+            return Ok(opened);
         }
-        if matches!(kind.as_str(), "application/ms-tnef" | "application/vnd.ms-tnef") || name.eq_ignore_ascii_case("winmail.dat") {
-            return Err(ConvertError::Tnef);
-        }
-        let attached = part.content_disposition().is_some_and(mail_parser::ContentType::is_attachment);
-        let is_body = !attached && name.is_empty();
-        let leaf = Leaf { part, name: file_name, raw };
+        let attached = leaf.part.content_disposition().is_some_and(mail_parser::ContentType::is_attachment);
+        let is_body = !attached && leaf.name.as_deref().is_none_or(str::is_empty);
         let mut structure = Structure::default();
         match kind.as_str() {
             "text/html" if is_body => structure.bodies.push(Body { html: Some(leaf), plain: None }),
@@ -110,7 +63,14 @@ impl Walker<'_> {
         Ok(structure)
     }
 
-    fn multipart<'a>(&mut self, part: &MessagePart<'_>, subtype: &str, raw: &'a [u8], depth: usize) -> Result<Structure<'a>, ConvertError> {
+    fn multipart<'a>(
+        &mut self,
+        part: &MessagePart<'_>,
+        subtype: &str,
+        entity: &'a [u8],
+        raw: &'a [u8],
+        depth: usize,
+    ) -> Result<Structure<'a>, ConvertError> {
         let boundary = part.content_type().and_then(|kind| kind.attribute("boundary")).unwrap_or_default();
         if boundary.is_empty() {
             return Err(ConvertError::Broken("a multipart has no boundary"));
@@ -119,13 +79,16 @@ impl Walker<'_> {
         match subtype {
             "encrypted" => return Err(ConvertError::Encrypted),
             "signed" => {
-                self.notes.push(Note::new("Mejlets signatur följer inte med.", "The mail's signature is not passed on."));
                 let first = children.first().copied().ok_or(ConvertError::Broken("a multipart has no parts"))?;
-                return self.entity(first, depth + 1);
+                let mut signed = self.entity(first, depth + 1, "text/plain")?;
+                self.clear_signature(entity, &mut signed);
+                return Ok(signed);
             }
             _ => {}
         }
-        let parts = children.into_iter().map(|child| self.entity(child, depth + 1)).collect::<Result<Vec<_>, _>>()?;
+        // RFC 2046 5.1.5
+        let usual = if subtype == "digest" { "message/rfc822" } else { "text/plain" };
+        let parts = children.into_iter().map(|child| self.entity(child, depth + 1, usual)).collect::<Result<Vec<_>, _>>()?;
         Ok(if subtype == "alternative" { alternative(parts) } else { in_order(parts) })
     }
 }
@@ -165,38 +128,27 @@ fn cut<'a>(body: &'a [u8], boundary: &[u8]) -> Result<Vec<&'a [u8]>, ConvertErro
 fn in_order(parts: Vec<Structure<'_>>) -> Structure<'_> {
     let mut all = Structure::default();
     for part in parts {
-        all.bodies.extend(part.bodies);
-        all.files.extend(part.files);
+        all.extend(part);
     }
     all
 }
 
-/// The richest form is the last (RFC 2046 5.1.4): HTML wins, plain text stands by; the files of all forms are kept.
+/// The richest form is the last (RFC 2046 5.1.4): HTML wins, plain text stands by; all but the texts of the other forms is kept.
 fn alternative(parts: Vec<Structure<'_>>) -> Structure<'_> {
     let has_html = |part: &Structure<'_>| part.bodies.iter().any(|body| body.html.is_some());
     let plain = parts.iter().filter(|part| !has_html(part)).flat_map(|part| &part.bodies).find_map(|body| body.plain.clone());
     let chosen = parts.iter().rposition(has_html).or_else(|| parts.iter().rposition(|part| !part.bodies.is_empty()));
     let mut all = Structure::default();
-    for (at, part) in parts.into_iter().enumerate() {
-        if Some(at) == chosen {
-            all.bodies = part.bodies;
+    for (at, mut part) in parts.into_iter().enumerate() {
+        if Some(at) != chosen {
+            part.bodies.clear();
         }
-        all.files.extend(part.files);
+        all.extend(part);
     }
     if let [Body { html: Some(_), plain: stand_in @ None }] = all.bodies.as_mut_slice() {
         *stand_in = plain;
     }
     all
-}
-
-fn media_type(part: &MessagePart<'_>) -> String {
-    match part.content_type() {
-        Some(kind) => match kind.subtype() {
-            Some(subtype) => format!("{}/{subtype}", kind.ctype()).to_ascii_lowercase(),
-            None => "application/octet-stream".to_owned(),
-        },
-        None => "text/plain".to_owned(),
-    }
 }
 
 #[cfg(test)]

@@ -9,8 +9,7 @@ use jiff::tz::TimeZone;
 use super::{Calendar, Moment, Occasion, Purpose, When};
 
 const WEEKDAYS: [&str; 7] = ["måndag", "tisdag", "onsdag", "torsdag", "fredag", "lördag", "söndag"];
-const MONTHS: [&str; 12] =
-    ["januari", "februari", "mars", "april", "maj", "juni", "juli", "augusti", "september", "oktober", "november", "december"];
+const MONTHS: [&str; 12] = ["januari", "februari", "mars", "april", "maj", "juni", "juli", "augusti", "september", "oktober", "november", "december"];
 
 /// More people than a summary names.
 const MAX_PEOPLE: usize = 50;

@@ -48,10 +48,48 @@ struct Group {
 
 /// Destinations whose text is not the mail's.
 const SKIPPED: &[&str] = &[
-    "aftncn", "aftnsep", "aftnsepc", "annotation", "buptim", "colortbl", "comment", "creatim", "doccomm", "docvar", "filetbl", "footer",
-    "footerf", "footerl", "footerr", "ftncn", "ftnsep", "ftnsepc", "header", "headerf", "headerl", "headerr", "info", "keycode", "keywords", "listtable",
-    "nonesttables", "nonshppict", "operator", "pntxta", "pntxtb", "printim", "private", "revtbl", "revtim", "rxe", "stylesheet", "subject", "tc", "title",
-    "txe", "xe",
+    "aftncn",
+    "aftnsep",
+    "aftnsepc",
+    "annotation",
+    "buptim",
+    "colortbl",
+    "comment",
+    "creatim",
+    "doccomm",
+    "docvar",
+    "filetbl",
+    "footer",
+    "footerf",
+    "footerl",
+    "footerr",
+    "ftncn",
+    "ftnsep",
+    "ftnsepc",
+    "header",
+    "headerf",
+    "headerl",
+    "headerr",
+    "info",
+    "keycode",
+    "keywords",
+    "listtable",
+    "nonesttables",
+    "nonshppict",
+    "operator",
+    "pntxta",
+    "pntxtb",
+    "printim",
+    "private",
+    "revtbl",
+    "revtim",
+    "rxe",
+    "stylesheet",
+    "subject",
+    "tc",
+    "title",
+    "txe",
+    "xe",
 ];
 
 /// Reads tokens into text.
@@ -360,14 +398,62 @@ fn character(name: &[u8], source: Source) -> Option<&'static str> {
         b"par" | b"line" if source == Source::Plain => "\n",
         b"tab" if html || source == Source::Plain => "\t",
         b"tab" => "\u{a0}\u{a0} ",
-        b"lquote" => if html { "&lsquo;" } else { "‘" },
-        b"rquote" => if html { "&rsquo;" } else { "’" },
-        b"ldblquote" => if html { "&ldquo;" } else { "“" },
-        b"rdblquote" => if html { "&rdquo;" } else { "”" },
-        b"bullet" => if html { "&bull;" } else { "•" },
-        b"endash" => if html { "&ndash;" } else { "–" },
-        b"emdash" => if html { "&mdash;" } else { "—" },
-        b"enspace" | b"emspace" | b"qmspace" => if html { "&ensp;" } else { "\u{2002}" },
+        b"lquote" => {
+            if html {
+                "&lsquo;"
+            } else {
+                "‘"
+            }
+        }
+        b"rquote" => {
+            if html {
+                "&rsquo;"
+            } else {
+                "’"
+            }
+        }
+        b"ldblquote" => {
+            if html {
+                "&ldquo;"
+            } else {
+                "“"
+            }
+        }
+        b"rdblquote" => {
+            if html {
+                "&rdquo;"
+            } else {
+                "”"
+            }
+        }
+        b"bullet" => {
+            if html {
+                "&bull;"
+            } else {
+                "•"
+            }
+        }
+        b"endash" => {
+            if html {
+                "&ndash;"
+            } else {
+                "–"
+            }
+        }
+        b"emdash" => {
+            if html {
+                "&mdash;"
+            } else {
+                "—"
+            }
+        }
+        b"enspace" | b"emspace" | b"qmspace" => {
+            if html {
+                "&ensp;"
+            } else {
+                "\u{2002}"
+            }
+        }
         _ => return None,
     })
 }

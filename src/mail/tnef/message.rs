@@ -103,8 +103,15 @@ fn read_at(octets: &[u8], depth: usize) -> Result<Message<'_>, TnefError> {
         return Err(TnefError::Depth);
     }
     let all = attributes(octets)?;
-    let page = all.iter().find(|attribute| attribute.id == attribute::CODE_PAGE).and_then(|page| page.data.first_chunk()).map_or(0, |page| u32::from_le_bytes(*page));
+    let page = all
+        .iter()
+        .find(|attribute| attribute.id == attribute::CODE_PAGE)
+        .and_then(|page| page.data.first_chunk())
+        .map_or(0, |page| u32::from_le_bytes(*page));
     let (own, parts) = all.split_at(all.iter().position(|attribute| attribute.level == Level::Attachment).unwrap_or(all.len()));
+    if !all.iter().any(|attribute| matches!(attribute.id, attribute::PROPERTIES | attribute::BODY | attribute::ATTACH_RENDERING)) {
+        return Err(TnefError::Short);
+    }
     let mut fields = Fields::default();
     for attribute in own {
         fields.take(*attribute, page)?;
@@ -112,7 +119,9 @@ fn read_at(octets: &[u8], depth: usize) -> Result<Message<'_>, TnefError> {
     let mut message = fields.message(page)?;
     let mut part: Option<Part<'_>> = None;
     for next in parts {
-        if next.level == Level::Message {
+        // MS-OXTNEF 2.1.3.3: what the message has stands before, and each attachment begins with its rendering.
+        let misplaced = matches!(next.id, attribute::PROPERTIES | attribute::RECIPIENTS | attribute::BODY | attribute::SUBJECT);
+        if next.level == Level::Message || misplaced || (part.is_none() && next.id != attribute::ATTACH_RENDERING) {
             return Err(TnefError::Level);
         }
         if next.id == attribute::ATTACH_RENDERING {
@@ -286,7 +295,8 @@ impl<'a> Part<'a> {
         let file = properties.text(0x3707).or_else(|| properties.text(0x3704)).or_else(|| text(self.title, page));
         file.or_else(|| {
             let shown = properties.text(0x3001).or_else(|| text(self.transport_name, page))?;
-            let extension = properties.text(0x3703).filter(|extension| extension.starts_with('.') && !shown.to_lowercase().ends_with(&extension.to_lowercase()));
+            let extension =
+                properties.text(0x3703).filter(|extension| extension.starts_with('.') && !shown.to_lowercase().ends_with(&extension.to_lowercase()));
             Some(shown + &extension.unwrap_or_default())
         })
     }
