@@ -44,7 +44,7 @@ fn name(page: u32) -> Option<String> {
         874 => "windows-874".to_owned(),
         932 => "shift_jis".to_owned(),
         936 => "gbk".to_owned(),
-        949 => "euc-kr".to_owned(),
+        949 | 51949 => "euc-kr".to_owned(),
         950 => "big5".to_owned(),
         1250..=1258 => format!("windows-{page}"),
         10000 => "macintosh".to_owned(),
@@ -53,7 +53,6 @@ fn name(page: u32) -> Option<String> {
         28591..=28606 => format!("iso-8859-{}", page - 28590),
         50220..=50222 => "iso-2022-jp".to_owned(),
         51932 => "euc-jp".to_owned(),
-        51949 => "euc-kr".to_owned(),
         54936 => "gb18030".to_owned(),
         _ => return None,
     })

@@ -224,9 +224,8 @@ impl Reader {
         match (group.kind, self.source) {
             (Kind::Skipped | Kind::Fonts | Kind::Picture, _) => {}
             (Kind::Instruction, _) => self.instruction.push_str(text),
-            (Kind::Mark, Source::Word) => self.mark.push_str(text),
-            // MS-OXRTFEX 3.1.3: what programs write before list items is in the HTML too.
-            (Kind::Mark, _) => {}
+            // What was wrapped has its own marks; there, nobody asks for these.
+            (Kind::Mark, _) => self.mark.push_str(text),
             (Kind::Body | Kind::Tag, Source::Word) if group.hidden => {}
             (Kind::Body | Kind::Tag, Source::Word) => self.writer.text(text, group.bold, group.italic),
             (Kind::Body | Kind::Tag, Source::Html | Source::Plain) => self.out.push_str(text),
@@ -324,11 +323,10 @@ impl Reader {
                 let mark = std::mem::take(&mut self.mark);
                 self.writer.end_paragraph(&mark);
             }
-            b"line" | b"softline" => self.writer.line(),
+            b"line" | b"softline" | b"nestrow" => self.writer.line(),
             b"cell" => self.writer.end_cell(),
             b"row" => self.writer.end_row(),
             b"nestcell" => self.writer.text(" | ", false, false),
-            b"nestrow" => self.writer.line(),
             b"intbl" => self.writer.in_table = true,
             b"pard" => self.writer.plain_paragraph(),
             b"ilvl" => self.writer.level = number.and_then(|number| usize::try_from(number).ok()).unwrap_or_default().min(8),

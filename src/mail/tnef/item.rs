@@ -108,7 +108,7 @@ fn contact(properties: &Properties<'_>) -> String {
     let fields = tags.into_iter().filter_map(|(name, tag)| Some((name, properties.text(tag)?)));
     let named = [("E-post", 0x8083), ("E-post", 0x8093), ("E-post", 0x80a3), ("Arbetsadress", 0x801b), ("Hemadress", 0x801a)];
     let named = named.into_iter().filter_map(|(name, id)| Some((name, properties.named_text(ADDRESS, id)?)));
-    fields.chain(named).map(|(name, value)| format!("{name}: {}\n", one_line(&value))).collect()
+    fields.chain(named).flat_map(|(name, value)| [name.to_owned(), ": ".to_owned(), one_line(&value), "\n".to_owned()]).collect()
 }
 
 /// The answers that voting buttons offer (MS-OXOMSG 2.2.1.74), or the one that was given.

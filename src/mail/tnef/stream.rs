@@ -55,18 +55,21 @@ fn is_padding(rest: &[u8]) -> bool {
 }
 
 fn attribute(octets: &[u8]) -> Result<(Attribute<'_>, &[u8]), TnefError> {
-    let [level, a, b, _, _, c, d, e, f, rest @ ..] = octets else { return Err(TnefError::Short) };
+    // Level, id, type, length.
+    let (head, rest) = octets.split_first_chunk::<9>().ok_or(TnefError::Short)?;
+    let [level, low, high, _, _, length @ ..] = *head;
+    let id = u16::from_le_bytes([low, high]);
     let level = match level {
         1 => Level::Message,
         2 => Level::Attachment,
         _ => return Err(TnefError::Level),
     };
-    let length = u32::from_le_bytes([*c, *d, *e, *f]) as usize;
+    let length = u32::from_le_bytes(length) as usize;
     let (data, rest) = rest.split_at_checked(length).ok_or(TnefError::Short)?;
     let [low, high, rest @ ..] = rest else { return Err(TnefError::Short) };
     let sum = data.iter().fold(0_u16, |sum, octet| sum.wrapping_add(u16::from(*octet)));
     if sum != u16::from_le_bytes([*low, *high]) {
         return Err(TnefError::Checksum);
     }
-    Ok((Attribute { level, id: u16::from_le_bytes([*a, *b]), data }, rest))
+    Ok((Attribute { level, id, data }, rest))
 }
