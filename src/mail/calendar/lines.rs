@@ -10,7 +10,7 @@ const MAX_COMPONENTS: usize = 10_000;
 /// A component: what stands between BEGIN and END.
 #[derive(Debug, Default)]
 pub(super) struct Component {
-    /// Its name, in upper case.
+    /// Its name, in lower case.
     pub(super) name: String,
     properties: Vec<Property>,
     /// What stands within it.
@@ -68,7 +68,7 @@ pub(super) fn components(text: &str) -> Result<Vec<Component>, CalendarError> {
                 if open.len() >= MAX_DEPTH || count > MAX_COMPONENTS {
                     return Err(CalendarError::TooMany);
                 }
-                open.push(Component { name: property.value.trim().to_ascii_uppercase(), ..Component::default() });
+                open.push(Component { name: property.value.trim().to_ascii_lowercase(), ..Component::default() });
             }
             "END" => {
                 let closed = open.pop().filter(|closed| closed.name.eq_ignore_ascii_case(property.value.trim())).ok_or(CalendarError::Short)?;

@@ -112,7 +112,7 @@ pub(super) enum When {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Moment {
     /// The same everywhere.
-    Instant(Timestamp),
+    Exact(Timestamp),
     /// What a clock shows: wherever the reader is, or in a zone that only has a name.
     Clock(DateTime, Option<String>),
 }

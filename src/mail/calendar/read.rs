@@ -13,7 +13,7 @@ const MAX_OCCASIONS: usize = 20;
 /// Reads text/calendar.
 pub(in crate::mail) fn read(text: &str) -> Result<Calendar, CalendarError> {
     let calendars = components(text)?;
-    if calendars.is_empty() || calendars.iter().any(|calendar| calendar.name != "VCALENDAR") {
+    if calendars.is_empty() || calendars.iter().any(|calendar| calendar.name != "vcalendar") {
         return Err(CalendarError::Beginning);
     }
     let mut all = Calendar { occasions: Vec::new(), more: 0, description: None };
@@ -38,9 +38,9 @@ pub(in crate::mail) fn read(text: &str) -> Result<Calendar, CalendarError> {
 /// Why a component is sent (RFC 5546 1.4); `None` for what is no occasion.
 fn purpose(part: &Component, method: &str) -> Option<Purpose> {
     match part.name.as_str() {
-        "VTODO" => return Some(Purpose::Task),
-        "VFREEBUSY" => return Some(Purpose::Busy),
-        "VEVENT" => {}
+        "vtodo" => return Some(Purpose::Task),
+        "vfreebusy" => return Some(Purpose::Busy),
+        "vevent" => {}
         _ => return None,
     }
     let cancelled = part.value("STATUS").is_some_and(|status| status.eq_ignore_ascii_case("CANCELLED"));
@@ -119,7 +119,7 @@ fn when(part: &Component, zones: &Zones) -> Option<When> {
     let until = end.and_then(|end| moment(end, zones)).or_else(|| {
         let lasting = part.value("DURATION").and_then(duration)?;
         Some(match &from {
-            Moment::Instant(instant) => Moment::Instant(later(*instant, lasting)?),
+            Moment::Exact(instant) => Moment::Exact(later(*instant, lasting)?),
             Moment::Clock(local, zone) => Moment::Clock(later_clock(*local, lasting)?, zone.clone()),
         })
     });
@@ -138,7 +138,7 @@ fn moment(property: &Property, zones: &Zones) -> Option<Moment> {
     let value = property.value.trim();
     let local = date_time(value)?;
     if value.ends_with('Z') {
-        return utc(local).map(Moment::Instant);
+        return utc(local).map(Moment::Exact);
     }
     Some(zones.moment(local, property.parameter("TZID")))
 }

@@ -75,7 +75,7 @@ fn the_purpose_is_told() {
     ] {
         assert_eq!(text(&event(method, lines)), expected, "{method}");
     }
-    let task = "BEGIN:VCALENDAR\nBEGIN:VTODO\nSUMMARY:Svara\nDUE;VALUE=DATE:20260305\nEND:VTODO\nEND:VCALENDAR\n";
+    let task = "BEGIN:VCALENDAR\nBEGIN:vtodo\nSUMMARY:Svara\nDUE;VALUE=DATE:20260305\nEND:vtodo\nEND:VCALENDAR\n";
     assert_eq!(text(task), "Uppgift: Svara\nKlart senast: torsdag 5 mars 2026\n");
 }
 

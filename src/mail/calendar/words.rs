@@ -128,7 +128,7 @@ impl Moment {
     /// What a clock shows, and the words that say which clock.
     fn local(&self) -> (DateTime, String) {
         match self {
-            Self::Instant(instant) => (instant.to_zoned(stockholm()).datetime(), " (svensk tid)".to_owned()),
+            Self::Exact(instant) => (instant.to_zoned(stockholm()).datetime(), " (svensk tid)".to_owned()),
             Self::Clock(local, Some(zone)) => (*local, format!(" (tidszon {zone})")),
             Self::Clock(local, None) => (*local, String::new()),
         }

@@ -61,7 +61,7 @@ enum Onset {
 impl Zones {
     /// The zones that stand in a calendar.
     pub(super) fn of(calendar: &Component) -> Self {
-        let zones = calendar.parts.iter().filter(|part| part.name == "VTIMEZONE");
+        let zones = calendar.parts.iter().filter(|part| part.name == "vtimezone");
         Self(zones.filter_map(|zone| Some((zone.value("TZID")?.to_owned(), zone.parts.iter().filter_map(rule).take(200).collect()))).collect())
     }
 
@@ -75,7 +75,7 @@ impl Zones {
             None if SWEDISH.contains(&name.as_str()) => local.to_zoned(stockholm()).ok().map(|zoned| zoned.timestamp()),
             None => None,
         };
-        instant.map_or_else(|| Moment::Clock(local, Some(zone.chars().take(60).collect())), Moment::Instant)
+        instant.map_or_else(|| Moment::Clock(local, Some(zone.chars().take(60).collect())), Moment::Exact)
     }
 }
 

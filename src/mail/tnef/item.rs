@@ -62,7 +62,7 @@ fn meeting(purpose: Purpose, properties: &Properties<'_>) -> String {
 
 fn when(start: Timestamp, end: Option<Timestamp>, whole_days: bool) -> When {
     if !whole_days {
-        return When::Span(Moment::Instant(start), end.map(Moment::Instant));
+        return When::Span(Moment::Exact(start), end.map(Moment::Exact));
     }
     let date = |instant: Timestamp| instant.to_zoned(stockholm()).date();
     let first = date(start);
