@@ -21,6 +21,14 @@ pub enum EventName {
     MailAccepted,
     /// A mail that a program sent by itself was taken in and dropped (RFC 3834).
     MailDropped,
+    /// A mail that goes in circles was refused.
+    LoopStopped,
+    /// A pair of functions exchanges messages too fast; ours are kept back.
+    PairHeld,
+    /// A message of such a pair is kept back.
+    Held,
+    /// A message that was kept back goes on.
+    Released,
     /// Malware was found, in a mail that was refused or a message that was turned away.
     MalwareFound,
     /// A mail or a message was passed on although nobody looked for malware in it, as it is configured.

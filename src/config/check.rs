@@ -55,6 +55,7 @@ impl<'a> Checker<'a> {
         let mail_server = raw.mail_server.and_then(|raw| self.mail_server("mail-server", raw, &common));
         let other_mail_servers = self.other_mail_servers(raw.other_mail_server.unwrap_or_default(), &common);
         let retry = raw.retry.and_then(|raw| self.retry(raw));
+        let loops = raw.loops.and_then(|raw| self.loops(raw));
         let malware = raw.malware.map(|raw| self.malware(raw));
         let organisations = raw.organisation.and_then(|raw| self.organisations(raw, &common));
         if let (Some(access_point), Some(organisations)) = (&access_point, &organisations) {
@@ -95,6 +96,7 @@ impl<'a> Checker<'a> {
             mail_server: mail_server?,
             other_mail_servers: other_mail_servers?,
             retry: retry?,
+            loops: loops?,
             malware: match malware {
                 Some(malware) => Some(malware?),
                 None => None,

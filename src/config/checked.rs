@@ -49,6 +49,8 @@ pub struct Gateway {
     pub other_mail_servers: Vec<MailServer>,
     /// When to try again.
     pub retry: Retry,
+    /// How fast functions may answer each other.
+    pub loops: Loops,
     /// What looks for malware, when something does.
     pub malware: Option<Malware>,
     /// The log.
@@ -288,6 +290,17 @@ pub struct Retry {
     pub delayed_notice_after: Duration,
 }
 
+/// How fast functions may answer each other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Loops {
+    /// Messages in each direction.
+    pub messages: u32,
+    /// Within this time.
+    pub window: Duration,
+    /// How long they are held first.
+    pub hold: Duration,
+}
+
 /// Malware.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Malware {
@@ -360,6 +373,8 @@ pub struct Mailbox {
     pub signed_mail: SignedMail,
     /// When the sender is told of success.
     pub success_notice: SuccessNotice,
+    /// Messages that it may exchange with one function, where that is not the gateway's number.
+    pub loop_messages: Option<u32>,
     /// Media types that it takes, in lower case, PDF among them; empty for the common ones.
     pub file_types: Vec<String>,
 }

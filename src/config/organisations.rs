@@ -75,6 +75,7 @@ impl Checker<'_> {
             inline_images: raw.inline_images?,
             signed_mail: raw.signed_mail?,
             success_notice: raw.success_notice?,
+            loop_messages: raw.loop_messages,
             file_types,
         })
     }

@@ -53,6 +53,8 @@ section! {
         /// What looks for malware in mails to SDK and messages from it, which is asked for in both directions (SDK B1.4.7 6.1).
         /// Without this section the gateway does not look, and the mail server has to; the log says so at start.
         malware: Malware = Optional "{}";
+        /// Functions that answer each other by themselves.
+        loops: Loops = Default "{}";
         /// The log on standard error.
         log: Log = Default "{}";
         /// One organisation (participant) that the gateway serves; there may be several, each with its own keys.
@@ -347,6 +349,21 @@ section! {
 }
 
 section! {
+    /// Functions that answer each other by themselves: no mail whose header says that a program sent it gets into SDK, but not
+    /// every program says so. `docs/protection.md` has the rest.
+    Loops {
+        /// A function mailbox and one function elsewhere may exchange so many messages in each direction within `window`. After
+        /// that our messages to that function are held; what comes in is taken as ever.
+        messages: u32 = Default "50";
+        /// The time that messages are counted in.
+        window: Span = Default "\"1h\"";
+        /// How long messages are held. Then they go out one by one. Each time that it happens again within a day it takes half as
+        /// many messages, and they are held twice as long, up to a day.
+        hold: Span = Default "\"1h\"";
+    }
+}
+
+section! {
     /// Malware.
     Malware {
         /// Where ClamAV's daemon listens: its socket's path, or `host:port`.
@@ -446,6 +463,8 @@ section! {
         /// When the sender is told that a message was accepted: `asked`, when the mail asks for it, or `always`. A sender whose mail
         /// lost something on the way, such as an image, is told unless the mail asks for no notice at all.
         success_notice: SuccessNotice = Default "\"asked\"";
+        /// What `loops.messages` is for this mailbox. Left out, that.
+        loop_messages: u32 = Optional "500";
         /// The file types that it takes, as media types. PDF is always taken. Left out, the common office, picture and text types.
         file_types: Vec<MediaType> = Optional "[\"application/pdf\", \"image/png\"]";
     }

@@ -32,6 +32,7 @@ use crate::edge::trust::{CaTrust, Order, Revocation, TrustOptions};
 use crate::event::{Event, EventName};
 use crate::ident::{DocumentKind, MailAddress, ParticipantId};
 use crate::inbound::receive::Bringer;
+use crate::mail::pair::Pace;
 use crate::mail::policy::{AllowedTypes, MailboxPolicy};
 use crate::outbound::address::TRANSPORT_PROFILE;
 use crate::outbound::retry::Schedule;
@@ -138,7 +139,7 @@ impl Daemon {
             room: Room::of(config.memory),
             settings: settings(&config, scratch).map_err(setup("the steps' settings"))?,
             access_point: access_point(&config.access_point),
-            household: household(config.organisations),
+            household: household(config.organisations, config.loops),
             malware: config.malware.map(malware),
             acquaintances: Acquaintances::default(),
         });
@@ -489,13 +490,13 @@ fn access_point(config: &checked::AccessPoint) -> AccessPoint {
     }
 }
 
-fn household(organisations: Vec<checked::Organisation>) -> Household {
+fn household(organisations: Vec<checked::Organisation>, loops: checked::Loops) -> Household {
     let organisations = organisations.into_iter().map(|organisation| Organisation {
         participant: organisation.participant,
         name: organisation.name,
         signing: organisation.signing,
         decryption: organisation.decryption,
-        mailboxes: organisation.mailboxes.into_iter().map(mailbox).collect(),
+        mailboxes: organisation.mailboxes.into_iter().map(|own| mailbox(own, loops)).collect(),
     });
     Household { organisations: organisations.collect() }
 }
@@ -527,7 +528,7 @@ pub(crate) fn policy(mailbox: &checked::Mailbox) -> MailboxPolicy {
     }
 }
 
-fn mailbox(mailbox: checked::Mailbox) -> Mailbox {
+fn mailbox(mailbox: checked::Mailbox, loops: checked::Loops) -> Mailbox {
     let policy = policy(&mailbox);
     Mailbox {
         address: mailbox.address,
@@ -537,6 +538,7 @@ fn mailbox(mailbox: checked::Mailbox) -> Mailbox {
         deliver_to: mailbox.deliver_to,
         mail_server: mailbox.mail_server,
         policy,
+        pace: Pace { messages: mailbox.loop_messages.unwrap_or(loops.messages), window: loops.window, hold: loops.hold },
         always_tell: mailbox.success_notice == checked::SuccessNotice::Always,
     }
 }

@@ -126,8 +126,8 @@ impl Cause {
                 "A certificate or a revocation list ends soon. After that, messages stop. Order a new certificate in good time and change it step by step; the manual docs/certificates.md says how.",
             ),
             Self::Loop => (
-                "Meddelanden mellan två funktioner hålls kvar, eftersom de kommer för tätt. Stäng av autosvar och släpp dem sedan.",
-                "Messages between two functions are held, because they come too fast. Turn automatic answers off, then release them.",
+                "Två funktioner, en här och en hos en annan organisation, svarar varandra tätare än människor gör. Våra meddelanden mellan dem hålls kvar och går sedan iväg av sig själva, ett i taget; det som kommer in tas emot som vanligt. Ta reda på vilken brevlåda som svarar automatiskt och stäng av det.",
+                "Two functions, one here and one of another organisation, answer each other faster than people do. Our messages between them are held and then go out by themselves, one by one; what comes in is taken as ever. Find out which mailbox answers by itself, and turn that off.",
             ),
             Self::Malware => (
                 "Skadlig kod hittades i ett mejl på väg ut eller i ett mottaget meddelande. Det har avvisats, avsändaren har fått besked och innehållet finns inte kvar här. Hantera det som en säkerhetsincident enligt organisationens rutiner.",

@@ -60,6 +60,8 @@ pub struct Outgoing {
     /// By which header field the mail shows that a program sent it by itself (RFC 3834). Such a mail is not converted:
     /// it has no texts and no files, and must not go into SDK.
     pub automatic: Option<&'static str>,
+    /// The SDK message that it was delivered as, by its `X-SDK-Message-Id`: a mail that a gateway delivered, sent on as it was.
+    pub delivered_as: Option<String>,
     /// How many Received fields it has.
     pub received_count: usize,
     /// Whether it asks for a receipt of delivery (Return-Receipt-To).
@@ -132,6 +134,7 @@ pub fn outgoing(bytes: &[u8], policy: &MailboxPolicy) -> Result<Outgoing, Conver
         mail_message_id: message.message_id().map(words::one_line).filter(|id| !id.is_empty()),
         date: parse::date(&message),
         automatic,
+        delivered_as: parse::texts(header, "X-SDK-Message-Id").next(),
         received_count: parse::count(&message, "Received"),
         receipt: if parse::has(&message, "Return-Receipt-To") { Receipt::Wanted } else { Receipt::NotAsked },
         from: from.map(|mailbox| mailbox.address),
@@ -393,7 +396,17 @@ mod tests {
         for (header, reason) in [
             ("Auto-Submitted: auto-replied (vacation)", Some("Auto-Submitted")),
             ("Auto-Submitted: No", None),
+            ("Auto-Submitted: no\nAuto-Submitted: auto-generated", Some("Auto-Submitted")),
             ("Precedence: bulk", Some("Precedence")),
+            ("Precedence: Auto_Reply", Some("Precedence")),
+            ("Precedence: first-class", None),
+            ("Return-Path: <>", Some("Return-Path")),
+            ("Return-Path: <a@b.se>", None),
+            ("X-MS-Exchange-Generated-Message-Source: Mailbox Rules Agent", Some("X-MS-Exchange-Generated-Message-Source")),
+            ("X-Autoreply: yes", Some("X-Autoreply")),
+            ("X-Autoreply: no", None),
+            ("X-Auto-Response-Suppress: All", None),
+            ("X-Auto-Response-Suppress: OOF, AutoReply, DR, RN, NRN", None),
             ("List-Id: <x.y>", Some("List-Id")),
             ("Content-Type: multipart/report; report-type=delivery-status", Some("multipart/report")),
         ] {

@@ -10,6 +10,7 @@
 //! | [`compose`] | an SDK message → the mail that is delivered |
 //! | [`notice`] | an outcome → a delivery status notification |
 //! | [`alarm`] | what needs a human → a mail to the operator |
+//! | [`pair`] | two functions that answer each other by themselves |
 //! | [`thread`] | the Message-IDs and return paths that hold messages and answers together |
 
 pub mod address;
@@ -17,6 +18,7 @@ pub mod alarm;
 pub mod compose;
 pub mod convert;
 pub mod notice;
+pub mod pair;
 pub mod policy;
 pub mod session;
 pub mod thread;

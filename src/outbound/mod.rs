@@ -11,6 +11,7 @@
 pub mod accept;
 pub mod address;
 pub mod convert;
+pub mod hold;
 pub mod retry;
 pub mod scan;
 pub mod seal;
@@ -20,4 +21,4 @@ pub mod state;
 pub mod thread;
 pub mod verdict;
 
-pub use state::{Cargo, Dispatch, Letter, Outgoing, Reached, Reply, Scheduled, Submitted, Waiting};
+pub use state::{Cargo, Dispatch, Held, Letter, Outgoing, Reached, Reply, Scheduled, Submitted, Waiting};

@@ -291,7 +291,7 @@ pub(super) fn end(outgoing: &Outgoing, lease: Lease, failure: &Failure, fail: Fa
         Outgoing::Submitted(Submitted { dispatch, .. }) | Outgoing::Waiting(Waiting { dispatch, .. }) => {
             of_dispatch(&cargo, dispatch, now, EventName::ExchangeFailed)
         }
-        Outgoing::Scheduled(_) | Outgoing::Ended(_) => cargo.event(now, EventName::ExchangeFailed),
+        Outgoing::Scheduled(_) | Outgoing::Held(_) | Outgoing::Ended(_) => cargo.event(now, EventName::ExchangeFailed),
     };
     let event = event.because(failure);
     let mut step = Step::new().guard(Guard::Held(lease.clone())).op(Op::Complete(lease)).op(Op::Audit(event));

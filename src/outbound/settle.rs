@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use super::retry::{Schedule, later};
 use super::send::end;
-use super::state::{Cargo, End, Ended, Letter, Outgoing, Submitted, Waiting};
+use super::state::{Cargo, End, Ended, Held, Letter, Outgoing, Scheduled, Submitted, Waiting};
 use crate::event::{EventName, Field};
 use crate::failure::{Blame, Failure, Stage};
 use crate::ident::{MessageId, ParticipantId};
@@ -43,7 +43,9 @@ pub fn settle(outgoing: Outgoing, received: &Received<'_>, now: Timestamp) -> Re
     };
     let before = outgoing.clone();
     let (letter, ended) = match outgoing {
-        Outgoing::Scheduled(state) => return Ok(stray(&Cargo::Letter(state.letter), "a receipt for a message that was not sent yet")),
+        Outgoing::Scheduled(Scheduled { letter, .. }) | Outgoing::Held(Held { letter, .. }) => {
+            return Ok(stray(&Cargo::Letter(letter), "a receipt for a message that was not sent yet"));
+        }
         Outgoing::Submitted(Submitted { cargo: Cargo::Letter(letter), .. }) | Outgoing::Waiting(Waiting { letter, .. }) => (letter, None),
         Outgoing::Ended(ended) => match ended.cargo.clone() {
             Cargo::Letter(letter) => (letter, Some(ended)),

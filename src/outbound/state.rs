@@ -217,6 +217,17 @@ pub struct Scheduled {
     pub delay_told: Option<Timestamp>,
 }
 
+/// Not sealed yet, and kept back: its pair of functions exchanges messages too fast.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Held {
+    /// What.
+    pub letter: Letter,
+    /// Until when.
+    pub until: Timestamp,
+    /// When the sender was told that it takes long.
+    pub delay_told: Option<Timestamp>,
+}
+
 /// Sealed; the AS4 id is fixed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Submitted {
@@ -274,6 +285,8 @@ pub struct Ended {
 pub enum Outgoing {
     /// See [`Scheduled`].
     Scheduled(Scheduled),
+    /// See [`Held`].
+    Held(Held),
     /// See [`Submitted`].
     Submitted(Submitted),
     /// See [`Waiting`].
@@ -288,6 +301,8 @@ impl Outgoing {
 
     /// Waiting to be sealed.
     pub const SCHEDULED: State = State::new("scheduled");
+    /// Kept back.
+    pub const HELD: State = State::new("held");
     /// Waiting to be sent.
     pub const SUBMITTED: State = State::new("submitted");
     /// Waiting for the message receipt.
@@ -304,6 +319,7 @@ impl Outgoing {
     pub fn state(&self) -> State {
         match self {
             Self::Scheduled(_) => Self::SCHEDULED,
+            Self::Held(_) => Self::HELD,
             Self::Submitted(_) => Self::SUBMITTED,
             Self::Waiting(_) => Self::WAITING,
             Self::Ended(Ended { end: End::Accepted, .. }) => Self::ACCEPTED,
@@ -316,7 +332,7 @@ impl Outgoing {
     #[must_use]
     pub fn record_id(&self) -> RecordId {
         match self {
-            Self::Scheduled(Scheduled { letter, .. }) | Self::Waiting(Waiting { letter, .. }) => letter.record,
+            Self::Scheduled(Scheduled { letter, .. }) | Self::Held(Held { letter, .. }) | Self::Waiting(Waiting { letter, .. }) => letter.record,
             Self::Submitted(Submitted { cargo, .. }) | Self::Ended(Ended { cargo, .. }) => cargo.record(),
         }
     }
@@ -325,7 +341,9 @@ impl Outgoing {
     #[must_use]
     pub fn cargo(&self) -> Cargo {
         match self {
-            Self::Scheduled(Scheduled { letter, .. }) | Self::Waiting(Waiting { letter, .. }) => Cargo::Letter(letter.clone()),
+            Self::Scheduled(Scheduled { letter, .. }) | Self::Held(Held { letter, .. }) | Self::Waiting(Waiting { letter, .. }) => {
+                Cargo::Letter(letter.clone())
+            }
             Self::Submitted(Submitted { cargo, .. }) | Self::Ended(Ended { cargo, .. }) => cargo.clone(),
         }
     }
@@ -353,6 +371,7 @@ impl Outgoing {
         let of_dispatch = |dispatch: &Dispatch| std::iter::once(dispatch.envelope).chain(dispatch.request);
         match self {
             Self::Scheduled(s) => of_letter(&s.letter),
+            Self::Held(s) => of_letter(&s.letter),
             Self::Submitted(s) => of_cargo(&s.cargo).into_iter().chain(of_dispatch(&s.dispatch)).collect(),
             Self::Waiting(s) => of_letter(&s.letter).into_iter().chain(of_dispatch(&s.dispatch)).chain(s.signal).collect(),
             Self::Ended(s) => of_cargo(&s.cargo).into_iter().chain(s.kept.iter().copied()).collect(),

@@ -81,6 +81,8 @@ pub enum Delay {
         /// When it is tried next.
         next: Timestamp,
     },
+    /// Its pair of functions exchanges messages too fast; it is kept back.
+    Held,
     /// The access point has it; the message receipt is not there.
     Receipt {
         /// When the access point took it.

@@ -2,6 +2,7 @@
 
 use crate::crypto::Identity;
 use crate::ident::{FunctionId, MailAddress, MailServerName, ParticipantId};
+use crate::mail::pair::Pace;
 use crate::mail::policy::MailboxPolicy;
 use crate::outbound::convert::Labels;
 
@@ -22,6 +23,8 @@ pub struct Mailbox {
     pub mail_server: Option<MailServerName>,
     /// How its mails are converted.
     pub policy: MailboxPolicy,
+    /// How many messages it may exchange with one function elsewhere.
+    pub pace: Pace,
     /// Whether success is told always, and not just when it was asked for.
     pub always_tell: bool,
 }

@@ -19,6 +19,7 @@ mod deliver;
 mod effects;
 mod expiry;
 mod household;
+mod loops;
 mod notify;
 mod open;
 mod orphans;

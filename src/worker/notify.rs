@@ -175,6 +175,7 @@ impl Gateway {
 fn letter_of(record: Option<&Record>) -> Option<Letter> {
     match Outgoing::from_record(record?).ok()? {
         Outgoing::Scheduled(state) => Some(state.letter),
+        Outgoing::Held(state) => Some(state.letter),
         Outgoing::Waiting(state) => Some(state.letter),
         Outgoing::Submitted(Submitted { cargo: Cargo::Letter(letter), .. }) | Outgoing::Ended(Ended { cargo: Cargo::Letter(letter), .. }) => {
             Some(letter)
@@ -196,6 +197,7 @@ fn outcome(told: &Tell, evidence: Option<&[u8]>, files: impl FnOnce() -> Vec<cra
         Tell::Rejected { at, late: true, .. } => Outcome::LateReceipt { at: *at, verdict: Verdict::Rejected },
         Tell::Rejected { .. } => return rejected(evidence?, &files()),
         Tell::Delayed { why: Delay::Receipt { acknowledged }, until } => Outcome::AwaitingReceipt { acknowledged: *acknowledged, until: *until },
+        Tell::Delayed { why: Delay::Held, until } => Outcome::Held { until: *until },
         Tell::Delayed { why: Delay::AccessPoint { next }, until } => {
             Outcome::Unreachable { service: Service::AccessPoint, next: *next, last: *until }
         }

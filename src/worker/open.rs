@@ -63,7 +63,7 @@ impl Gateway {
                 Scanned::Waits(error) => {
                     let now = self.now();
                     let due = self.next_scan(lease.job.attempt, now);
-                    self.carry_out("open.unscanned", scan::waits(&arrival, lease, &error, due, now).into()).await
+                    self.carry_out("open", scan::waits(&arrival, lease, &error, due, now).into()).await
                 }
             },
             Ok(Opened::Receipt { receipt, xml }) => self.settle_receipt(arrival, lease, *receipt, xml).await,
@@ -192,6 +192,9 @@ impl Gateway {
         let function = content.recipient.function.as_ref();
         let mailbox = function.and_then(|function| organisation.mailbox(function)).map(|mailbox| mailbox.deliver_to.clone());
         let mailbox = mailbox.ok_or_else(|| Failure::permanent(Stage::Check, Blame::Us, "a checked message has no mailbox"))?;
+        if let Some(function) = &content.recipient.function {
+            self.count_received(&arrival.organisation, function, &arrival.from, content.sender.function.as_ref()).await?;
+        }
         let link = Link { conversation: content.conversation_id.clone(), message: content.message_id.clone(), record: arrival.record };
         let link = (Link::received(&content.message_id), link.to_note());
         let effects = settle::taken(arrival, lease, &content, xml, &mailbox, link, names(), self.now())?;

@@ -199,13 +199,13 @@ impl Gateway {
             self.carry_out("accept.dropped", accept::drop_automatic(transaction, why, &kept, now).into()).await?;
             return Ok(Settled::Dropped);
         }
+        if let Some(refusal) = self.check_circles(transaction, &mail).await? {
+            return Ok(Settled::Refused(refusal));
+        }
         if mailbox.is_some_and(|mailbox| !mail.from.as_ref().is_some_and(|from| from == &mailbox.address || mailbox.senders.contains(from))) {
             let (swedish, english) =
                 ("Från-adressen får inte skicka som funktionsbrevlådan", "the From address may not send as the function mailbox");
             return Ok(Settled::Refused(Refusal::new(550, (7, 1), swedish, english)));
-        }
-        if mail.received_count > 50 {
-            return Ok(Settled::Refused(Refusal::new(554, (4, 6), "Mejlet går runt i en slinga", "mail loop: too many Received headers")));
         }
         if let Some(refusal) = self.scan_mail(transaction, &bytes, &mail.files).await? {
             return Ok(Settled::Refused(refusal));
@@ -228,6 +228,9 @@ impl Gateway {
             }
         }
         drop(held);
+        for letter in &letters {
+            self.count_sent(letter).await?;
+        }
         let step = accept::accept(&transaction, letters, &threads, digest, &kept, now)?;
         match self.carry_out("accept", step.into()).await? {
             Outcome::Applied => Ok(Settled::Accepted),

@@ -31,7 +31,15 @@ impl Gateway {
         let Some(record) = self.store.record(lease.job.record).await.map_err(|error| from_store(&error))? else {
             return self.abandon(lease).await;
         };
-        let Outgoing::Scheduled(state) = Outgoing::from_record(&record)? else { return self.abandon(lease).await };
+        let state = match Outgoing::from_record(&record)? {
+            Outgoing::Scheduled(state) => state,
+            Outgoing::Held(state) => return self.release(state, lease).await,
+            _ => return self.abandon(lease).await,
+        };
+        let state = match self.hold_back(state, &lease).await? {
+            Ok(state) => state,
+            Err(outcome) => return Ok(outcome),
+        };
         let organisation = self.organisation(&state.letter.organisation)?;
         let metadata = match self.recipient(&state).await {
             Ok(metadata) => metadata,

@@ -17,6 +17,8 @@ enum Also {
     Nothing,
     /// A mail that a program sent by itself.
     Automatic,
+    /// Two functions that answer each other too fast.
+    Loop,
     /// A request that is no AS4.
     Garbage,
     /// The other side is down after it took the message, so that its receipt is late.
@@ -42,6 +44,13 @@ fn cases() -> Vec<Case> {
     let with_blob = "begin blob applied done";
     add(Also::Nothing, &[], "accept", "spooled begin applied done before-250", 1);
     add(Also::Nothing, &[], "accept.confirm", step, 1);
+    // What is noted of the scanner at first, and of the mail.
+    for pass in [1, 2] {
+        add(Also::Nothing, &[], "scan", step, pass);
+    }
+    add(Also::Nothing, &[], "pair", step, 1);
+    add(Also::Loop, &[], "hold", step, 1);
+    add(Also::Loop, &[], "release", step, 1);
     add(Also::Automatic, &[], "accept.dropped", step, 1);
     add(Also::Nothing, &["accept.before-250:1"], "accept.repeated", step, 1);
     add(Also::Nothing, &[], "seal", with_blob, 1);
@@ -111,7 +120,7 @@ fn run_all(name: &str, cases: &[Case]) {
 fn run(stage: &mut Stage, number: usize, case: &Case) -> usize {
     let began = Instant::now();
     let token = format!("crash-point{number:03}");
-    let mut play = Play { stage, case, lives: 0, ends: 0 };
+    let mut play = Play { stage, case, lives: 0, ends: 0, turns: 0 };
     if case.also == Also::Late {
         play.stage.b.kill();
         play.stage.b.start(Some("answer.begin:1"));
@@ -123,6 +132,15 @@ fn run(stage: &mut Stage, number: usize, case: &Case) -> usize {
             Side::A,
             &json!({ "token": format!("{token}-auto"), "from": Side::A.mailbox(0), "to": [Side::A.towards(1)], "headers": headers }),
         );
+    }
+    if case.also == Also::Loop {
+        // Another pair each time: one that was held before is held longer.
+        let (own, other) = [(1, 0), (1, 1), (1, 2), (2, 0), (2, 1), (2, 2)][number % 6];
+        for (side, from, to) in [(Side::A, own, other), (Side::B, other, own), (Side::A, own, other), (Side::B, other, own), (Side::A, own, other)] {
+            let token = format!("{token}-turn{}", play.turn());
+            play.hand_in(side, &json!({ "token": token, "from": side.mailbox(from), "to": [side.towards(to)] }));
+            play.outcome(side.other(), &token);
+        }
     }
     if case.also == Also::Garbage {
         play.until("an answer to garbage", |stage| hand_in_garbage(stage).then_some(()));
@@ -155,11 +173,18 @@ struct Play<'a> {
     case: &'a Case,
     lives: usize,
     ends: usize,
+    turns: usize,
 }
 
 impl Play<'_> {
     fn what(&self) -> String {
         self.case.points.join(", ")
+    }
+
+    /// The number of a turn.
+    fn turn(&mut self) -> usize {
+        self.turns += 1;
+        self.turns
     }
 
     /// Begins the gateway's next life.

@@ -339,6 +339,16 @@ longest = "2s"
 give-up = "1h"
 delayed-notice-after = "1s"
 
+# Nobody answers there: each mail and message is noted as one that was not looked into.
+[malware]
+clamd = "/nonexistent/clamd.ctl"
+on-failure = "open"
+alarm-after = "1d"
+
+[loops]
+messages = 1
+hold = "1s"
+
 [[organisation]]
 participant = "0203:{organisation}"
 name = "Organisation {organisation}"

@@ -255,6 +255,7 @@ mod tests {
             Outcome::AwaitingReceipt { acknowledged: early, until: late },
             Outcome::Unreachable { service: Service::AccessPoint, next: early, last: late },
             Outcome::Unreachable { service: Service::Directory, next: early, last: late },
+            Outcome::Held { until: early },
             Outcome::GaveUp { service: Service::AccessPoint },
             Outcome::GaveUp { service: Service::Directory },
             Outcome::Unproven,

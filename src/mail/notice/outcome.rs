@@ -36,6 +36,11 @@ pub enum Outcome {
         /// When it is tried for the last time.
         last: Timestamp,
     },
+    /// It is kept back: the two functions exchange messages faster than people do.
+    Held {
+        /// When it goes out.
+        until: Timestamp,
+    },
     /// It could not be sent in time.
     GaveUp {
         /// What did not answer.
@@ -157,7 +162,7 @@ impl Outcome {
     pub fn kind(&self) -> Kind {
         match self {
             Self::Accepted { .. } | Self::LateReceipt { verdict: Verdict::Accepted, .. } => Kind::Delivered,
-            Self::AwaitingReceipt { .. } | Self::Unreachable { .. } => Kind::Delayed,
+            Self::AwaitingReceipt { .. } | Self::Unreachable { .. } | Self::Held { .. } => Kind::Delayed,
             _ => Kind::Failed,
         }
     }
@@ -171,6 +176,8 @@ impl Outcome {
             Self::AwaitingReceipt { .. } => "4.4.7",
             Self::Unreachable { service: Service::AccessPoint, .. } => "4.4.1",
             Self::Unreachable { service: Service::Directory, .. } => "4.4.3",
+            // RFC 3463 3.5 X.4.6: a loop.
+            Self::Held { .. } => "4.4.6",
             Self::GaveUp { .. } | Self::Unproven | Self::NoReceipt { .. } => "5.4.7",
             Self::OrganisationUnknown => "5.1.2",
             // RFC 3463 3.5 X.4.4: what the directory says does not lead to the recipient.
@@ -194,6 +201,7 @@ impl Outcome {
             Self::AwaitingReceipt { .. } => "no message receipt yet",
             Self::Unreachable { service: Service::AccessPoint, .. } => "access point unreachable",
             Self::Unreachable { service: Service::Directory, .. } => "SMP unreachable",
+            Self::Held { .. } => "held, the functions exchange messages too fast",
             Self::GaveUp { service: Service::AccessPoint } => "access point unreachable until the deadline",
             Self::GaveUp { service: Service::Directory } => "SMP unreachable until the deadline",
             Self::Unproven => "no receipt of the access point until the deadline",
@@ -214,7 +222,7 @@ impl Outcome {
     /// Until when it is tried, when it is still under way.
     pub(super) fn retry_until(&self) -> Option<Timestamp> {
         match self {
-            Self::AwaitingReceipt { until, .. } => Some(*until),
+            Self::AwaitingReceipt { until, .. } | Self::Held { until } => Some(*until),
             Self::Unreachable { last, .. } => Some(*last),
             _ => None,
         }
@@ -227,7 +235,7 @@ impl Outcome {
             Self::LateReceipt { verdict: Verdict::Accepted, .. } => "Kvitterat i efterhand",
             Self::LateReceipt { .. } => "Avvisat i efterhand",
             Self::AwaitingReceipt { .. } => "Väntar på kvittens",
-            Self::Unreachable { .. } => "Försenat",
+            Self::Unreachable { .. } | Self::Held { .. } => "Försenat",
             Self::Unproven | Self::NoReceipt { .. } => "Kvittens saknas",
             _ => "Inte levererat",
         }
@@ -260,6 +268,10 @@ impl Outcome {
                 },
                 time(next),
                 time(last)
+            ),
+            Self::Held { until } => format!(
+                "Meddelandet ligger kvar här tills vidare. Det har gått ovanligt många meddelanden fram och tillbaka mellan er och {name} på kort tid, som när två autosvar svarar varandra. Det skickas av sig självt tidigast {}. Om brevlådan svarar automatiskt: stäng av det. Annars behöver du inte göra något.",
+                time(until)
             ),
             Self::GaveUp { service } => format!(
                 "Meddelandet kunde inte skickas. {} Så vitt vi vet har det inte kommit fram. Skicka det på nytt senare, eller kontakta mottagaren på annat sätt.",
@@ -328,6 +340,10 @@ impl Outcome {
                 },
                 time(next),
                 time(last)
+            ),
+            Self::Held { until } => format!(
+                "The message is kept here for the time being. Unusually many messages have gone back and forth between you and {name} in a short time, as when two automatic answers answer each other. It is sent by itself, {} at the earliest. If the mailbox answers automatically, turn that off. Otherwise there is nothing to do.",
+                time(until)
             ),
             Self::GaveUp { service } => format!(
                 "The message could not be sent. {} As far as we know it has not arrived. Send it again later, or contact the recipient in another way.",
