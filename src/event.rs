@@ -83,6 +83,10 @@ pub enum EventName {
     DeliveryDeferred,
     /// The mail server may have got the mail twice: its answer was missed (RFC 1047).
     PossibleDuplicate,
+    /// The mail server gave a mail back that it had taken.
+    Returned,
+    /// A notice about a delivered mail came that changes nothing: a delay, a success, one that was known.
+    ReturnNoted,
     /// A certificate or a revocation list ends soon.
     Expiring,
     /// The operator was told.

@@ -266,6 +266,7 @@ parsers! {
     smtp_session 1500
     mail 1500
     mail_thread 3000
+    returned 1500
     certificate 2000
     crl 1000
     ocsp 1000

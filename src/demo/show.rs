@@ -89,6 +89,8 @@ fn swedish(name: EventName) -> &'static str {
         EventName::Delivered => "levererat som mejl",
         EventName::DeliveryDeferred => "leveransen försöks igen",
         EventName::PossibleDuplicate => "kanske levererat två gånger",
+        EventName::Returned => "mejlservern skickade tillbaka mejlet",
+        EventName::ReturnNoted => "besked om ett levererat mejl",
         EventName::Expiring => "ett certifikat går snart ut",
         EventName::Alarmed => "driften larmad",
         EventName::Faulted => "fel",

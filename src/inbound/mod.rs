@@ -3,7 +3,7 @@
 //! ```text
 //! receive ─▶ open ─▶ check ─▶ render ─▶ deliver
 //! AS4, PKI   XHE     rules    mail      SMTP
-//!                      └────▶ settle: our message receipt
+//!                      └────▶ settle: our message receipt   returned: the mail server gives it back
 //! ```
 //!
 //! A step takes a state and what it needs of the world, and returns the next state as [`Effects`](crate::port::Effects);
@@ -15,8 +15,9 @@ pub mod deliver;
 pub mod open;
 pub mod receive;
 pub mod render;
+pub mod returned;
 pub mod scan;
 pub mod settle;
 pub mod state;
 
-pub use state::{Arrival, Closed, Delivered, How, Incoming, Taken};
+pub use state::{Arrival, Closed, Delivered, How, Incoming, Returned, Taken};

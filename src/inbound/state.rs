@@ -93,6 +93,19 @@ pub struct Delivered {
     pub at: Timestamp,
 }
 
+/// A message that the mail server had and gave back.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Returned {
+    /// What.
+    pub taken: Taken,
+    /// When the mail server took it.
+    pub delivered_at: Timestamp,
+    /// When it came back.
+    pub at: Timestamp,
+    /// Why, as an enhanced status code, where one was given.
+    pub status: Option<String>,
+}
+
 /// How an envelope ended that was not delivered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -130,6 +143,8 @@ pub enum Incoming {
     New(Taken),
     /// See [`Delivered`].
     Delivered(Delivered),
+    /// See [`Returned`].
+    Returned(Returned),
     /// See [`Closed`].
     Closed(Closed),
 }
@@ -144,6 +159,8 @@ impl Incoming {
     pub const NEW: State = State::new("new");
     /// Delivered.
     pub const DELIVERED: State = State::new("delivered");
+    /// Delivered, and given back by the mail server.
+    pub const RETURNED: State = State::new("returned");
     /// Ended otherwise.
     pub const CLOSED: State = State::new("closed");
 
@@ -154,6 +171,7 @@ impl Incoming {
             Self::Retrieved(_) => Self::RETRIEVED,
             Self::New(_) => Self::NEW,
             Self::Delivered(_) => Self::DELIVERED,
+            Self::Returned(_) => Self::RETURNED,
             Self::Closed(_) => Self::CLOSED,
         }
     }
@@ -163,7 +181,16 @@ impl Incoming {
     pub fn arrival(&self) -> &Arrival {
         match self {
             Self::Retrieved(arrival) | Self::Closed(Closed { arrival, .. }) => arrival,
-            Self::New(taken) | Self::Delivered(Delivered { taken, .. }) => &taken.arrival,
+            Self::New(taken) | Self::Delivered(Delivered { taken, .. }) | Self::Returned(Returned { taken, .. }) => &taken.arrival,
+        }
+    }
+
+    /// The message, when it was a valid one that is kept.
+    #[must_use]
+    pub fn into_taken(self) -> Option<Taken> {
+        match self {
+            Self::New(taken) | Self::Delivered(Delivered { taken, .. }) | Self::Returned(Returned { taken, .. }) => Some(taken),
+            Self::Retrieved(_) | Self::Closed(_) => None,
         }
     }
 
@@ -173,7 +200,7 @@ impl Incoming {
         let signal = self.arrival().signal;
         match self {
             Self::Retrieved(arrival) => vec![signal, arrival.envelope],
-            Self::New(taken) | Self::Delivered(Delivered { taken, .. }) => vec![signal, taken.message],
+            Self::New(taken) | Self::Delivered(Delivered { taken, .. }) | Self::Returned(Returned { taken, .. }) => vec![signal, taken.message],
             Self::Closed(closed) => std::iter::once(signal).chain(closed.kept).collect(),
         }
     }

@@ -27,6 +27,8 @@ pub enum Cause {
     ReceiptUndelivered,
     /// The mail server refused a mail that is stored here.
     MailRefused,
+    /// The mail server gave a mail back that it had taken.
+    Returned,
     /// A message of ours was never acknowledged.
     NoReceipt,
     /// A message of ours did not get to the other access point.
@@ -49,11 +51,12 @@ pub enum Cause {
 
 impl Cause {
     /// All causes.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::RejectedAsFaulty,
         Self::EnvelopeDiscarded,
         Self::ReceiptUndelivered,
         Self::MailRefused,
+        Self::Returned,
         Self::NoReceipt,
         Self::Unsent,
         Self::StrayReceipt,
@@ -73,6 +76,7 @@ impl Cause {
             Self::EnvelopeDiscarded => ("Ett mottaget kuvert har raderats utan kvittens", "A received envelope was deleted without a receipt"),
             Self::ReceiptUndelivered => ("En meddelandekvittens kunde inte levereras", "A message receipt could not be delivered"),
             Self::MailRefused => ("Mejlservern tog inte emot ett meddelande", "The mail server refused a message"),
+            Self::Returned => ("Mejlservern skickade tillbaka ett meddelande", "The mail server gave a message back"),
             Self::NoReceipt => ("Ett meddelande har inte kvitterats", "A message was never acknowledged"),
             Self::Unsent => ("Ett meddelande kunde inte skickas", "A message could not be sent"),
             Self::StrayReceipt => ("En kvittens stämmer inte", "A receipt does not match"),
@@ -104,6 +108,10 @@ impl Cause {
             Self::MailRefused => (
                 "Meddelandet är kvitterat mot avsändaren och ligger kvar här. Rätta mejlservern eller brevlådan; leveransen kan sedan startas om.",
                 "The message is acknowledged to its sender and kept here. Mend the mail server or the mailbox; the delivery can then be started again.",
+            ),
+            Self::Returned => (
+                "Mejlservern tog emot meddelandet men kunde sedan inte leverera det till brevlådan, så ingen har läst det. Det är kvitterat mot avsändaren och ligger kvar här. Rätta brevlådan och se till att ärendet når rätt handläggare; be annars avsändaren att skicka på nytt.",
+                "The mail server took the message but could not deliver it to the mailbox, so nobody has read it. It is acknowledged to its sender and kept here. Mend the mailbox and see that the matter reaches the right person; or ask the sender to send it again.",
             ),
             Self::NoReceipt => (
                 "Mottagarens accesspunkt har tagit emot meddelandet men ingen meddelandekvittens har kommit. Avsändaren har fått besked. Kontakta mottagarens drift om det upprepas.",

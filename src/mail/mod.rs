@@ -11,6 +11,7 @@
 //! | [`notice`] | an outcome → a delivery status notification |
 //! | [`alarm`] | what needs a human → a mail to the operator |
 //! | [`pair`] | two functions that answer each other by themselves |
+//! | [`returned`] | what a mail server says of a mail that it had taken |
 //! | [`thread`] | the Message-IDs and return paths that hold messages and answers together |
 
 pub mod address;
@@ -20,6 +21,7 @@ pub mod convert;
 pub mod notice;
 pub mod pair;
 pub mod policy;
+pub mod returned;
 pub mod session;
 pub mod thread;
 

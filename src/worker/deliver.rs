@@ -21,7 +21,12 @@ impl Gateway {
         let Some(record) = self.store.record(lease.job.record).await.map_err(|error| from_store(&error))? else {
             return self.abandon(lease).await;
         };
-        let Incoming::New(state) = Incoming::from_record(&record)? else { return self.abandon(lease).await };
+        let Incoming::New(mut state) = Incoming::from_record(&record)? else { return self.abandon(lease).await };
+        let mailbox = self.household.mailbox(&state.arrival.organisation, &state.function);
+        // The operator may have named another one since the message came.
+        if let Some(mailbox) = mailbox {
+            state.mailbox.clone_from(&mailbox.deliver_to);
+        }
         let (mut held, delivery) = self.compose(&state).await?;
         // A slow mail server keeps the mail in memory, and nothing else.
         held.keep(Holding::Blob.need(delivery.message.len() as u64));
@@ -29,7 +34,6 @@ impl Gateway {
             return Ok(Outcome::Overtaken);
         }
         point("deliver", "before-mail");
-        let mailbox = self.household.mailbox(&state.arrival.organisation, &state.function);
         let answer = self.sinks.of(mailbox).deliver(delivery).await;
         drop(held);
         point("deliver", "after-mail");

@@ -25,6 +25,7 @@ mod open;
 mod orphans;
 mod reception;
 mod registration;
+mod returned;
 mod room;
 mod run;
 mod scan;

@@ -7,16 +7,16 @@ use std::sync::{Arc, Mutex, PoisonError};
 use uuid::Uuid;
 
 use super::Gateway;
-use super::effects::{from_store, point};
+use super::effects::point;
 use super::reception::{Refusal, Settled, name_recipient};
+use super::returned::Returning;
 use crate::edge::smtp_server::{Accepted, Client, DataSink, Reception};
-use crate::event::{Event, EventName, Field};
 use crate::failure::Failure;
 use crate::ident::Sha256;
 use crate::mail::session::{Envelope, Notify as Asked, Occasion, Recipient, Reply};
 use crate::outbound::accept::Transaction;
 use crate::outbound::state::Notify;
-use crate::port::{BlobWriter, Op, Pending, Step, StoreError};
+use crate::port::{BlobWriter, Pending, StoreError};
 
 /// Transactions that are remembered until their client confirms them; a client that never does is forgotten here and
 /// stays unconfirmed in the store.
@@ -72,8 +72,8 @@ impl Reception for MailDoor {
             let gateway = Arc::clone(&self.gateway);
             let address = client.peer.address.ip().to_string();
             let Some(sender) = &envelope.sender.address else {
-                return Ok(Box::new(Returned { gateway, peer: address, to: envelope.recipients.first().map(|r| r.address.to_string()) })
-                    as Box<dyn DataSink>);
+                let to = envelope.recipients.iter().map(|recipient| recipient.address.clone()).collect();
+                return Ok(Box::new(Returning { gateway, peer: address, to, octets: Vec::new() }) as Box<dyn DataSink>);
             };
             let owner = gateway.check_sender(sender).map_err(|refusal| reply(&refusal))?;
             let mut recipients = Vec::with_capacity(envelope.recipients.len());
@@ -148,33 +148,6 @@ impl DataSink for Spooling {
     }
 }
 
-/// A mail with the empty sender: a notice about a mail of ours, journaled and dropped.
-struct Returned {
-    gateway: Arc<Gateway>,
-    peer: String,
-    to: Option<String>,
-}
-
-impl DataSink for Returned {
-    fn write(&mut self, _: &[u8]) -> io::Result<()> {
-        Ok(())
-    }
-
-    fn finish(self: Box<Self>) -> Pending<'static, Result<Accepted, Reply>> {
-        Box::pin(async move {
-            let id = Uuid::new_v4().simple().to_string();
-            let cause = format!("a notice to {} with the empty sender", self.to.unwrap_or_default());
-            let event = Event::new(self.gateway.now(), EventName::MailDropped)
-                .with(Field::Transaction, &id)
-                .with(Field::PeerAddress, &self.peer)
-                .with(Field::Cause, cause);
-            let applied = self.gateway.store.apply(Step::new().op(Op::Audit(event))).await;
-            applied.map_err(|error| failed(&from_store(&error)))?;
-            Ok(Accepted { transaction: id })
-        })
-    }
-}
-
 /// RFC 3461 4.1: without NOTIFY, failures, and delays as we see fit.
 fn notify(asked: Option<&Asked>) -> Notify {
     match asked {
@@ -200,7 +173,7 @@ fn no_room(error: &StoreError) -> Reply {
     }
 }
 
-fn failed(failure: &Failure) -> Reply {
+pub(super) fn failed(failure: &Failure) -> Reply {
     tracing::error!(what = %failure.what, hint = %failure.hint, "a mail cannot be taken in");
     Reply::local_error()
 }

@@ -4,7 +4,7 @@ use super::Gateway;
 use super::effects::from_store;
 use crate::failure::Failure;
 use crate::ident::MessageId;
-use crate::inbound::{Delivered, Incoming, Taken};
+use crate::inbound::{Incoming, Taken};
 use crate::mail::convert;
 use crate::mail::thread::{self, Ends, Marked};
 use crate::outbound::accept::{Link, Recipient, Transaction};
@@ -135,10 +135,7 @@ impl Gateway {
                 Cargo::Letter(letter) => Some(Linked::Sent(letter)),
                 Cargo::Reply(_) => None,
             },
-            Err(_) => match Incoming::from_record(&record)? {
-                Incoming::New(taken) | Incoming::Delivered(Delivered { taken, .. }) => Some(Linked::Received(taken)),
-                Incoming::Retrieved(_) | Incoming::Closed(_) => None,
-            },
+            Err(_) => Incoming::from_record(&record)?.into_taken().map(Linked::Received),
         };
         Ok(linked.map(|linked| (link, linked)))
     }

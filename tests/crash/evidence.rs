@@ -77,6 +77,8 @@ impl Inbox {
                 }
                 // Of pairs that were made to answer each other too fast.
                 _ if text(&line, "subject").contains("Two functions answer each other") => {}
+                // A test gave it back.
+                _ if text(&line, "subject").contains("skickade tillbaka") => {}
                 _ => inbox.other.push(line.to_string()),
             }
         }

@@ -19,6 +19,8 @@ enum Also {
     Automatic,
     /// Two functions that answer each other too fast.
     Loop,
+    /// The mail server gives the answer's mail back.
+    Returned,
     /// A request that is no AS4.
     Garbage,
     /// The other side is down after it took the message, so that its receipt is late.
@@ -72,6 +74,7 @@ fn cases() -> Vec<Case> {
     add(Also::Nothing, &[], "open", with_blob, 1);
     add(Also::Nothing, &[], "deliver.short", step, 1);
     add(Also::Nothing, &[], "deliver", "before-mail after-mail begin applied done", 1);
+    add(Also::Returned, &[], "returned", step, 1);
     add(Also::Nothing, &[], "answer", with_blob, 1);
     // Our message receipt.
     add(Also::Nothing, &[], "send.prepared", step, 2);
@@ -157,6 +160,10 @@ fn run(stage: &mut Stage, number: usize, case: &Case) -> usize {
     play.hand_in(Side::B, &order);
     let mail = play.outcome(Side::A, &answer);
     assert_eq!(mail["in_reply_to"], format!("<{token}@client.test>"), "{}: the answer threads", play.what());
+    if case.also == Also::Returned {
+        play.hand_in(Side::A, &json!({ "token": format!("{token}-auto"), "from": "", "to": [mail["from"]] }));
+        play.until("the operator's mail", |stage| log_of(&stage.dir.join("sink.jsonl"), "skickade tillbaka").pop());
+    }
     let lives = case.points.len();
     wait_for(&format!("{}: the end of gateway a", play.what()), LIMIT, || {
         play.tend();

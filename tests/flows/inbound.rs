@@ -8,7 +8,8 @@ use brevbro::inbound::check::{self, Known};
 use brevbro::inbound::receive::{self, Brought, Caller, Refused, Seen, Unreceived};
 use brevbro::inbound::settle::{self, Names};
 use brevbro::inbound::state::How;
-use brevbro::inbound::{Arrival, Closed, Incoming, deliver};
+use brevbro::inbound::{Arrival, Closed, Delivered, Incoming, Returned, deliver, returned};
+use brevbro::mail::returned::{Fate, Returned as Notice};
 use brevbro::outbound::accept::Link;
 use brevbro::port::{BlobKind, DirectoryError, Effects, Guard, Metadata, Op, Queue, SinkError, Tell};
 use brevbro::sdk::message::{self, MessageLimits};
@@ -346,9 +347,41 @@ fn an_undeliverable_message_is_kept() {
 
 #[test]
 fn every_incoming_state_survives_its_record() {
-    let delivered = brevbro::inbound::Delivered { taken: taken(), at: at(3) };
+    let delivered = Delivered { taken: taken(), at: at(3) };
     let closed = Closed { arrival: arrival(), how: How::Discarded, at: at(3), kept: None };
-    for state in [Incoming::Retrieved(arrival()), Incoming::New(taken()), Incoming::Delivered(delivered), Incoming::Closed(closed)] {
+    let returned = Returned { taken: taken(), delivered_at: at(3), at: at(4), status: Some("5.1.1".into()) };
+    let all = [
+        Incoming::Retrieved(arrival()),
+        Incoming::New(taken()),
+        Incoming::Delivered(delivered),
+        Incoming::Returned(returned),
+        Incoming::Closed(closed),
+    ];
+    for state in all {
         assert_eq!(Incoming::from_record(&state.to_record().unwrap()).unwrap(), state);
+    }
+}
+
+#[test]
+fn only_the_first_failure_of_a_delivered_mail_ends_it() {
+    let notice = |fate| Notice { fate, status: Some("5.2.2".into()), diagnostic: None, recipient: None, envelope_id: None };
+    let delivered = || Incoming::Delivered(Delivered { taken: taken(), at: at(3) });
+    let failed = returned::returned(delivered(), &notice(Fate::Failed), "t1", at(9)).unwrap();
+    assert_eq!(names(&failed), [EventName::Returned]);
+    assert!(matches!(&tells(&failed)[..], [Tell::Alarm { hint, .. }] if hint.contains("full")));
+    let put = failed.step.ops.iter().find_map(|op| match op {
+        Op::Put(record) => Incoming::from_record(record).ok(),
+        _ => None,
+    });
+    let Some(Incoming::Returned(state)) = put else { panic!("{put:?}") };
+    assert_eq!((state.delivered_at, state.at, state.taken), (at(3), at(9), taken()));
+    assert!(failed.discard.is_empty(), "the message is kept");
+    let known = Incoming::Returned(Returned { taken: taken(), delivered_at: at(3), at: at(9), status: None });
+    let closed = Incoming::Closed(Closed { arrival: arrival(), how: How::Undeliverable, at: at(3), kept: None });
+    for (state, fate) in
+        [(delivered(), Fate::Answered), (delivered(), Fate::Delivered), (delivered(), Fate::Delayed), (known, Fate::Failed), (closed, Fate::Failed)]
+    {
+        let noted = returned::returned(state, &notice(fate), "t1", at(9)).unwrap();
+        assert_eq!((names(&noted), noted.step.ops.len()), (vec![EventName::ReturnNoted], 1));
     }
 }

@@ -140,6 +140,8 @@ pub(crate) struct Setup {
     pub(crate) name: String,
     /// More lines before all sections.
     pub(crate) top: &'static str,
+    /// The port of `[smtp] listen`; 0 for any.
+    pub(crate) smtp_port: u16,
     /// `[smtp] clients`.
     pub(crate) clients: &'static str,
     /// The lines of `[discovery]` that tell how long answers are kept.
@@ -161,6 +163,7 @@ impl Setup {
         Self {
             name: name.to_owned(),
             top: "",
+            smtp_port: 0,
             clients: "127.0.0.0/8",
             access_point: "",
             memory: "cache-absent = \"1s\"",
@@ -315,7 +318,7 @@ impl Gateway {
 pub(crate) fn configuration(world: &World, setup: &Setup, dir: &Path, mail: SocketAddr, as4: u16) -> String {
     let testbed = &world.testbed;
     let trust_file = |authority| testbed.trust_file(authority).display().to_string();
-    let Setup { name, clients, memory, access_point, smtp, retry, mailbox, trust, discovery, top, root } = setup;
+    let Setup { name, smtp_port, clients, memory, access_point, smtp, retry, mailbox, trust, discovery, top, root } = setup;
     format!(
         r#"
 name = "gw.{name}.se"
@@ -357,7 +360,7 @@ allow-plain-loopback = true
 {discovery}
 
 [smtp]
-listen = "127.0.0.1:0"
+listen = "127.0.0.1:{smtp_port}"
 clients = ["{clients}"]
 require-tls = false
 {smtp}

@@ -8,7 +8,7 @@ use brevbro::sdk::receipt::Outcome;
 
 use crate::harness::client::submit;
 use crate::harness::peer::Mood;
-use crate::harness::{Gateway, Manner, Peer, Setup, Sink, mail, run};
+use crate::harness::{Gateway, Manner, Peer, Setup, Sink, mail, run, world};
 
 #[test]
 fn a_mail_that_is_put_off_is_delivered_once_later() {
@@ -117,6 +117,25 @@ fn a_mailbox_with_a_mail_server_of_its_own_gets_messages_and_notices_there_and_t
         own.letter("the notice", |letter| letter.to == gateway.mailbox && letter.is_notice()).await;
         gateway.quiet().await;
         assert_eq!((own.letters().len(), gateway.sink.letters().len()), (2, 1), "only the alarm goes to the first");
+        gateway.stop().await;
+    });
+}
+
+#[test]
+fn a_message_that_is_still_tried_goes_where_the_operator_says_since() {
+    run(async {
+        let world = world().await;
+        let gateway = Gateway::start(Setup::new("sink-moved")).await;
+        let peer = Peer::start("sink-moved-peer").await;
+        gateway.sink.will(&gateway.mailbox, &[Manner::Never; 1000]);
+        peer.send(&gateway, &peer.draft(&gateway)).await.acknowledged();
+        gateway.alarm().await;
+        let setup = Setup { mailbox: "deliver-to = \"sdk-inkorg@sink-moved.se\"", ..Setup::new("sink-moved") };
+        let gateway = gateway.restart_in(world, setup).await;
+        let letter = gateway.sink.letter("the message", |letter| letter.to == "sdk-inkorg@sink-moved.se").await;
+        assert!(letter.line("To:").unwrap().contains("sdk-inkorg@sink-moved.se"), "{}", letter.text);
+        gateway.event(EventName::Delivered).await;
+        assert!(gateway.delivered().is_empty());
         gateway.stop().await;
     });
 }

@@ -13,6 +13,7 @@ mod discovery;
 mod loops;
 mod mailserver;
 mod outcomes;
+mod returned;
 mod rules;
 mod secrets;
 mod signers;

@@ -32,7 +32,7 @@ use libxml::tree::c14n::{CanonicalizationMode, CanonicalizationOptions};
 pub type Body = fn(&[u8]) -> bool;
 
 /// All of them, by the names of the fuzz targets.
-pub const ALL: [(&str, Body); 16] = [
+pub const ALL: [(&str, Body); 17] = [
     ("as4_package", as4_package),
     ("as4_ebms", as4_ebms),
     ("as4_security", as4_security),
@@ -46,6 +46,7 @@ pub const ALL: [(&str, Body); 16] = [
     ("smtp_session", smtp_session),
     ("mail", mail),
     ("mail_thread", mail_thread),
+    ("returned", returned),
     ("certificate", certificate),
     ("crl", crl),
     ("ocsp", ocsp),
@@ -657,6 +658,19 @@ pub fn mail(input: &[u8]) -> bool {
     assert_eq!(message::read(&xml, &MessageLimits::SENDING).unwrap(), content);
     composes(&content);
     true
+}
+
+/// What came back about a mail: what is said of it is bounded and one line, whatever stands there.
+pub fn returned(input: &[u8]) -> bool {
+    let notice = brevbro::mail::returned::read(input);
+    for text in [&notice.status, &notice.diagnostic, &notice.recipient, &notice.envelope_id].into_iter().flatten() {
+        assert!(!text.is_empty() && text.chars().count() <= 300 && !text.chars().any(char::is_control), "{text:?}");
+    }
+    assert!(notice.in_words().len() < 4_000);
+    if let Some(status) = &notice.status {
+        assert!(status.bytes().all(|octet| octet.is_ascii_digit() || octet == b'.') && status.len() <= 9, "{status}");
+    }
+    notice.fate != brevbro::mail::returned::Fate::Failed || notice.status.is_some()
 }
 
 pub const NONCE: &[u8] = &[7; 32];

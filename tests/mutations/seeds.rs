@@ -73,6 +73,7 @@ pub(crate) fn of(name: &str) -> Vec<Vec<u8>> {
             let [strict, any] = [&pki().strict.list, &pki().any.list].map(Clone::clone);
             vec![signed_part(&any).to_vec(), strict, any]
         }
+        "returned" => returned(),
         "ocsp" => {
             let bodies::Issuing { ca, leaf, answer, .. } = &pki().strict;
             let question = brevbro::crypto::ocsp_request(&leaf.certificate, &ca.certificate, bodies::NONCE).unwrap();
@@ -230,5 +231,30 @@ fn threads() -> Vec<Vec<u8>> {
         format!("<{mark}>").into_bytes(),
         html.into_bytes(),
         format!("> Meddelande-id: {ID}\n>> Meddelande-id: 1{ID}").into_bytes(),
+    ]
+}
+
+/// Notices of Postfix, Exchange and qmail about a mail that they had taken.
+fn returned() -> Vec<Vec<u8>> {
+    let report = |groups: &str| {
+        format!(
+            "From: MAILER-DAEMON@mail.habo.se\r\nSubject: Undelivered Mail Returned to Sender\r\nMIME-Version: 1.0\r\n\
+             Content-Type: multipart/report; report-type=delivery-status; boundary=\"b\"\r\n\r\n--b\r\n\r\nHej\r\n\
+             --b\r\nContent-Type: message/delivery-status\r\n\r\n{groups}\r\n--b\r\nContent-Type: text/rfc822-headers\r\n\r\nSubject: x\r\n--b--\r\n"
+        )
+        .into_bytes()
+    };
+    let prose = "From: MAILER-DAEMON@habo.se\r\nX-Failed-Recipients: anna@habo.se\r\nSubject: failure notice\r\n\r\n\
+                 <anna@habo.se>:\r\n550 no mailbox (#5.1.1)\r\n\r\n--- Below this line is a copy of the message.\r\n\r\nSubject: x\r\n";
+    vec![
+        report(&format!(
+            "Reporting-MTA: dns; mail.habo.se\r\nOriginal-Envelope-Id: {ID}\r\n\r\nFinal-Recipient: rfc822; anna@habo.se\r\nAction: failed\r\n\
+             Status: 5.1.1\r\nDiagnostic-Code: smtp; 550 5.1.1\r\n unknown\r\n"
+        )),
+        report(
+            "Reporting-MTA: dns;EX\r\n\r\nFinal-recipient: RFC822;a@b.se\r\nAction: delayed\r\nStatus: 4.4.7\r\n\r\nFinal-recipient: RFC822;b@b.se\r\nAction: relayed\r\n",
+        ),
+        prose.as_bytes().to_vec(),
+        b"From: anna@habo.se\r\nAuto-Submitted: auto-replied\r\nSubject: Borta\r\n\r\nHej\r\n".to_vec(),
     ]
 }

@@ -1,0 +1,34 @@
+//! Returned: the mail server had taken the mail and could not deliver it after all.
+//!
+//! The other side has our receipt, so there is nobody to tell but the operator; the message is kept.
+
+use jiff::Timestamp;
+
+use super::state::{Delivered, Incoming, Returned};
+use crate::event::{EventName, Field};
+use crate::failure::Failure;
+use crate::mail::alarm::Cause;
+use crate::mail::returned::{Fate, Returned as Notice};
+use crate::port::{Effects, Guard, Op, SinkError, Step, Tell};
+
+/// A notice about a mail that was handed over. The first failure is the message's end; what comes besides is noted.
+///
+/// # Errors
+/// A [`Failure`] when the record cannot be written.
+pub fn returned(state: Incoming, notice: &Notice, transaction: &str, now: Timestamp) -> Result<Effects, Failure> {
+    let (record, word) = (state.arrival().record, state.state());
+    let event = |name| state.arrival().event(now, name).with(Field::Transaction, transaction).with(Field::Cause, notice.in_words());
+    let step = Step::new().guard(Guard::In(record, word));
+    let Incoming::Delivered(Delivered { taken, at }) = &state else { return Ok(step.op(Op::Audit(event(EventName::ReturnNoted))).into()) };
+    if notice.fate != Fate::Failed {
+        return Ok(step.op(Op::Audit(event(EventName::ReturnNoted))).into());
+    }
+    let what =
+        format!("message {} was taken by the mail server for {} and came back: {}", taken.arrival.envelope_id, taken.mailbox, notice.in_words());
+    let hint = SinkError::Permanent(notice.status.clone().unwrap_or_default()).hint();
+    let alarm = Tell::alarm(Cause::Returned, &what, hint).job(record, "returned", now);
+    let event = event(EventName::Returned).with(Field::ConversationId, &taken.conversation_id).with(Field::Function, &taken.function);
+    let returned = Returned { taken: taken.clone(), delivered_at: *at, at: now, status: notice.status.clone() };
+    let step = step.op(Op::Put(Incoming::Returned(returned).to_record()?)).op(Op::Audit(event)).op(alarm);
+    Ok(step.into())
+}
