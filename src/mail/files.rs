@@ -115,13 +115,16 @@ fn media_type(declared: &str, extension: &str, sniffed: Option<&str>, allowed: &
     if allowed.allows(&declared) && declared != "text/plain" {
         return declared;
     }
+    // A workbook with macros has the bytes of one without; what its name and its type say counts then.
+    let unsaid = matches!(declared.as_str(), "application/octet-stream" | "text/plain");
     if let Some(sniffed) = sniffed.map(normal_type)
         && allowed.allows(&sniffed)
+        && (unsaid || allowed.by_extension(extension) == Some(sniffed.as_str()))
     {
         return sniffed;
     }
     match allowed.by_extension(extension) {
-        Some(meant) if matches!(declared.as_str(), "application/octet-stream" | "text/plain") => meant.to_owned(),
+        Some(meant) if unsaid => meant.to_owned(),
         _ => declared,
     }
 }

@@ -16,7 +16,8 @@ pub(super) fn clean(text: &str) -> String {
                 }
             }
             '\t' => out.push(' '),
-            '\n' | '\u{2028}' | '\u{2029}' => out.push('\n'),
+            // A form feed or a vertical tab parts words.
+            '\n' | '\u{b}' | '\u{c}' | '\u{2028}' | '\u{2029}' => out.push('\n'),
             c if is_unfit(c) => {}
             c => out.push(c),
         }
@@ -60,6 +61,7 @@ mod tests {
 
     #[test]
     fn what_xml_cannot_carry_is_dropped() {
+        assert_eq!(clean("a\u{c}b\u{b}c"), "a\nb\nc");
         assert_eq!(clean("a\0b\r\nc\rd\te\u{feff}\u{ffff}å\u{85}"), "ab\nc\nd eå");
         assert_eq!(one_line("  Ha\u{30a}bo \r\n\t kommun \u{202e}x "), "Håbo kommun x");
     }
