@@ -68,7 +68,10 @@ def decoded(part):
             return octets.decode("windows-1252", "replace")
     # A browser reads ISO-8859-1 as windows-1252.
     meant = {"iso-8859-1": "windows-1252", "latin1": "windows-1252", "macintosh": "mac-roman"}.get(charset, charset)
-    return octets.decode(meant, "replace")
+    try:
+        return octets.decode(meant, "replace")
+    except LookupError:
+        return octets.decode("windows-1252", "replace")
 
 
 def bodies(part):

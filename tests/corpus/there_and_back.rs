@@ -51,6 +51,7 @@ pub fn through(mail: &Outgoing) -> (Vec<u8>, Vec<u8>) {
         mailbox: &MailAddress::new("kundtjanst@af.se").unwrap(),
         from: from.address(),
         answered: None,
+        strange: false,
         received_at: "2026-03-04T08:31:00Z".parse().unwrap(),
         organisation: None,
         function: None,
