@@ -73,7 +73,7 @@ impl Part {
 
     /// The file comes out under this name.
     pub fn named(mut self, name: &str) -> Self {
-        self.files[0].0 = name.to_owned();
+        name.clone_into(&mut self.files[0].0);
         self
     }
 
@@ -106,12 +106,11 @@ pub fn encode(charset: &str, text: &str) -> Vec<u8> {
         text.chars().map(|c| special.iter().find(|(from, _)| *from == c).map_or_else(|| u8::try_from(c).unwrap(), |(_, to)| *to)).collect()
     };
     match charset.to_ascii_lowercase().as_str() {
-        "iso-8859-1" | "latin1" | "iso8859-1" | "iso_8859-1" | "us-ascii-lie" => narrow(&[]),
+        "iso-8859-1" | "latin1" | "iso-8859-10" => narrow(&[]),
         "windows-1252" | "cp1252" => {
             narrow(&[('€', 0x80), ('…', 0x85), ('‘', 0x91), ('’', 0x92), ('“', 0x93), ('”', 0x94), ('•', 0x95), ('–', 0x96), ('—', 0x97)])
         }
         "iso-8859-15" => narrow(&[('€', 0xa4)]),
-        "iso-8859-10" => narrow(&[]),
         "ibm850" => narrow(&[('å', 0x86), ('ä', 0x84), ('ö', 0x94), ('Å', 0x8f), ('Ä', 0x8e), ('Ö', 0x99), ('é', 0x82)]),
         "macintosh" => narrow(&[('å', 0x8c), ('ä', 0x8a), ('ö', 0x9a), ('Å', 0x81), ('Ä', 0x80), ('Ö', 0x85), ('é', 0x8e)]),
         "utf-16le" => text.encode_utf16().flat_map(u16::to_le_bytes).collect(),
