@@ -32,12 +32,25 @@ mod outlook;
 mod scanner;
 mod there_and_back;
 mod web;
+mod wrapped;
+#[path = "../containers/writer.rs"]
+#[allow(dead_code, missing_docs)]
+mod writer;
 
 /// Every mail.
 fn mails() -> Vec<build::Mail> {
-    let mails =
-        [outlook::mails(), exchange::mails(), apple::mails(), mozilla::mails(), web::mails(), scanner::mails(), business::mails(), odd::mails()]
-            .concat();
+    let mails = [
+        outlook::mails(),
+        exchange::mails(),
+        apple::mails(),
+        mozilla::mails(),
+        web::mails(),
+        scanner::mails(),
+        business::mails(),
+        odd::mails(),
+        wrapped::mails(),
+    ]
+    .concat();
     let names: std::collections::BTreeSet<&str> = mails.iter().map(|mail| mail.name).collect();
     assert_eq!(names.len(), mails.len(), "each has a name of its own");
     mails

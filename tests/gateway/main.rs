@@ -10,6 +10,7 @@ mod harness;
 mod answers;
 mod as4;
 mod discovery;
+mod envelopes;
 mod loops;
 mod mailserver;
 mod outcomes;

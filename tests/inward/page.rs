@@ -244,3 +244,22 @@ fn the_images_of_the_manual_are_there_and_small() {
         assert!(text.contains(&format!("(images/{name})")), "{name} is shown");
     }
 }
+
+#[test]
+fn every_mistake_of_others_in_the_manual_has_its_tests() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let text = std::fs::read_to_string(root.join("docs/mail.md")).unwrap();
+    let table = text.split_once("| what happened elsewhere |").unwrap().1;
+    let rows: Vec<&str> = table.lines().skip(2).take_while(|line| line.starts_with('|')).collect();
+    assert!(rows.len() >= 13);
+    for row in rows {
+        let tests: Vec<&str> = row.rsplit('|').nth(1).unwrap().split('`').skip(1).step_by(2).collect();
+        assert!(!tests.is_empty(), "{row}");
+        for test in tests {
+            let (file, name) = test.rsplit_once("::").unwrap();
+            let source =
+                std::fs::read_to_string(root.join("tests").join(file).with_extension("rs")).unwrap_or_else(|error| panic!("{test}: {error}"));
+            assert!(source.contains(&format!("fn {name}(")), "{test} is not there");
+        }
+    }
+}
