@@ -79,6 +79,10 @@ pub enum EventName {
     ReceiptSent,
     /// The mail was handed to the mail server.
     Delivered,
+    /// The mail server has a notice that a message waits in the gateway to be read.
+    Noticed,
+    /// Somebody read a message in the gateway.
+    MessageRead,
     /// One attempt to deliver failed and will be repeated.
     DeliveryDeferred,
     /// The mail server may have got the mail twice: its answer was missed (RFC 1047).
@@ -151,6 +155,8 @@ pub enum Field {
     Cause,
     /// The queue id that the mail server answered with.
     MailServerAnswer,
+    /// Who read it.
+    Reader,
     /// The kind of document.
     Document,
     /// The participant whose metadata was used.

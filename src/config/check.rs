@@ -96,6 +96,7 @@ impl<'a> Checker<'a> {
             mail_server: mail_server?,
             other_mail_servers: other_mail_servers?,
             retry: retry?,
+            reading_url: raw.reading_url,
             loops: loops?,
             malware: match malware {
                 Some(malware) => Some(malware?),

@@ -49,6 +49,8 @@ pub struct Gateway {
     pub other_mail_servers: Vec<MailServer>,
     /// When to try again.
     pub retry: Retry,
+    /// Where people read messages of mailboxes that are only told of them.
+    pub reading_url: Option<HttpUrl>,
     /// How fast functions may answer each other.
     pub loops: Loops,
     /// What looks for malware, when something does.
@@ -373,6 +375,10 @@ pub struct Mailbox {
     pub signed_mail: SignedMail,
     /// When the sender is told of success.
     pub success_notice: SuccessNotice,
+    /// What it gets of a message.
+    pub delivery: DeliveryMode,
+    /// When it is reminded of a message that waits.
+    pub remind_after: Option<Duration>,
     /// Messages that it may exchange with one function, where that is not the gateway's number.
     pub loop_messages: Option<u32>,
     /// Media types that it takes, in lower case, PDF among them; empty for the common ones.
@@ -411,6 +417,13 @@ words! {
         OcspFirst = "ocsp-first",
         /// The revocation list.
         CrlFirst = "crl-first",
+    }
+    /// What a mailbox gets of a message.
+    pub DeliveryMode {
+        /// The message.
+        Full = "full",
+        /// A notice that it waits.
+        Notice = "notice",
     }
     /// What is looked into for malware.
     pub ScanDirections {

@@ -1,7 +1,7 @@
 //! The organisations and their mailboxes, each with its own keys, addresses and functions.
 
 use super::check::{Checker, Common};
-use super::checked::{AccessPoint, Mailbox, Organisation};
+use super::checked::{AccessPoint, DeliveryMode, Mailbox, Organisation};
 use super::errors::ConfigError;
 use super::keys::{KeyFiles, Purpose};
 use super::raw;
@@ -61,6 +61,10 @@ impl Checker<'_> {
         if !file_types.is_empty() && !file_types.iter().any(|kind| kind == "application/pdf") {
             file_types.push("application/pdf".to_owned());
         }
+        if raw.remind_after.is_some() && raw.delivery == Some(DeliveryMode::Full) {
+            let hint = "say delivery = \"notice\", or remove it";
+            self.error(ConfigError::new(format!("{at}.remind-after"), "has no meaning with delivery = \"full\"").hint(hint));
+        }
         let address = raw.address?;
         Some(Mailbox {
             deliver_to: raw.deliver_to.unwrap_or_else(|| address.clone()),
@@ -75,6 +79,8 @@ impl Checker<'_> {
             inline_images: raw.inline_images?,
             signed_mail: raw.signed_mail?,
             success_notice: raw.success_notice?,
+            delivery: raw.delivery?,
+            remind_after: raw.remind_after.map(|span| span.0),
             loop_messages: raw.loop_messages,
             file_types,
         })

@@ -8,8 +8,8 @@ use std::path::PathBuf;
 use http::HeaderName;
 
 use super::checked::{
-    History, InlineImages, LogFormat, LogLevel, OnScanFailure, PersonPolicy, Revocation, RevocationOrder, ScanDirections, SenderAccessPoint,
-    SignedMail, SuccessNotice,
+    DeliveryMode, History, InlineImages, LogFormat, LogLevel, OnScanFailure, PersonPolicy, Revocation, RevocationOrder, ScanDirections,
+    SenderAccessPoint, SignedMail, SuccessNotice,
 };
 use super::declare::section;
 use super::values::{Host, HttpUrl, Line, MediaType, ScannerAddress, SecretFile, Size, Span, UrlPath, words};
@@ -53,6 +53,8 @@ section! {
         /// What looks for malware in mails to SDK and messages from it, which is asked for in both directions (SDK B1.4.7 6.1).
         /// Without this section the gateway does not look, and the mail server has to; the log says so at start.
         malware: Malware = Optional "{}";
+        /// The page where people read the messages of mailboxes with `delivery = "notice"`; it stands in the notice.
+        reading_url: HttpUrl = Optional "\"https://sdk-gw.habo.se/las\"";
         /// Functions that answer each other by themselves.
         loops: Loops = Default "{}";
         /// The log on standard error.
@@ -463,6 +465,13 @@ section! {
         /// When the sender is told that a message was accepted: `asked`, when the mail asks for it, or `always`. A sender whose mail
         /// lost something on the way, such as an image, is told unless the mail asks for no notice at all.
         success_notice: SuccessNotice = Default "\"asked\"";
+        /// What it gets of a message: `full`, the message as a mail, or `notice`, a mail that says from whom one has come, and nothing of
+        /// its content. The message then waits in the gateway to be read there. The gateway has no page of its own to read it on yet:
+        /// use `notice` only where something else reads what waits. When it is set back to `full`, what nobody has read is delivered
+        /// at the next start.
+        delivery: DeliveryMode = Default "\"full\"";
+        /// With `notice`: after how long the mailbox is reminded, once, of a message that nobody has read. Left out, it is not.
+        remind_after: Span = Optional "\"3d\"";
         /// What `loops.messages` is for this mailbox. Left out, that.
         loop_messages: u32 = Optional "500";
         /// The file types that it takes, as media types. PDF is always taken. Left out, the common office, picture and text types.

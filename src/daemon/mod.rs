@@ -40,8 +40,8 @@ use crate::port::{Blobs, Clock, Directory, Op, Realm, Step, Store, Transport, Tr
 use crate::sdk::message::MessageLimits;
 use crate::store::{SledOptions, SledStore, Spool, SpoolOptions};
 use crate::worker::{
-    AccessPoint, Acquaintances, Crew, Directions, Expiry, Gateway, Household, MailDoor, Mailbox, Malware, OnFailure, Organisation, Room, Settings,
-    Watched,
+    AccessPoint, Acquaintances, Crew, Directions, Expiry, Gateway, Household, MailDoor, Mailbox, Malware, Mode, OnFailure, Organisation, Room,
+    Settings, Watched,
 };
 
 /// How often the ends of certificates are looked at.
@@ -147,6 +147,10 @@ impl Daemon {
         let found = gateway.take_in_orphans().await.map_err(|failure| setup("what an earlier run left")(failure.what))?;
         if found != crate::worker::Found::default() {
             tracing::info!(taken_in = found.taken_in, deleted = found.deleted, "what an earlier run left was put in order");
+        }
+        let unread = gateway.deliver_unread().await.map_err(|failure| setup("what waits to be read")(failure.what))?;
+        if unread > 0 {
+            tracing::info!(unread, "messages that nobody has read go to their mailboxes, which get them whole by now");
         }
         let (as4_server, smtp_server) = (As4Server::bind(as4_options).await?, SmtpServer::bind(smtp_options).await?);
         let (as4, smtp) = (as4_server.address(), smtp_server.address());
@@ -409,6 +413,7 @@ fn settings(config: &checked::Gateway, scratch: std::path::PathBuf) -> Result<Se
         schedule,
         message: limits(config.access_point.max_message)?,
         sending: limits(config.smtp.max_message)?,
+        reading: config.reading_url.as_ref().map(|url| url.as_str().to_owned()),
         scratch,
         transport_profiles: transport_profiles(config),
         expiry: expiry(config),
@@ -537,6 +542,10 @@ fn mailbox(mailbox: checked::Mailbox, loops: checked::Loops) -> Mailbox {
         senders: mailbox.senders,
         deliver_to: mailbox.deliver_to,
         mail_server: mailbox.mail_server,
+        mode: match mailbox.delivery {
+            checked::DeliveryMode::Full => Mode::Full,
+            checked::DeliveryMode::Notice => Mode::Notice(mailbox.remind_after),
+        },
         policy,
         pace: Pace { messages: mailbox.loop_messages.unwrap_or(loops.messages), window: loops.window, hold: loops.hold },
         always_tell: mailbox.success_notice == checked::SuccessNotice::Always,

@@ -87,6 +87,8 @@ fn swedish(name: EventName) -> &'static str {
         EventName::Discarded => "kuvertet raderat",
         EventName::ReceiptSent => "meddelandekvittensen framme",
         EventName::Delivered => "levererat som mejl",
+        EventName::Noticed => "brevlådan har fått veta att ett meddelande väntar",
+        EventName::MessageRead => "meddelandet läst i gatewayen",
         EventName::DeliveryDeferred => "leveransen försöks igen",
         EventName::PossibleDuplicate => "kanske levererat två gånger",
         EventName::Returned => "mejlservern skickade tillbaka mejlet",

@@ -13,6 +13,7 @@
 pub mod check;
 pub mod deliver;
 pub mod open;
+pub mod read;
 pub mod receive;
 pub mod render;
 pub mod returned;
@@ -20,4 +21,4 @@ pub mod scan;
 pub mod settle;
 pub mod state;
 
-pub use state::{Arrival, Closed, Delivered, How, Incoming, Returned, Taken};
+pub use state::{Arrival, Closed, Delivered, How, Incoming, Read, Returned, Taken, Unread};

@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use crate::content::Content;
 use crate::failure::{Blame, Failure, Stage};
 use crate::ident::{Domain, MailAddress};
-use crate::mail::compose::{self, ComposeContext};
+use crate::mail::compose::{self, ComposeContext, ComposeError, Waiting};
 use crate::sdk::message::{self, MessageLimits};
 
 /// What a mail says beside its message.
@@ -33,7 +33,23 @@ pub struct Render<'a> {
 /// # Errors
 /// A [`Failure`] of ours: what was kept was valid.
 pub fn mail(xml: &[u8], limits: &MessageLimits, with: &Render<'_>) -> Result<Vec<u8>, Failure> {
-    let mut content: Content = message::read(xml, limits).map_err(|_| {
+    compose::incoming(&content(xml, *limits, with)?, &context(with)).map_err(|error| uncomposed(&error))
+}
+
+/// The mail that only says that a kept message waits.
+///
+/// # Errors
+/// As of [`mail`].
+pub fn notice(xml: &[u8], limits: &MessageLimits, with: &Render<'_>, waiting: &Waiting<'_>) -> Result<Vec<u8>, Failure> {
+    compose::waiting(&content(xml, *limits, with)?, &context(with), waiting).map_err(|error| uncomposed(&error))
+}
+
+fn uncomposed(error: &ComposeError) -> Failure {
+    Failure::permanent(Stage::Render, Blame::Us, error.to_string())
+}
+
+fn content(xml: &[u8], limits: MessageLimits, with: &Render<'_>) -> Result<Content, Failure> {
+    let mut content: Content = message::read(xml, &limits).map_err(|_| {
         Failure::permanent(Stage::Render, Blame::Us, "a kept message is no longer valid").hint("was the limit on message size lowered?")
     })?;
     if with.strange {
@@ -43,12 +59,15 @@ pub fn mail(xml: &[u8], limits: &MessageLimits, with: &Render<'_>) -> Result<Vec
     let recipient = &mut content.recipient;
     recipient.label = recipient.label.take().or_else(|| name(with.organisation));
     recipient.function_label = recipient.function_label.take().or_else(|| name(with.function));
-    let context = ComposeContext {
+    Ok(content)
+}
+
+fn context<'a>(with: &Render<'a>) -> ComposeContext<'a> {
+    ComposeContext {
         gateway_domain: with.gateway,
         mailbox: with.mailbox,
         from_address: with.from,
         answered_mail: with.answered,
         received_at: with.received_at,
-    };
-    compose::incoming(&content, &context).map_err(|error| Failure::permanent(Stage::Render, Blame::Us, error.to_string()))
+    }
 }

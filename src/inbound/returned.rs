@@ -4,7 +4,7 @@
 
 use jiff::Timestamp;
 
-use super::state::{Delivered, Incoming, Returned};
+use super::state::{Delivered, Incoming, Returned, Unread};
 use crate::event::{EventName, Field};
 use crate::failure::Failure;
 use crate::mail::alarm::Cause;
@@ -19,16 +19,23 @@ pub fn returned(state: Incoming, notice: &Notice, transaction: &str, now: Timest
     let (record, word) = (state.arrival().record, state.state());
     let event = |name| state.arrival().event(now, name).with(Field::Transaction, transaction).with(Field::Cause, notice.in_words());
     let step = Step::new().guard(Guard::In(record, word));
-    let Incoming::Delivered(Delivered { taken, at }) = &state else { return Ok(step.op(Op::Audit(event(EventName::ReturnNoted))).into()) };
-    if notice.fate != Fate::Failed {
-        return Ok(step.op(Op::Audit(event(EventName::ReturnNoted))).into());
-    }
+    let (taken, next) = match &state {
+        Incoming::Delivered(Delivered { taken, at }) if notice.fate == Fate::Failed => {
+            let returned = Returned { taken: taken.clone(), delivered_at: *at, at: now, status: notice.status.clone() };
+            (taken, Some(Incoming::Returned(returned)))
+        }
+        // The message waits here as before; it is the mail about it that came back.
+        Incoming::Unread(Unread { taken, .. }) if notice.fate == Fate::Failed => (taken, None),
+        _ => return Ok(step.op(Op::Audit(event(EventName::ReturnNoted))).into()),
+    };
     let what =
         format!("message {} was taken by the mail server for {} and came back: {}", taken.arrival.envelope_id, taken.mailbox, notice.in_words());
     let hint = SinkError::Permanent(notice.status.clone().unwrap_or_default()).hint();
     let alarm = Tell::alarm(Cause::Returned, &what, hint).job(record, "returned", now);
     let event = event(EventName::Returned).with(Field::ConversationId, &taken.conversation_id).with(Field::Function, &taken.function);
-    let returned = Returned { taken: taken.clone(), delivered_at: *at, at: now, status: notice.status.clone() };
-    let step = step.op(Op::Put(Incoming::Returned(returned).to_record()?)).op(Op::Audit(event)).op(alarm);
-    Ok(step.into())
+    let step = step.op(Op::Audit(event)).op(alarm);
+    Ok(match next {
+        Some(next) => step.op(Op::Put(next.to_record()?)).into(),
+        None => step.into(),
+    })
 }

@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::read::Reader;
 use crate::event::{Event, EventName, Field};
 use crate::failure::Failure;
 use crate::ident::{AccessPointId, As4MessageId, ConversationId, DocumentKind, FunctionId, MailAddress, MessageId, ParticipantId, RecordId, Sha256};
@@ -106,6 +107,28 @@ pub struct Returned {
     pub status: Option<String>,
 }
 
+/// A message that waits here to be read: its mailbox was told, and retention leaves it alone.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Unread {
+    /// What.
+    pub taken: Taken,
+    /// When the mailbox was told.
+    pub told_at: Timestamp,
+    /// When it was reminded.
+    pub reminded_at: Option<Timestamp>,
+}
+
+/// A message that somebody has read here.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Read {
+    /// What.
+    pub taken: Taken,
+    /// When first.
+    pub at: Timestamp,
+    /// By whom first; the journal has all.
+    pub by: Reader,
+}
+
 /// How an envelope ended that was not delivered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -145,6 +168,10 @@ pub enum Incoming {
     Delivered(Delivered),
     /// See [`Returned`].
     Returned(Returned),
+    /// See [`Unread`].
+    Unread(Unread),
+    /// See [`Read`].
+    Read(Read),
     /// See [`Closed`].
     Closed(Closed),
 }
@@ -161,6 +188,10 @@ impl Incoming {
     pub const DELIVERED: State = State::new("delivered");
     /// Delivered, and given back by the mail server.
     pub const RETURNED: State = State::new("returned");
+    /// Waiting to be read here.
+    pub const UNREAD: State = State::new("unread");
+    /// Read here.
+    pub const READ: State = State::new("read");
     /// Ended otherwise.
     pub const CLOSED: State = State::new("closed");
 
@@ -172,6 +203,8 @@ impl Incoming {
             Self::New(_) => Self::NEW,
             Self::Delivered(_) => Self::DELIVERED,
             Self::Returned(_) => Self::RETURNED,
+            Self::Unread(_) => Self::UNREAD,
+            Self::Read(_) => Self::READ,
             Self::Closed(_) => Self::CLOSED,
         }
     }
@@ -181,7 +214,11 @@ impl Incoming {
     pub fn arrival(&self) -> &Arrival {
         match self {
             Self::Retrieved(arrival) | Self::Closed(Closed { arrival, .. }) => arrival,
-            Self::New(taken) | Self::Delivered(Delivered { taken, .. }) | Self::Returned(Returned { taken, .. }) => &taken.arrival,
+            Self::New(taken)
+            | Self::Delivered(Delivered { taken, .. })
+            | Self::Returned(Returned { taken, .. })
+            | Self::Unread(Unread { taken, .. })
+            | Self::Read(Read { taken, .. }) => &taken.arrival,
         }
     }
 
@@ -189,7 +226,11 @@ impl Incoming {
     #[must_use]
     pub fn into_taken(self) -> Option<Taken> {
         match self {
-            Self::New(taken) | Self::Delivered(Delivered { taken, .. }) | Self::Returned(Returned { taken, .. }) => Some(taken),
+            Self::New(taken)
+            | Self::Delivered(Delivered { taken, .. })
+            | Self::Returned(Returned { taken, .. })
+            | Self::Unread(Unread { taken, .. })
+            | Self::Read(Read { taken, .. }) => Some(taken),
             Self::Retrieved(_) | Self::Closed(_) => None,
         }
     }
@@ -200,7 +241,11 @@ impl Incoming {
         let signal = self.arrival().signal;
         match self {
             Self::Retrieved(arrival) => vec![signal, arrival.envelope],
-            Self::New(taken) | Self::Delivered(Delivered { taken, .. }) | Self::Returned(Returned { taken, .. }) => vec![signal, taken.message],
+            Self::New(taken)
+            | Self::Delivered(Delivered { taken, .. })
+            | Self::Returned(Returned { taken, .. })
+            | Self::Unread(Unread { taken, .. })
+            | Self::Read(Read { taken, .. }) => vec![signal, taken.message],
             Self::Closed(closed) => std::iter::once(signal).chain(closed.kept).collect(),
         }
     }

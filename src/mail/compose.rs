@@ -21,6 +21,9 @@ use crate::ident::{Domain, MailAddress};
 mod attachments;
 mod facts;
 mod page;
+mod waiting;
+
+pub use waiting::{Told, Waiting};
 
 /// How far a message's own time may lie from its arrival and still be the mail's Date.
 const DATE_TRUST: SignedDuration = SignedDuration::from_hours(7 * 24);
@@ -53,14 +56,34 @@ pub enum ComposeError {
 /// # Errors
 /// [`ComposeError`] when one of the addresses cannot stand in a header.
 pub fn incoming(content: &Content, setting: &ComposeContext<'_>) -> Result<Vec<u8>, ComposeError> {
+    compose(content, setting, &subject(content), None, body(content, setting.received_at))
+}
+
+/// Composes the mail that only says that the message waits, with another Message-ID: an answer to it is one to the message.
+///
+/// # Errors
+/// [`ComposeError`] when one of the addresses cannot stand in a header.
+pub fn waiting(content: &Content, setting: &ComposeContext<'_>, waiting: &Waiting<'_>) -> Result<Vec<u8>, ComposeError> {
+    let body = waiting::body(content, waiting, setting.received_at);
+    compose(content, setting, waiting.told.subject(), Some(waiting.told), body)
+}
+
+/// The mail of a message, or about one that the mailbox is only told of.
+fn compose(
+    content: &Content,
+    setting: &ComposeContext<'_>,
+    subject: &str,
+    told: Option<Told>,
+    body: MimePart<'static>,
+) -> Result<Vec<u8>, ComposeError> {
     for address in [setting.mailbox, setting.from_address] {
         if !address.as_str().is_ascii() {
             return Err(ComposeError::NotAscii(address.clone()));
         }
     }
     let gateway = setting.gateway_domain;
-    let id = thread::mail_id(&content.message_id, gateway);
-    let subject = subject(content);
+    let own = thread::mail_id(&content.message_id, gateway);
+    let id = told.map_or_else(|| own.clone(), |told| format!("{}{own}", told.prefix()));
     let from_name = format!("{} (SDK)", facts::names(&content.sender).join(", "));
     let to_name = facts::names(&content.recipient).into_iter().next().unwrap_or_default();
     let from = || Address::new_address(Some(from_name.clone()), setting.from_address.as_str());
@@ -70,26 +93,33 @@ pub fn incoming(content: &Content, setting: &ComposeContext<'_>) -> Result<Vec<u
         .header("From", from())
         .header("Reply-To", from())
         .header("To", Address::new_address(Some(to_name), setting.mailbox.as_str()))
-        .header("Subject", Text::new(subject.clone()))
+        .header("Subject", Text::new(subject.to_owned()))
         .header("Message-ID", IdList::new(id));
     let ends = content.recipient.function.as_ref().map(|function| thread::Ends {
         organisation: &content.recipient.participant,
         function,
         other: &content.sender.participant,
     });
-    let (answers, references) = ancestors(content, setting, ends.as_ref());
+    let (answers, mut references) = ancestors(content, setting, ends.as_ref());
+    if told.is_some() {
+        // What answers the notice names the message by this.
+        references.push(own);
+    }
     if let Some(answers) = answers {
         mail = mail.header("In-Reply-To", IdList::new(answers));
     }
     if !references.is_empty() {
         mail = mail.header("References", IdList::new_list(references.into_iter()));
     }
-    mail = mail.header("Thread-Topic", Text::new(subject::topic(&subject).to_owned()));
+    mail = mail.header("Thread-Topic", Text::new(subject::topic(subject).to_owned()));
     if let Some(ends) = &ends {
         mail = mail.header("Thread-Index", Raw::new(thread::index::write(&content.conversation_id, &content.message_id, ends, gateway)));
     }
     if content.confidential {
         mail = mail.header("Sensitivity", Raw::new("Company-Confidential"));
+    }
+    if told.is_some() {
+        mail = mail.header("Auto-Submitted", Raw::new("auto-generated"));
     }
     let mut out = Vec::new();
     mail.header("X-SDK-Message-Id", Raw::new(content.message_id.folded()))
@@ -97,7 +127,7 @@ pub fn incoming(content: &Content, setting: &ComposeContext<'_>) -> Result<Vec<u
         // [MS-OXCMAIL] 2.2.3.2.14: no answer that a program writes comes back from Exchange.
         .header("X-Auto-Response-Suppress", Raw::new("OOF, AutoReply, DR, RN, NRN"))
         .header("MIME-Version", HeaderType::Raw(Raw::new("1.0")))
-        .body(body(content, setting.received_at))
+        .body(body)
         .serialize(&mut out);
     Ok(out)
 }
@@ -208,6 +238,36 @@ mod tests {
         content.sender.references.push(Reference { id: Identifier { root: "dnr".into(), extension: "KS 2026/123".to_owned().into() }, label: None });
         content.recipient.persons.push(Person { id: None, label: Some("Bo Ek".to_owned().into()) });
         insta::assert_snapshot!(String::from_utf8(composed(&content, None)).unwrap().replace("\r\n", "\n"));
+    }
+
+    #[test]
+    fn a_notice_says_that_a_message_waits_and_nothing_of_it() {
+        let mut content = content("Hemligheten står här");
+        content.sender.persons.push(Person { id: None, label: Some("Anna Ek".to_owned().into()) });
+        content.documents[0].name = Some("Dokumentnamnet".to_owned().into());
+        content.in_reply_to = Some(MessageId::new("22222222-2222-4222-8222-222222222222").unwrap());
+        let context = ComposeContext {
+            gateway_domain: &Domain::new("sdk.habo.se").unwrap(),
+            mailbox: &MailAddress::new("soc@habo.se").unwrap(),
+            from_address: &MailAddress::new("reg@af.se.sdk.habo.se").unwrap(),
+            answered_mail: Some("abc@mail.habo.se"),
+            received_at: "2026-03-04T08:31:00Z".parse().unwrap(),
+        };
+        let zone = jiff::tz::TimeZone::fixed(jiff::tz::offset(1));
+        let notice = |told, place| waiting(&content, &context, &Waiting { told, place, zone: &zone }).unwrap();
+        let first = notice(Told::First, Some("https://sdk-gw.habo.se/las"));
+        for mail in [&first, &notice(Told::Again, None)] {
+            let parsed = MessageParser::default().parse(mail).unwrap();
+            let all = format!("{} {}", String::from_utf8_lossy(mail), parsed.body_text(0).unwrap());
+            for word in ["Hemligheten", "Ansökan", "beslut.pdf", "Dokumentnamnet", "Anna Ek"] {
+                assert!(!all.contains(word) && !parsed.subject().unwrap().contains(word), "{word} in {all}");
+            }
+            assert_eq!(parsed.references().as_text_list().unwrap().last().unwrap(), "7bc5576a-3f87-4cf5-a0c5-277da06fcacb@sdk.habo.se");
+        }
+        let text = |mail: &[u8]| MessageParser::default().parse(mail).unwrap().body_text(0).unwrap().replace("\r\n", "\n");
+        let head = String::from_utf8(first.clone()).unwrap().replace("\r\n", "\n");
+        let (head, _) = head.split_once("\n\n").unwrap();
+        insta::assert_snapshot!(format!("{head}\n\n{}\n====\n{}", text(&first), text(&notice(Told::Again, None))));
     }
 
     #[test]

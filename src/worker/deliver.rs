@@ -2,17 +2,20 @@
 
 use super::Gateway;
 use super::effects::{Outcome, blocking, from_store, point};
+use super::household::Mode;
+use super::notify::zone;
 use super::room::{Held, Holding};
 use super::threads::Answered;
 use crate::event::{Event, EventName};
 use crate::failure::Failure;
 use crate::inbound::{
-    Incoming, Taken, deliver,
+    Incoming, Taken, deliver, read,
     render::{self, Render},
 };
 use crate::mail::address::{self, Written};
+use crate::mail::compose::{Told, Waiting};
 use crate::mail::thread;
-use crate::outbound::retry::Next;
+use crate::outbound::retry::{Next, later};
 use crate::port::{Delivery, Lease, Op, Step};
 
 impl Gateway {
@@ -21,16 +24,24 @@ impl Gateway {
         let Some(record) = self.store.record(lease.job.record).await.map_err(|error| from_store(&error))? else {
             return self.abandon(lease).await;
         };
-        let Incoming::New(mut state) = Incoming::from_record(&record)? else { return self.abandon(lease).await };
-        let mailbox = self.household.mailbox(&state.arrival.organisation, &state.function);
+        let state = Incoming::from_record(&record)?;
+        let Some(mut taken) = state.clone().into_taken() else { return self.abandon(lease).await };
+        let mailbox = self.household.mailbox(&taken.arrival.organisation, &taken.function);
         // The operator may have named another one since the message came.
         if let Some(mailbox) = mailbox {
-            state.mailbox.clone_from(&mailbox.deliver_to);
+            taken.mailbox.clone_from(&mailbox.deliver_to);
         }
-        let (mut held, delivery) = self.compose(&state).await?;
+        let mode = mailbox.map_or(Mode::Full, |mailbox| mailbox.mode);
+        let told = match (&state, mode) {
+            (Incoming::New(_), Mode::Full) => None,
+            (Incoming::New(_), Mode::Notice(_)) => Some(Told::First),
+            (Incoming::Unread(_), _) if lease.job.id == read::reminder(&taken) => Some(Told::Again),
+            _ => return self.abandon(lease).await,
+        };
+        let (mut held, delivery) = self.compose(&taken, told).await?;
         // A slow mail server keeps the mail in memory, and nothing else.
         held.keep(Holding::Blob.need(delivery.message.len() as u64));
-        if self.hand_over(&lease, state.arrival.event(self.now(), EventName::Delivered)).await? == Outcome::Overtaken {
+        if self.hand_over(&lease, taken.arrival.event(self.now(), EventName::Delivered)).await? == Outcome::Overtaken {
             return Ok(Outcome::Overtaken);
         }
         point("deliver", "before-mail");
@@ -38,15 +49,23 @@ impl Gateway {
         drop(held);
         point("deliver", "after-mail");
         let now = self.now();
-        let effects = match answer {
-            Ok(answer) => deliver::delivered(state, lease, &answer, now)?,
-            Err(error) => {
-                let next = match self.settings.delivery.next(lease.job.attempt, state.arrival.received_at, now, Self::random()) {
+        let effects = match (answer, state) {
+            (Ok(answer), Incoming::Unread(state)) => read::reminded(state, lease, &answer, now)?,
+            (Ok(answer), _) => match mode {
+                Mode::Full => deliver::delivered(taken, lease, &answer, now)?,
+                Mode::Notice(remind) => read::told(taken, lease, &answer, remind.map(|after| later(now, after)), now)?,
+            },
+            (Err(error), state) => {
+                let since = if told == Some(Told::Again) { lease.job.due } else { taken.arrival.received_at };
+                let next = match self.settings.delivery.next(lease.job.attempt, since, now, Self::random()) {
                     Next::At(due) => Some(due),
                     Next::GiveUp => None,
                 };
                 tracing::warn!(record = %lease.job.record, %error, "delivery failed");
-                deliver::failed(state, lease, &error, next, now)?
+                match state {
+                    Incoming::Unread(state) => read::reminder_failed(&state, lease, &error, next, now).into(),
+                    _ => deliver::failed(taken, lease, &error, next, now)?,
+                }
             }
         };
         self.carry_out("deliver", effects).await
@@ -58,7 +77,8 @@ impl Gateway {
         self.carry_out("hand-over", deliver::hand_over(event, lease, mark.is_some()).into()).await
     }
 
-    async fn compose(&self, state: &Taken) -> Result<(Held, Delivery), Failure> {
+    /// The mail of a message, or the one that tells of it.
+    async fn compose(&self, state: &Taken, told: Option<Told>) -> Result<(Held, Delivery), Failure> {
         let (held, _, xml) = self.hold_blob(state.message, Holding::Rendering).await?;
         let limits = self.settings.message;
         let (domain, mailbox, at) = (self.settings.domain.clone(), state.mailbox.clone(), state.arrival.received_at);
@@ -69,6 +89,7 @@ impl Gateway {
         let own = self.household.organisation(&state.arrival.organisation);
         let organisation = own.map(|organisation| organisation.name.clone());
         let label = own.and_then(|organisation| organisation.mailbox(&state.function)).and_then(|mailbox| mailbox.label.clone());
+        let place = self.settings.reading.clone();
         let composed = blocking(move || {
             let content = crate::sdk::message::read(&xml, &limits).ok();
             let function = content.as_ref().and_then(|content| content.sender.function.clone());
@@ -84,7 +105,10 @@ impl Gateway {
                 organisation: organisation.as_deref(),
                 function: label.as_deref(),
             };
-            let message = render::mail(&xml, &limits, &with)?;
+            let message = match told {
+                None => render::mail(&xml, &limits, &with)?,
+                Some(told) => render::notice(&xml, &limits, &with, &Waiting { told, place: place.as_deref(), zone: &zone() })?,
+            };
             let delivery = Delivery { from: thread::return_path(&message_id, &domain), to: mailbox, message, id: Some(message_id) };
             Ok::<_, Failure>((delivery, written.zip(function)))
         });

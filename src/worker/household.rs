@@ -1,10 +1,21 @@
 //! The participants that the gateway serves, their keys and their function mailboxes.
 
+use std::time::Duration;
+
 use crate::crypto::Identity;
 use crate::ident::{FunctionId, MailAddress, MailServerName, ParticipantId};
 use crate::mail::pair::Pace;
 use crate::mail::policy::MailboxPolicy;
 use crate::outbound::convert::Labels;
+
+/// What a mailbox gets of a message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mode {
+    /// The message as a mail.
+    Full,
+    /// A notice that the message waits in the gateway, and perhaps another when nobody has read it after that time.
+    Notice(Option<Duration>),
+}
 
 /// One function mailbox.
 #[derive(Debug, Clone)]
@@ -19,6 +30,8 @@ pub struct Mailbox {
     pub senders: Vec<MailAddress>,
     /// Where its mail is delivered.
     pub deliver_to: MailAddress,
+    /// What it gets of a message.
+    pub mode: Mode,
     /// Which mail server gets its mail; the first when none is named.
     pub mail_server: Option<MailServerName>,
     /// How its mails are converted.

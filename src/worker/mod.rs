@@ -23,6 +23,7 @@ mod loops;
 mod notify;
 mod open;
 mod orphans;
+mod reading;
 mod reception;
 mod registration;
 mod returned;
@@ -48,7 +49,7 @@ use crate::sdk::message::MessageLimits;
 
 pub use acquaintances::Acquaintances;
 pub use expiry::{Expiry, Watched};
-pub use household::{Household, Mailbox, Organisation};
+pub use household::{Household, Mailbox, Mode, Organisation};
 pub use orphans::Found;
 pub use reception::{Destination, Refusal, Sender, Settled};
 pub use registration::Misregistered;
@@ -112,6 +113,8 @@ pub struct Settings {
     pub message: MessageLimits,
     /// Bounds on messages that go out.
     pub sending: MessageLimits,
+    /// Where people read messages of mailboxes that are only told of them.
+    pub reading: Option<String>,
     /// Where scratch files are made.
     pub scratch: std::path::PathBuf,
     /// The transport profiles of endpoints that are sent to.

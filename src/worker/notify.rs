@@ -185,7 +185,7 @@ fn letter_of(record: Option<&Record>) -> Option<Letter> {
 }
 
 /// Where the readers are.
-fn zone() -> TimeZone {
+pub(super) fn zone() -> TimeZone {
     TimeZone::get("Europe/Stockholm").unwrap_or(TimeZone::UTC)
 }
 

@@ -5,13 +5,14 @@ use brevbro::crypto::{Profile, Template};
 use brevbro::event::{Event, EventName, Field};
 use brevbro::ident::{DocumentKind, FunctionId, ParticipantId};
 use brevbro::inbound::check::{self, Known};
+use brevbro::inbound::read::{self, Reader};
 use brevbro::inbound::receive::{self, Brought, Caller, Refused, Seen, Unreceived};
 use brevbro::inbound::settle::{self, Names};
 use brevbro::inbound::state::How;
-use brevbro::inbound::{Arrival, Closed, Delivered, Incoming, Returned, deliver, returned};
+use brevbro::inbound::{Arrival, Closed, Delivered, Incoming, Read, Returned, Unread, deliver, returned};
 use brevbro::mail::returned::{Fate, Returned as Notice};
 use brevbro::outbound::accept::Link;
-use brevbro::port::{BlobKind, DirectoryError, Effects, Guard, Metadata, Op, Queue, SinkError, Tell};
+use brevbro::port::{BlobKind, DirectoryError, Effects, Guard, Metadata, Op, Queue, SinkAnswer, SinkError, Tell};
 use brevbro::sdk::message::{self, MessageLimits};
 use brevbro::sdk::receipt::{self, Outcome};
 use brevbro::sdk::rules::{Breach, Detail};
@@ -355,6 +356,8 @@ fn every_incoming_state_survives_its_record() {
         Incoming::New(taken()),
         Incoming::Delivered(delivered),
         Incoming::Returned(returned),
+        Incoming::Unread(Unread { taken: taken(), told_at: at(3), reminded_at: Some(at(4)) }),
+        Incoming::Read(Read { taken: taken(), at: at(3), by: Reader::new("anna.ek").unwrap() }),
         Incoming::Closed(closed),
     ];
     for state in all {
@@ -376,6 +379,11 @@ fn only_the_first_failure_of_a_delivered_mail_ends_it() {
     let Some(Incoming::Returned(state)) = put else { panic!("{put:?}") };
     assert_eq!((state.delivered_at, state.at, state.taken), (at(3), at(9), taken()));
     assert!(failed.discard.is_empty(), "the message is kept");
+    // Of one that waits here only the mail about it came back.
+    let unread = Incoming::Unread(Unread { taken: taken(), told_at: at(3), reminded_at: None });
+    let failed = returned::returned(unread, &notice(Fate::Failed), "t1", at(9)).unwrap();
+    assert_eq!((names(&failed), tells(&failed).len()), (vec![EventName::Returned], 1));
+    assert!(!failed.step.ops.iter().any(|op| matches!(op, Op::Put(_))));
     let known = Incoming::Returned(Returned { taken: taken(), delivered_at: at(3), at: at(9), status: None });
     let closed = Incoming::Closed(Closed { arrival: arrival(), how: How::Undeliverable, at: at(3), kept: None });
     for (state, fate) in
@@ -384,4 +392,44 @@ fn only_the_first_failure_of_a_delivered_mail_ends_it() {
         let noted = returned::returned(state, &notice(fate), "t1", at(9)).unwrap();
         assert_eq!((names(&noted), noted.step.ops.len()), (vec![EventName::ReturnNoted], 1));
     }
+}
+
+#[test]
+fn a_message_that_is_only_told_of_waits_until_somebody_who_is_named_reads_it() {
+    let job = |effects: &Effects| enqueued(effects);
+    let answer = SinkAnswer { text: "250 ok".into() };
+    let told = read::told(taken(), lease(arrival().record, Queue::Deliver, 0), &answer, Some(at(100)), at(5)).unwrap();
+    assert_eq!(job(&told), [Queue::Deliver]);
+    assert!(told.step.ops.iter().any(|op| matches!(op, Op::Enqueue(job) if job.id == read::reminder(&taken()) && job.due == at(100))));
+    let Incoming::Unread(unread) = put(&told) else { panic!("it waits") };
+    assert_eq!(Incoming::Unread(unread.clone()).blobs(), [arrival().signal, taken().message], "and is kept");
+
+    let reader = Reader::new("anna.ek@habo.se").unwrap();
+    let opened = read::opened(Incoming::Unread(unread), &reader, at(6)).unwrap().unwrap();
+    assert!(opened.step.ops.contains(&Op::Cancel(read::reminder(&taken()))));
+    let named = |effects: &Effects| {
+        effects
+            .step
+            .ops
+            .iter()
+            .any(|op| matches!(op, Op::Audit(event) if event.name == EventName::MessageRead && event.fields[&Field::Reader] == "anna.ek@habo.se"))
+    };
+    let Incoming::Read(first) = put(&opened) else { panic!("it is read") };
+    assert!(named(&opened) && opened.discard.is_empty());
+    assert_eq!((&first.by, first.at), (&reader, at(6)));
+    // Again: one more line, and the first reader stays the first.
+    let again = read::opened(Incoming::Read(first), &reader, at(7)).unwrap().unwrap();
+    assert!(named(&again) && !again.step.ops.iter().any(|op| matches!(op, Op::Put(_))));
+    for other in [Incoming::New(taken()), Incoming::Retrieved(arrival())] {
+        assert_eq!(read::opened(other, &reader, at(8)).unwrap(), None);
+    }
+    for nobody in ["", "  ", "a\nb", &"x".repeat(129)] {
+        assert!(Reader::new(nobody).is_err(), "{nobody:?}");
+    }
+}
+
+/// The record that effects write.
+fn put(effects: &Effects) -> Incoming {
+    let record = effects.step.ops.iter().find_map(|op| if let Op::Put(record) = op { Some(record) } else { None });
+    Incoming::from_record(record.unwrap()).unwrap()
 }

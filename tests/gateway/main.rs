@@ -20,4 +20,5 @@ mod secrets;
 mod signers;
 mod smtp;
 mod threads;
+mod waiting;
 mod written;
