@@ -8,6 +8,10 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+mod calendar;
+mod forwarded;
+mod judges;
+mod smime;
 mod tnef;
 mod writer;
 

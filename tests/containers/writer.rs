@@ -280,7 +280,8 @@ impl Part {
         let boundary = format!("=_b{}_{depth}_{}", subtype.len(), parts.iter().map(|part| part.1.len()).sum::<usize>());
         let mut body = Vec::new();
         for part in parts {
-            body.extend(format!("--{boundary}\r\n{}\r\n\r\n", part.0).into_bytes());
+            let end = if part.0.is_empty() { "" } else { "\r\n" };
+            body.extend(format!("--{boundary}\r\n{}{end}\r\n", part.0).into_bytes());
             body.extend(&part.1);
             body.extend(b"\r\n");
         }

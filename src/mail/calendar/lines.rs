@@ -112,9 +112,14 @@ fn property(line: &str) -> Option<Property> {
     let name = pieces.next()?.trim().to_ascii_uppercase();
     let parameters = pieces
         .filter_map(|piece| piece.split_once('='))
-        .map(|(name, value)| (name.trim().to_ascii_uppercase(), value.trim().trim_matches('"').to_owned()))
+        .map(|(name, value)| (name.trim().to_ascii_uppercase(), parameter(value.trim().trim_matches('"'))))
         .collect();
     Some(Property { name, parameters, value: value.get(1..)?.to_owned() })
+}
+
+/// RFC 6868 3: what may not stand in a parameter.
+fn parameter(value: &str) -> String {
+    value.replace("^n", " ").replace("^'", "\"").replace("^^", "^")
 }
 
 /// RFC 5545 3.3.11.

@@ -30,6 +30,9 @@ const SWEDISH: &[&str] = &[
     "w. europe standard time",
 ];
 
+/// More changes of the clock, one by one, than a century has.
+const MAX_DATES: usize = 200;
+
 /// The zones of one calendar.
 #[derive(Debug, Default)]
 pub(super) struct Zones(HashMap<String, Vec<Rule>>);
@@ -38,6 +41,8 @@ pub(super) struct Zones(HashMap<String, Vec<Rule>>);
 #[derive(Debug)]
 struct Rule {
     start: DateTime,
+    /// Other days on which it comes into force, one by one.
+    dates: Vec<DateTime>,
     offset: SignedDuration,
     yearly: Option<Yearly>,
     /// The last year in which the rule applies.
@@ -94,7 +99,7 @@ fn offset(rules: &[Rule], local: DateTime) -> Option<SignedDuration> {
 
 impl Rule {
     fn last_onset(&self, local: DateTime) -> Option<DateTime> {
-        let start = Some(self.start).filter(|start| *start <= local);
+        let start = self.dates.iter().copied().chain([self.start]).filter(|onset| *onset <= local).max();
         let Some(yearly) = &self.yearly else { return start };
         let last = self.until.map_or(local.year(), |until| until.min(local.year()));
         let onsets = [last, last.saturating_sub(1)].into_iter().filter_map(|year| Some(yearly.date(year)?.to_datetime(self.start.time())));
@@ -118,7 +123,8 @@ fn rule(part: &Component) -> Option<Rule> {
     let parts: HashMap<&str, &str> = part.value("RRULE").unwrap_or_default().split(';').filter_map(|piece| piece.split_once('=')).collect();
     let yearly = if parts.get("FREQ") == Some(&"YEARLY") { yearly(&parts, start) } else { None };
     let until = parts.get("UNTIL").and_then(|until| until.get(..4)?.parse().ok());
-    Some(Rule { start, offset, yearly, until })
+    let dates = part.properties("RDATE").flat_map(|property| property.value.split(',')).filter_map(|date| date_time(date.trim()));
+    Some(Rule { start, dates: dates.take(MAX_DATES).collect(), offset, yearly, until })
 }
 
 fn yearly(parts: &HashMap<&str, &str>, start: DateTime) -> Option<Yearly> {
