@@ -18,6 +18,9 @@ mod common;
 #[path = "mutations/bodies.rs"]
 mod bodies;
 
+#[path = "containers/writer.rs"]
+mod writer;
+
 #[path = "mutations/seeds.rs"]
 mod seeds;
 
@@ -265,6 +268,10 @@ parsers! {
     c14n 1500
     smtp_session 1500
     mail 1500
+    tnef 1500
+    rtf 1500
+    lzfu 1500
+    calendar 1500
     mail_thread 3000
     returned 1500
     certificate 2000

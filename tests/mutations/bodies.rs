@@ -32,7 +32,7 @@ use libxml::tree::c14n::{CanonicalizationMode, CanonicalizationOptions};
 pub type Body = fn(&[u8]) -> bool;
 
 /// All of them, by the names of the fuzz targets.
-pub const ALL: [(&str, Body); 17] = [
+pub const ALL: [(&str, Body); 21] = [
     ("as4_package", as4_package),
     ("as4_ebms", as4_ebms),
     ("as4_security", as4_security),
@@ -45,6 +45,10 @@ pub const ALL: [(&str, Body); 17] = [
     ("c14n", c14n),
     ("smtp_session", smtp_session),
     ("mail", mail),
+    ("tnef", tnef),
+    ("rtf", rtf),
+    ("lzfu", lzfu),
+    ("calendar", calendar),
     ("mail_thread", mail_thread),
     ("returned", returned),
     ("certificate", certificate),
@@ -671,6 +675,56 @@ pub fn returned(input: &[u8]) -> bool {
         assert!(status.bytes().all(|octet| octet.is_ascii_digit() || octet == b'.') && status.len() <= 9, "{status}");
     }
     notice.fate != brevbro::mail::returned::Fate::Failed || notice.status.is_some()
+}
+
+/// winmail.dat. Its checksums are made right first, so that what stands behind them is reached.
+pub fn tnef(input: &[u8]) -> bool {
+    let mut octets = input.to_vec();
+    let signature = 0x223e_9f78_u32.to_le_bytes();
+    let streams: Vec<usize> = octets.windows(4).enumerate().filter(|(_, four)| *four == signature).map(|(at, _)| at).take(20).collect();
+    for stream in streams.into_iter().rev() {
+        let mut at = stream + 6;
+        while let Some(length) = octets.get(at + 5..at + 9).map(|length| u32::from_le_bytes(length.try_into().unwrap()) as usize) {
+            let (from, to) = (at + 9, (at + 9).saturating_add(length));
+            let Some(sum) = octets.get(from..to).map(|data| data.iter().fold(0_u16, |sum, octet| sum.wrapping_add(u16::from(*octet)))) else { break };
+            let Some(place) = octets.get_mut(to..to + 2) else { break };
+            place.copy_from_slice(&sum.to_le_bytes());
+            at = to + 2;
+        }
+    }
+    mail(&mailed("application/ms-tnef", &octets))
+}
+
+/// RTF as the body of winmail.dat.
+pub fn rtf(input: &[u8]) -> bool {
+    let sizes = [input.len() as u32 + 12, input.len() as u32].map(u32::to_le_bytes);
+    compressed_body(&[&sizes[0][..], &sizes[1], b"MELA\0\0\0\0", input].concat())
+}
+
+/// Compressed RTF as the body of winmail.dat, with its checksum.
+pub fn lzfu(input: &[u8]) -> bool {
+    let crc = input
+        .iter()
+        .fold(0_u32, |crc, octet| (0..8).fold(crc ^ u32::from(*octet), |crc, _| if crc & 1 == 1 { crc >> 1 ^ 0xedb8_8320 } else { crc >> 1 }));
+    compressed_body(&[&(input.len() as u32 + 12).to_le_bytes()[..], &[0; 4], b"LZFu", &crc.to_le_bytes(), input].concat())
+}
+
+/// text/calendar.
+pub fn calendar(input: &[u8]) -> bool {
+    mail(&mailed("text/calendar", input))
+}
+
+fn compressed_body(octets: &[u8]) -> bool {
+    // One property: PidTagRtfCompressed, one value.
+    let mut list = [&1_u32.to_le_bytes()[..], &[0x02, 0x01, 0x09, 0x10], &1_u32.to_le_bytes(), &(octets.len() as u32).to_le_bytes(), octets].concat();
+    list.resize(list.len().next_multiple_of(4), 0);
+    let stream = [&0x223e_9f78_u32.to_le_bytes()[..], &[1, 0, 1, 3, 0x90, 6, 0], &(list.len() as u32).to_le_bytes(), &list, &[0; 2]].concat();
+    tnef(&stream)
+}
+
+fn mailed(kind: &str, octets: &[u8]) -> Vec<u8> {
+    let head = format!("From: soc@habo.se\r\nSubject: x\r\nContent-Type: {kind}\r\nContent-Transfer-Encoding: binary\r\n\r\n");
+    [head.as_bytes(), octets].concat()
 }
 
 pub const NONCE: &[u8] = &[7; 32];

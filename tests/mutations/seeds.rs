@@ -67,6 +67,10 @@ pub(crate) fn of(name: &str) -> Vec<Vec<u8>> {
         }
         "smtp_session" => dialogues(),
         "mail" => read(&Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/mail"), &["eml"]),
+        "tnef" => vec![winmail()],
+        "rtf" => rtf(),
+        "lzfu" => rtf().iter().map(|rtf| crate::writer::compressed(rtf)[16..].to_vec()).chain([REPEATING.to_vec()]).collect(),
+        "calendar" => calendars(),
         "mail_thread" => threads(),
         "certificate" => certificates(),
         "crl" => {
@@ -216,6 +220,56 @@ fn basic(answer: &[u8]) -> &[u8] {
     const BASIC: &[u8] = &[6, 9, 0x2b, 6, 1, 5, 5, 7, 0x30, 1, 1];
     let at = answer.windows(BASIC.len()).position(|window| window == BASIC).unwrap() + BASIC.len();
     inner(&answer[at..])
+}
+
+/// A message with everything that Outlook puts into one.
+fn winmail() -> Vec<u8> {
+    use crate::writer::{Attachment, Properties, STORAGE, Winmail, compressed, set};
+    let pdf = b"%PDF-1.7\n";
+    let inner = Winmail::new("IPM.Note", Properties::default().text(0x0037, "Inre").text(0x1000, "Hej")).with(Attachment::file("a.pdf", pdf));
+    let properties = Properties::default()
+        .ansi(0x0037, "Åäö")
+        .binary(0x1009, &compressed(&rtf()[0]))
+        .binary(0x1013, b"<p>Hej <img src=\"cid:a@b\"></p>")
+        .int(0x3fde, 65001)
+        .named_time(set(2), 0x820d, "2026-03-05T09:00:00Z")
+        .named_binary(set(8), 0x8520, b"\x02\x01\x01\0\0\0\x04\0\0\0\x02Ja")
+        .string_named(set(0x29), "Namn", "v")
+        .texts(0x0005, &["a", "bc"])
+        .longs(0x0006, &[1]);
+    let object = Attachment { properties: Properties::default().object(0x3701, STORAGE, b"x"), ..Attachment::default() };
+    let mut winmail = Winmail::new("IPM.Microsoft Schedule.MtgReq", properties)
+        .with(Attachment::message("Inre", &inner.octets()))
+        .with(Attachment::file("b.pdf", pdf))
+        .with(object);
+    winmail.recipients = vec![Properties::default().int(0x0c15, 1).text(0x3001, "Åsa")];
+    winmail.old = vec![(0x0003_8005, vec![0xea, 7, 3, 0, 4, 0, 9, 0, 30, 0, 0, 0, 3, 0])];
+    winmail.octets()
+}
+
+/// RTF of each kind.
+fn rtf() -> Vec<Vec<u8>> {
+    [
+        r"{\rtf1\ansi\ansicpg1252\fromhtml1 \deff0{\fonttbl{\f0\fcharset0 A;}{\f1\fcharset204 B;}}\uc1{\*\htmltag64 <p>}\htmlrtf {\htmlrtf0 H\'e5j \u8211 ?\f1 \'cf{\*\htmltag84 <b>}\htmlrtf}\htmlrtf0 {\*\mhtmltag84 x}}",
+        r"{\rtf1\ansi\fromtext {\fonttbl{\f0 A;}}Hej\par \tab\u-10179?\u-8704? d\'e5}",
+        r#"{\rtf1\ansi{\listtext\f3 \'b7\tab}\ilvl1 ett\par\trowd\intbl A\cell B\cell\row\pard{\field{\*\fldinst HYPERLINK "http://x.se"}{\fldrslt x}}\b f\i k\plain{\pict\pngblip 89504e470d0a1a0a}{\pict\wmetafile8\bin4 abcd}{\object{\result y}}\v dold\par}"#,
+    ]
+    .map(|rtf| rtf.as_bytes().to_vec())
+    .into()
+}
+
+/// What MS-OXRTFCP 3.1.2 compresses with references into what is being written.
+const REPEATING: &[u8] = b"A\0\x04 WXYZ\x0dn}\x01\x0e\xb0";
+
+fn calendars() -> Vec<Vec<u8>> {
+    let event = "BEGIN:VEVENT\r\nSUMMARY;LANGUAGE=sv:Sam\r\n råd\\, ett\r\nORGANIZER;CN=\"Å; B\":mailto:a@habo.se\r\nATTENDEE;PARTSTAT=ACCEPTED:mailto:b@af.se\r\n\
+        DTSTART;TZID=Z:20260701T100000\r\nDURATION:P1DT2H\r\nRRULE:FREQ=WEEKLY;INTERVAL=2;BYDAY=MO,-1TU;UNTIL=20261231T000000Z\r\nDESCRIPTION:Hej\\nhej\r\nEND:VEVENT\r\n";
+    let zone = "BEGIN:VTIMEZONE\r\nTZID:Z\r\nBEGIN:STANDARD\r\nDTSTART:16010101T030000\r\nTZOFFSETTO:+0100\r\nRRULE:FREQ=YEARLY;BYDAY=-1SU;BYMONTH=10\r\n\
+        END:STANDARD\r\nBEGIN:DAYLIGHT\r\nDTSTART:20200329T020000\r\nRDATE:20210328T020000,20220327T020000\r\nTZOFFSETTO:+0200\r\nEND:DAYLIGHT\r\nEND:VTIMEZONE\r\n";
+    let day = "BEGIN:VEVENT\r\nDTSTART;VALUE=DATE:20260105\r\nDTEND;VALUE=DATE:20260107\r\nATTACH;VALUE=BINARY;FILENAME=a:QQ==\r\nEND:VEVENT\r\n";
+    ["REQUEST", "REPLY", "CANCEL"]
+        .map(|method| format!("BEGIN:VCALENDAR\r\nMETHOD:{method}\r\n{zone}{event}{day}END:VCALENDAR\r\n").into_bytes())
+        .into()
 }
 
 /// What a delivered mail of ours says, and what answers make of it.
