@@ -11,7 +11,7 @@ use super::leaf::{Body, Leaf, Structure};
 use super::note::{self, Note};
 use super::policy::{MailboxPolicy, SignedMail};
 use super::refusal::ConvertError;
-use super::structure::{MAX_PARTS, split_header};
+use super::structure::{MAX_DEPTH, MAX_PARTS, split_header};
 use super::{calendar, files, parse, report, tnef, transfer, words};
 use crate::crypto::{Cms, open_cms};
 
@@ -24,6 +24,8 @@ pub(super) struct Walker<'n> {
     parts: usize,
     /// How many octets may still be unpacked.
     room: usize,
+    /// In how many mails the part stands, besides the mail itself.
+    pub(super) within: usize,
     pub(super) policy: &'n MailboxPolicy,
     pub(super) notes: &'n mut Vec<Note>,
     /// The calendars that were read: an invitation comes as a part and as a file.
@@ -33,7 +35,7 @@ pub(super) struct Walker<'n> {
 impl<'n> Walker<'n> {
     pub(super) fn new(octets: usize, policy: &'n MailboxPolicy, notes: &'n mut Vec<Note>) -> Self {
         let room = octets.saturating_mul(MAX_GROWTH).saturating_add(MAX_EXTRA);
-        Self { parts: 0, room, policy, notes, calendars: HashSet::new() }
+        Self { parts: 0, room, within: 0, policy, notes, calendars: HashSet::new() }
     }
 
     /// Counts a part.
@@ -56,6 +58,9 @@ impl<'n> Walker<'n> {
     pub(super) fn open<'a>(&mut self, leaf: &Leaf<'a>, raw: &'a [u8], kind: &str, depth: usize) -> Result<Option<Structure<'a>>, ConvertError> {
         let name = leaf.name.clone().unwrap_or_default();
         let Some(form) = Form::of(kind, &name) else { return Ok(None) };
+        if depth > MAX_DEPTH {
+            return Err(ConvertError::TooManyParts);
+        }
         match form {
             Form::Partial => return Err(ConvertError::Partial),
             Form::Elsewhere => return Err(ConvertError::Elsewhere),
@@ -103,9 +108,14 @@ impl<'n> Walker<'n> {
     /// A mail within the mail: a file where the mailbox sends such, else its text below the body and its files among ours.
     fn mail<'a>(&mut self, leaf: Leaf<'a>, bytes: &'a [u8], depth: usize) -> Result<Structure<'a>, ConvertError> {
         let (header, _) = split_header(bytes);
+        let noted = self.notes.len();
+        self.within += 1;
         let mail = self.entity(bytes, depth + 1, "text/plain")?;
+        self.within -= 1;
         let mut all = Structure::default();
         if self.policy.types.allows("message/rfc822") {
+            // Nothing of it is changed.
+            self.notes.truncate(noted);
             all.inside = mail.files;
             all.inside.extend(mail.inside);
             all.files.push(leaf);

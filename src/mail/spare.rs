@@ -16,17 +16,19 @@ pub(super) fn own(structure: &Structure<'_>, images: &mut Images<'_>, notes: &mu
         blocks.extend(body::blocks(part, images, notes)?);
     }
     let mut rich = structure.bodies.iter().any(|part| part.html.is_some());
+    let mut ours = if structure.spare.is_empty() { HashSet::new() } else { words(&blocks) };
     for spare in &structure.spare {
         let other = body::blocks(spare, images, notes)?;
-        let (ours, theirs) = (words(&blocks), words(&other));
+        let theirs = words(&other);
         let (ours_within, theirs_within) = (ours.is_subset(&theirs), theirs.is_subset(&ours));
         if ours_within && (!theirs_within || (spare.html.is_some() && !rich)) {
-            blocks = other;
+            (blocks, ours) = (other, theirs);
             rich = spare.html.is_some();
         } else if !theirs_within {
             let swedish = "Mejlet hade två olika texter; båda skickas, efter varandra.";
             note::add(notes, Note::new(swedish, "The mail had two different texts; both are sent, one after the other."));
             blocks.extend(other);
+            ours.extend(theirs);
         }
     }
     Ok(blocks)

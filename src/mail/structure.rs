@@ -16,7 +16,7 @@ use super::refusal::ConvertError;
 /// More parts than any mail program writes.
 pub(super) const MAX_PARTS: usize = 500;
 /// Deeper nesting than any mail program writes.
-const MAX_DEPTH: usize = 32;
+pub(super) const MAX_DEPTH: usize = 32;
 
 /// Walks the tree.
 pub(super) fn walk<'a>(mail: &'a [u8], policy: &MailboxPolicy, notes: &mut Vec<Note>) -> Result<Structure<'a>, ConvertError> {

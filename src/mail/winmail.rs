@@ -15,13 +15,16 @@ impl Walker<'_> {
     pub(super) fn winmail(&mut self, bytes: &[u8], depth: usize) -> Result<Structure<'static>, ConvertError> {
         let mut message = tnef::read(bytes).map_err(|error| ConvertError::Tnef(error.to_string()))?;
         let class = message.class.to_ascii_lowercase();
-        // MS-OXCMSG: reports of any item, such as a read receipt, and of what became of a recall.
-        if class.starts_with("report.") || class.starts_with("ipm.recall.report") {
-            return Ok(Structure { automatic: Some("winmail.dat"), ..Structure::default() });
+        if self.within == 0 && class.starts_with("ipm.outlook.recall") {
+            return Err(ConvertError::Recall);
         }
+        // Reports of any item, such as a read receipt, of what became of a recall, and answers by rule.
+        let automatic = ["report.", "ipm.recall.report", "ipm.note.rules.oof", "ipm.note.rules.replytemplate"];
+        let automatic = self.within == 0 && automatic.iter().any(|name| class.starts_with(name));
         let summaries = message.summary.take().into_iter().collect();
         let mut all = self.outlook(message, depth)?;
         all.spare = std::mem::take(&mut all.bodies);
+        all.automatic = automatic.then_some("winmail.dat");
         all.summaries.splice(0..0, Vec::<String>::into_iter(summaries));
         Ok(all)
     }
@@ -29,9 +32,6 @@ impl Walker<'_> {
     /// A message with its body and attachments.
     fn outlook(&mut self, message: Message<'_>, depth: usize) -> Result<Structure<'static>, ConvertError> {
         self.count()?;
-        if message.class.to_ascii_lowercase().starts_with("ipm.outlook.recall") {
-            return Err(ConvertError::Recall);
-        }
         let Message { mut html, plain, pictures, lost, summary, votes, attachments, .. } = message;
         self.unpacked(html.as_ref().map_or(0, String::len) + pictures.iter().map(|picture| picture.body.len()).sum::<usize>())?;
         let mut all = Structure::default();

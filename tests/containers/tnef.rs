@@ -287,6 +287,25 @@ fn a_recall_is_refused_and_a_report_is_automatic() {
 }
 
 #[test]
+fn a_recall_or_a_report_that_somebody_forwards_is_readable() {
+    for class in ["IPM.Outlook.Recall", "REPORT.IPM.Note.NDR"] {
+        let winmail = Winmail::new(class, Properties::default().text(0x1001, "Kunde inte levereras"));
+        let eml = Part("Content-Type: message/rfc822".to_owned(), Part::winmail(&winmail.octets()).mail());
+        let mail = converted(&Part::multipart("mixed", &[Part::text("Se nedan\n"), eml]).mail());
+        assert!(mail.automatic.is_none() && text(&mail).ends_with("Kunde inte levereras"), "{}", text(&mail));
+    }
+}
+
+#[test]
+fn streams_in_streams_end_somewhere() {
+    let mut deep = Winmail::new("IPM.Note", note("x")).octets();
+    for _ in 0..400 {
+        deep = Winmail::new("IPM.Note", Properties::default()).with(Attachment::file("winmail.dat", &deep)).octets();
+    }
+    assert_eq!(refused(&Part::winmail(&deep).mail()), ConvertError::TooManyParts);
+}
+
+#[test]
 fn every_kind_of_property_is_stepped_over() {
     let before = Properties::default()
         .short(0x0001, -1)

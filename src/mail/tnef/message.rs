@@ -181,7 +181,7 @@ impl<'a> Fields<'a> {
             to,
             cc,
             sent: properties.time(0x0039).or(self.sent),
-            plain: properties.text(0x1000).or_else(|| ansi(self.body)),
+            plain: [0x1000, 0x1001].into_iter().find_map(|tag| properties.text(tag)).or_else(|| ansi(self.body)),
             summary: item::summary(&class, properties),
             votes: item::votes(properties),
             class,
