@@ -57,7 +57,8 @@ fn rtf_that_python_compresses_is_read_and_ours_is_read_by_it() {
     let Some(python) = python() else { return };
     let folder = tempfile::tempdir().unwrap();
     // Long enough for the window to be written over, with runs that repeat and some that do not.
-    let words: String = (0..4_000).map(|n| format!("ord{} {{\\b fet}} \\'e5\\'e4\\'f6\\par\n", n * 7919 % 1_009)).collect();
+    let words: Vec<String> = (0..4_000).map(|n| format!("ord{} {{\\b fet}} \\'e5\\'e4\\'f6\\par\n", n * 7919 % 1_009)).collect();
+    let words = words.concat();
     let rtf = format!("{{\\rtf1\\ansi\\ansicpg1252 {words}}}");
     let path = temporary(&folder, "text.rtf", &rtf);
     let script = r#"

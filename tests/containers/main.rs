@@ -2,7 +2,7 @@
 //! reports comes out whole, and nothing hides there. The files are written here, from the specifications, and foreign
 //! programs judge the writer; what foreign programs write is read.
 
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "a test fails by panicking")]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, clippy::missing_panics_doc, reason = "a test fails by panicking")]
 #![allow(unreachable_pub, missing_docs, reason = "a test binary has no public")]
 
 #[path = "../common/mod.rs"]

@@ -144,7 +144,7 @@ fn images_of_the_text_are_found_by_content_id_and_by_place() {
     let mail = converted(&mixed("", &winmail));
     assert_eq!(text(&mail), "Se [Bild: image001.png] och [Bild: plats.png]");
     assert_eq!(files(&mail).iter().map(|file| file.0).collect::<Vec<_>>(), ["image001.png", "plats.png"]);
-    let hex: String = png.iter().map(|octet| format!("{octet:02x}")).collect();
+    let hex = png.iter().map(|octet| format!("{octet:02x}")).collect::<Vec<_>>().concat();
     let rtf = format!(r"{{\rtf1\ansi F\'f6re {{\pict\pngblip {hex}}} efter\par}}");
     let mail = converted(&mixed("", &Winmail::new("IPM.Note", Properties::default().binary(0x1009, &compressed(rtf.as_bytes())))));
     assert_eq!((text(&mail), files(&mail)[0].2 == png), ("Före [Bild: bild-1.png] efter", true));

@@ -90,13 +90,17 @@ impl Properties {
 
     pub fn texts(self, tag: u16, texts: &[&str]) -> Self {
         let mut value = (texts.len() as u32).to_le_bytes().to_vec();
-        texts.iter().for_each(|text| value.extend(Self::variable(&utf16(&format!("{text}\0")))));
+        for text in texts {
+            value.extend(Self::variable(&utf16(&format!("{text}\0"))));
+        }
         self.add(0x101f, &tag.to_le_bytes(), &value)
     }
 
     pub fn longs(self, tag: u16, numbers: &[i64]) -> Self {
         let mut value = (numbers.len() as u32).to_le_bytes().to_vec();
-        numbers.iter().for_each(|number| value.extend(number.to_le_bytes()));
+        for number in numbers {
+            value.extend(number.to_le_bytes());
+        }
         self.add(0x1014, &tag.to_le_bytes(), &value)
     }
 
@@ -240,7 +244,7 @@ pub fn compressed(rtf: &[u8]) -> Vec<u8> {
         contents.extend(run);
         written += run.len();
     }
-    if rtf.len() % 8 == 0 {
+    if rtf.len().is_multiple_of(8) {
         contents.push(1);
     }
     contents.extend(((written % 4096) as u16).wrapping_shl(4).to_be_bytes());
