@@ -151,7 +151,7 @@ fn the_mailbox_decides_on_images_history_and_persons() {
     let logo = "outlook-logo-pdf-docx.eml";
     let keep = convert(logo, &MailboxPolicy { images: InlineImages::Keep, ..policy() });
     assert_eq!(keep.files.iter().filter(|file| file.media_type == "image/png").count(), 1);
-    assert!(keep.texts[0].contains("[Bild: image001.png]"));
+    assert!(keep.texts[0].contains("[Bild 1: image001.png]"));
     let pdf_only = convert(logo, &MailboxPolicy { images: InlineImages::Keep, types: AllowedTypes::new(word()), ..policy() });
     assert_eq!(pdf_only.files.len(), 2, "a logo of a type that may not be sent does not sink the mail");
     let screenshot = "nested-multipart-screenshot.eml";

@@ -8,9 +8,9 @@ use mail_parser::MimeHeaders;
 
 use super::convert::Note;
 use super::files;
-use super::html::{self, ImageUse};
-use super::image::is_decoration;
-use super::markdown::{self, Block, Piece, plain_words};
+use super::html::{self, ImageUse, Remark};
+use super::image::{self, is_decoration};
+use super::markdown::{self, Block};
 use super::note;
 use super::plain::{self, Flow};
 use super::policy::{AllowedTypes, InlineImages};
@@ -18,17 +18,29 @@ use super::refusal::ConvertError;
 use super::structure::{Body, Leaf};
 use super::transfer::{self, TransferError};
 use super::uu;
+use super::words;
+use crate::crypto::sha256;
+use crate::ident::Sha256;
 
+/// More images than a text shows.
+const MAX_IMAGES: usize = 500;
 /// Longest HTML that is read as such; a longer one gives way to the plain text.
 const HTML_MAX: usize = 8 * 1024 * 1024;
 
 /// What becomes of an image that the text shows.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Shown {
-    /// It stays a file, under this name.
-    Kept(String),
-    /// It is gone.
+    /// It stays a file.
+    Kept {
+        /// Its place among those that the text shows.
+        number: usize,
+        /// The file's name.
+        name: String,
+    },
+    /// It is gone, and nobody misses it.
     Dropped,
+    /// It is gone, and the text says so.
+    Missing,
 }
 
 /// Images of the mail by Content-ID, and what became of those that the text shows.
@@ -39,6 +51,10 @@ pub(super) struct Images<'a> {
     pub(super) shown: HashMap<String, Shown>,
     /// Images that stand in the HTML itself and are kept.
     pub(super) embedded: Vec<files::Attached>,
+    /// How often the mail has an image, by its digest.
+    pub(super) copies: HashMap<Sha256, usize>,
+    /// How many the text shows so far.
+    pub(super) kept: usize,
     /// The mailbox's wish.
     pub(super) policy: InlineImages,
     /// The types that may pass.
@@ -50,9 +66,12 @@ pub(super) fn blocks(body: &Body<'_>, images: &mut Images<'_>, notes: &mut Vec<N
     if let Some(leaf) = &body.html {
         let text = text(leaf)?;
         if text.len() <= HTML_MAX || body.plain.is_none() {
-            let blocks = html::blocks(&text, &mut |usage| images.decide(usage, notes));
-            if !blocks.is_empty() || body.plain.is_none() {
-                return Ok(blocks);
+            let read = html::read(&text, &mut |usage| images.decide(usage, notes));
+            if !read.blocks.is_empty() || body.plain.is_none() {
+                for remark in read.remarks {
+                    note::add(notes, remarked(remark));
+                }
+                return Ok(read.blocks);
             }
         } else {
             notes.push(Note::new("Mejlets HTML är för stor; den rena texten skickas.", "The mail's HTML is too large; its plain text is sent."));
@@ -72,6 +91,35 @@ pub(super) fn blocks(body: &Body<'_>, images: &mut Images<'_>, notes: &mut Vec<N
         note::add(notes, Note::new("En fil som stod i texten (uuencode) blev en bilaga.", "A file in the text (uuencode) became an attachment."));
     }
     Ok(plain::blocks(&text, flow))
+}
+
+/// What the text cannot say of what the HTML did.
+fn remarked(remark: Remark) -> Note {
+    match remark {
+        Remark::Media => Note::lost(
+            "Ljud, film, ritningar eller inbäddade sidor i texten följde inte med.",
+            "Sound, video, drawings or embedded pages in the text were not passed on.",
+        ),
+        Remark::HiddenText => {
+            Note::minor("Dold text, som inget mejlprogram visar, följde inte med.", "Hidden text, which no mail program shows, was not passed on.")
+        }
+        Remark::WhiteText => Note::new("Vit text i mejlet syns som vanlig text.", "White text in the mail is shown as plain text."),
+        Remark::Struck => {
+            Note::new("Överstruken text står inom [överstruket: …].", "Struck out text stands in [överstruket: …], which means struck out.")
+        }
+        Remark::Coloured => Note::minor(
+            "Textens färger följde inte med; det som bara färgen säger behöver stå i ord.",
+            "The text's colours were not passed on; what only a colour says must be put in words.",
+        ),
+        Remark::UnknownSign => Note::lost(
+            "Ett tecken ur ett symboltypsnitt kunde inte återges och står som □.",
+            "A sign of a symbol font could not be shown and stands as □.",
+        ),
+        Remark::GuardedLink => Note::new(
+            "En länk visas med sin egentliga adress, utan säkerhetsomvägen.",
+            "A link is shown with its own address, without the guard's detour.",
+        ),
+    }
 }
 
 /// The bytes of a part.
@@ -103,36 +151,64 @@ impl Images<'_> {
         if let Some(id) = strip_scheme(source, "cid:") {
             let id = percent_decode(id);
             if let Some(shown) = self.shown.get(&id) {
-                return words_for(shown);
+                return words_for(shown, usage);
             }
-            let file = self.by_id.get(&id)?;
+            let Some(file) = self.by_id.get(&id) else {
+                note::add(notes, Note::lost("En bild i texten saknades i mejlet.", "An image of the text was missing in the mail."));
+                return missing(usage);
+            };
             let shown = self.judge(file, usage, notes);
-            self.shown.insert(id, shown.clone());
-            return words_for(&shown);
+            let words = words_for(&shown, usage);
+            self.shown.insert(id, shown);
+            return words;
         }
         if let Some(data) = strip_scheme(source, "data:") {
-            let (kind, body) = data.split_once(";base64,")?;
-            let body = STANDARD.decode(body.bytes().filter(|b| !b.is_ascii_whitespace()).collect::<Vec<_>>()).ok()?;
-            let declared = files::normal_type(kind);
-            let name = format!("bild-{}.{}", self.embedded.len() + 1, self.types.extension(&declared).unwrap_or("bin"));
-            let file = files::Attached { name: Some(name), declared, body };
-            let shown = self.judge(&file, usage, notes);
-            if matches!(shown, Shown::Kept(_)) {
-                self.embedded.push(file);
-            }
-            return words_for(&shown);
+            return self.embedded(data, usage, notes);
         }
-        let tracking = usage.height.is_some_and(|height| height <= 2);
-        if !source.is_empty() && !tracking {
-            note::add(notes, Note::lost("En bild som bara fanns på webben följde inte med.", "An image that was only on the web was not passed on."));
+        let small = |size: Option<u32>, most: u32| size.is_some_and(|size| size <= most);
+        let tracking = small(usage.height, 2) || small(usage.width, 2);
+        let icon = small(usage.height, 64) && small(usage.width, 64);
+        if source.is_empty() || tracking || icon {
+            return None;
         }
-        (!usage.alt.is_empty()).then(|| usage.alt.clone())
+        if usage.in_signature && usage.height.is_none_or(|height| height <= 200) {
+            note::add(notes, Note::minor("En webbild i signaturen följde inte med.", "An image of the signature, on the web, was not passed on."));
+            return None;
+        }
+        note::add(notes, Note::lost("En bild som bara fanns på webben följde inte med.", "An image that was only on the web was not passed on."));
+        missing(usage)
     }
 
-    fn judge(&self, file: &files::Attached, usage: &ImageUse, notes: &mut Vec<Note>) -> Shown {
+    /// An image that stands in the HTML itself.
+    fn embedded(&mut self, data: &str, usage: &ImageUse, notes: &mut Vec<Note>) -> Option<String> {
+        let decoded = data.split_once(',').and_then(|(head, body)| {
+            let (kind, _) = head.split_once(";base64")?;
+            let body = percent_encoding::percent_decode_str(body).filter(|octet| !octet.is_ascii_whitespace()).collect::<Vec<_>>();
+            Some((kind.split(';').next().unwrap_or_default(), STANDARD.decode(body).ok()?))
+        });
+        let Some((kind, body)) = decoded else {
+            note::add(notes, Note::lost("En bild i texten var skadad.", "An image of the text was damaged."));
+            return missing(usage);
+        };
+        let declared = files::normal_type(kind);
+        let extension = self.types.extension(&declared).or_else(|| declared.strip_prefix("image/")).unwrap_or("bin").to_owned();
+        let taken = |name: &str| self.embedded.iter().chain(self.by_id.values().copied()).any(|file| file.name.as_deref() == Some(name));
+        let name = (1..=MAX_IMAGES).map(|number| format!("bild-{number}.{extension}")).find(|name| !taken(name));
+        let file = files::Attached { name, declared, body };
+        let shown = self.judge(&file, usage, notes);
+        let words = words_for(&shown, usage);
+        if matches!(shown, Shown::Kept { .. }) {
+            self.embedded.push(file);
+        }
+        words
+    }
+
+    fn judge(&mut self, file: &files::Attached, usage: &ImageUse, notes: &mut Vec<Note>) -> Shown {
         let name = files::clean_name(file.name.as_deref().unwrap_or_default());
         let name = if name.is_empty() { "bild".to_owned() } else { name };
-        let decorative = is_decoration(&file.body, usage.height);
+        let repeated = self.copies.get(&sha256(&file.body)).is_some_and(|copies| *copies > 1);
+        let shown = image::Shown { height: usage.height, width: usage.width, in_signature: usage.in_signature, repeated };
+        let decorative = is_decoration(&file.body, shown);
         let reason = if self.policy == InlineImages::DropAll || (decorative && self.policy == InlineImages::DropDecorative) {
             ("Bilden i texten följde inte med", "The image in the text was not passed on")
         } else if !self.types.allows(&file.declared) || file.body.is_empty() {
@@ -141,19 +217,27 @@ impl Images<'_> {
                 "The image in the text has a type that may not be sent and was not passed on",
             )
         } else {
-            return Shown::Kept(name);
+            self.kept += 1;
+            return Shown::Kept { number: self.kept, name };
         };
         let note = if decorative { Note::minor } else { Note::lost };
         note::add(notes, note(format!("{}: {name}.", reason.0), format!("{}: {name}.", reason.1)));
-        Shown::Dropped
+        if decorative { Shown::Dropped } else { Shown::Missing }
     }
 }
 
-fn words_for(shown: &Shown) -> Option<String> {
+fn words_for(shown: &Shown, usage: &ImageUse) -> Option<String> {
     match shown {
-        Shown::Kept(name) => Some(format!("[Bild: {name}]")),
+        Shown::Kept { number, name } => Some(format!("[Bild {number}: {name}]")),
         Shown::Dropped => None,
+        Shown::Missing => missing(usage),
     }
+}
+
+/// What stands where an image stood that may have said something: its own description, if it has one.
+fn missing(usage: &ImageUse) -> Option<String> {
+    let words = words::cut(&usage.alt, 200);
+    Some(if words.is_empty() { "[Bild som inte följde med]".to_owned() } else { format!("[Bild som inte följde med: {words}]") })
 }
 
 fn strip_scheme<'a>(text: &'a str, scheme: &str) -> Option<&'a str> {
@@ -179,20 +263,6 @@ fn percent_decode(text: &str) -> String {
         }
     }
     String::from_utf8_lossy(&out).into_owned()
-}
-
-/// Where the quoted mails of an answer begin: the block that Outlook, Gmail or Apple Mail puts before them.
-pub(super) fn history_start(blocks: &[Block]) -> Option<usize> {
-    blocks.iter().position(|block| {
-        let Block::Paragraph(pieces) = block else { return false };
-        let mut lines = pieces.split(|piece| *piece == Piece::Break).map(|line| plain_words(line).trim().to_lowercase());
-        let Some(first) = lines.next() else { return false };
-        let ruled = ["-----ursprungligt meddelande-----", "-----original message-----", "________________________________"];
-        let field = |line: &str, names: &[&str]| names.iter().any(|name| line.starts_with(name));
-        ruled.iter().any(|rule| first.starts_with(rule))
-            || (field(&first, &["från:", "from:"]) && lines.take(4).any(|line| field(&line, &["skickat:", "sent:", "datum:", "date:"])))
-            || (first.ends_with(':') && field(&first, &["den ", "on "]) && (first.contains(" skrev") || first.contains(" wrote")))
-    })
 }
 
 /// Markdown of blocks; `None` when there is nothing to read.

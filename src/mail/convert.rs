@@ -3,7 +3,7 @@
 //! Everything that is changed or left out is a [`Note`]; everything that cannot be passed on whole is a
 //! [`ConvertError`], which refuses the mail while its sender still has it.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use jiff::Timestamp;
 use mail_parser::MessageParser;
@@ -11,6 +11,7 @@ use mail_parser::MessageParser;
 use super::body::{self, Images, Shown};
 use super::files::{self, Attached};
 use super::header;
+use super::history;
 use super::markdown::{Block, Piece, Style};
 pub use super::note::{Loss, Note, missing};
 use super::parse;
@@ -18,9 +19,10 @@ use super::policy::{History, MailboxPolicy, PersonPolicy, Secrecy};
 pub use super::refusal::ConvertError;
 use super::spare;
 use super::structure::{self, Leaf};
-use super::subject::{self, LABEL_MAX, NO_SUBJECT};
+use super::subject::{self, LABEL_MAX, NO_SUBJECT, Relation};
 use super::{thread, words};
 use crate::content::{Content, Document, File, Identifier, Party, Person, Redacted, Reference};
+use crate::crypto::sha256;
 use crate::ident::{ConversationId, MailAddress, MessageId};
 
 /// The code system of diary numbers.
@@ -149,9 +151,10 @@ pub fn outgoing(bytes: &[u8], policy: &MailboxPolicy) -> Result<Outgoing, Conver
             return Err(ConvertError::TooManyParts);
         }
         check_inside(&structure, policy)?;
-        let attached = structure.files.iter().enumerate().map(|(at, leaf)| attached(leaf, at + 1)).collect::<Result<Vec<_>, _>>()?;
+        let mut attached = structure.files.iter().enumerate().map(|(at, leaf)| attached(leaf, at + 1)).collect::<Result<Vec<_>, _>>()?;
+        name_images_apart(&mut attached);
         mail.quoted = quoted(&structure);
-        let (blocks, kept, embedded) = body(&structure, &attached, policy, &mut notes)?;
+        let (blocks, kept, embedded) = body(&structure, &attached, subject.relation, policy, &mut notes)?;
         mail.texts = text(blocks, &subject.label, !kept.contains(&true) && embedded.is_empty(), &mut notes)?.into_iter().map(Redacted).collect();
         let files = attached.into_iter().zip(kept).filter_map(|(file, kept)| kept.then_some(file)).chain(embedded);
         mail.files = check_files(files, policy, &mut notes)?;
@@ -282,7 +285,13 @@ fn attached(leaf: &Leaf<'_>, number: usize) -> Result<Attached, ConvertError> {
 type Blocks = (Vec<Block>, Vec<bool>, Vec<Attached>);
 
 /// The blocks of the body, which files are kept, and the images that stood in the HTML itself.
-fn body(structure: &structure::Structure<'_>, attached: &[Attached], policy: &MailboxPolicy, notes: &mut Vec<Note>) -> Result<Blocks, ConvertError> {
+fn body(
+    structure: &structure::Structure<'_>,
+    attached: &[Attached],
+    relation: Option<Relation>,
+    policy: &MailboxPolicy,
+    notes: &mut Vec<Note>,
+) -> Result<Blocks, ConvertError> {
     let id_of = |leaf: &Leaf<'_>| leaf.content_id().map(str::to_owned);
     let by_id: HashMap<_, _> = structure
         .files
@@ -291,16 +300,26 @@ fn body(structure: &structure::Structure<'_>, attached: &[Attached], policy: &Ma
         .filter(|(_, file)| file.declared.starts_with("image/"))
         .filter_map(|(leaf, file)| Some((id_of(leaf)?, file)))
         .collect();
-    let mut images = Images { by_id, shown: HashMap::new(), embedded: Vec::new(), policy: policy.images, types: &policy.types };
+    let mut copies = HashMap::new();
+    for file in attached.iter().filter(|file| file.declared.starts_with("image/")) {
+        *copies.entry(sha256(&file.body)).or_insert(0) += 1;
+    }
+    let mut images = Images { by_id, shown: HashMap::new(), embedded: Vec::new(), copies, kept: 0, policy: policy.images, types: &policy.types };
     let mut blocks = spare::own(structure, &mut images, notes)?;
-    if policy.history == History::Cut
-        && let Some(start) = body::history_start(&blocks)
-    {
-        blocks.truncate(start);
-        notes.push(Note::minor("Den citerade historiken följde inte med.", "The quoted history was not passed on."));
+    if policy.history == History::Cut {
+        match history::trim(&mut blocks, relation) {
+            history::Trimmed::Cut => {
+                notes.push(Note::minor("Den citerade historiken följde inte med.", "The quoted history was not passed on."));
+            }
+            history::Trimmed::Needed => notes.push(Note::new(
+                "Den citerade historiken följde med, eftersom texten hänvisar till den eller svarar i den.",
+                "The quoted history was passed on, since the text refers to it or answers within it.",
+            )),
+            history::Trimmed::Nothing => {}
+        }
     }
     spare::surround(&mut blocks, structure, &mut images, notes)?;
-    let dropped = |leaf: &Leaf<'_>| id_of(leaf).is_some_and(|id| images.shown.get(&id) == Some(&Shown::Dropped));
+    let dropped = |leaf: &Leaf<'_>| id_of(leaf).is_some_and(|id| matches!(images.shown.get(&id), Some(Shown::Dropped | Shown::Missing)));
     let kept = structure.files.iter().map(|leaf| !dropped(leaf)).collect();
     Ok((blocks, kept, images.embedded))
 }
@@ -363,6 +382,20 @@ fn kept_file(leaf: &Leaf<'_>, others: &[File]) -> Result<File, ConvertError> {
     let free = (2..=MAX_FILES + 1).map(|number| files::numbered(&name, number)).find(|name| !taken(name));
     let name = if taken(&name) { free.unwrap_or(name) } else { name };
     Ok(File { name: name.into(), media_type: declared, body: body.into() })
+}
+
+/// Gives images of one name names of their own before the text names them: a phone calls each of its own `image0.jpeg`.
+fn name_images_apart(files: &mut [Attached]) {
+    let mut taken: HashSet<String> = HashSet::new();
+    for file in files {
+        let name = files::clean_name(file.name.as_deref().unwrap_or_default());
+        if name.is_empty() || taken.insert(name.to_lowercase()) || !file.declared.starts_with("image/") {
+            continue;
+        }
+        if let Some(free) = (2..=MAX_FILES + 1).map(|number| files::numbered(&name, number)).find(|name| taken.insert(name.to_lowercase())) {
+            file.name = Some(free);
+        }
+    }
 }
 
 fn check_files(files: impl Iterator<Item = Attached>, policy: &MailboxPolicy, notes: &mut Vec<Note>) -> Result<Vec<File>, ConvertError> {

@@ -31,6 +31,7 @@ mod codepage;
 mod contained;
 mod files;
 mod header;
+mod history;
 mod html;
 mod image;
 mod leaf;

@@ -1,29 +1,50 @@
 //! Blocks out of tokens, with a stack of open elements.
 
-use super::ImageUse;
+use std::collections::BTreeSet;
+
 use super::clean::attribute;
-use super::outlook::{LooseItem, level_of, list_mark, nest};
+use super::glyphs::{self, Font, Script};
+use super::outlook::{Count, LooseItem, leading_mark, level_by_margin, level_of, list_mark, nest};
+use super::style::{Color, Css, Sheet};
+use super::table::{self, Cell};
+use super::{ImageUse, Remark, links, quote};
 use crate::mail::markdown::{Block, MAX_LIST_DEPTH, Piece, Style, is_blank, plain_words};
 use crate::mail::words;
 
-/// Longest row of a table that becomes one line; a longer one is a layout, its cells follow one another.
-const ROW_MAX: usize = 240;
+/// Deeper nesting of lists, tables and quotes than anybody writes.
+const MAX_DEPTH: usize = 200;
+/// Deeper quotes than anybody reads.
+const MAX_QUOTES: usize = 20;
 
 /// What an open element means for what it holds.
-#[derive(Default)]
+#[derive(Default, Clone)]
 #[expect(clippy::struct_excessive_bools, reason = "each says something else of one element")]
 struct Frame {
     name: String,
     style: Style,
-    /// The link's target, and how many pieces stood before it.
-    link: Option<(String, usize)>,
+    /// The link's target, how many pieces stood before it, and how many images were left out before it.
+    link: Option<(String, usize, usize)>,
     /// Shown to nobody.
     hidden: bool,
+    /// Its letters have no size.
+    sizeless: bool,
+    /// Struck out.
+    struck: bool,
+    /// Off the line.
+    script: Option<Script>,
+    /// Its letters are signs.
+    font: Option<Font>,
+    /// Something but white lies behind it.
+    background: bool,
     /// The mark that Outlook wrote before a list item's text.
     mark: bool,
     /// A list item written as a paragraph, with its level.
     item: Option<usize>,
+    /// Such an item whose mark is part of its text.
+    bare_item: bool,
     preformatted: bool,
+    /// A signature that a mail program put there.
+    signature: bool,
     /// A block without margin: mail programs write each line as one.
     line: bool,
     /// A block after which a paragraph begins.
@@ -34,31 +55,42 @@ struct Frame {
 
 /// Something that collects blocks until it is closed.
 enum Holder {
-    List { first: Option<u32>, items: Vec<Vec<Block>> },
+    List { first: Option<u32>, count: Option<Count>, items: Vec<Vec<Block>> },
     Item,
-    Table { lines: Vec<Piece> },
-    Row { cells: Vec<Vec<Block>> },
-    Cell,
+    Table { rows: Vec<Vec<Cell>> },
+    Row { cells: Vec<Cell> },
+    Cell { head: bool, columns: usize, rows: usize },
+    Quote,
 }
+
+/// A run of text or a break, and whether it is struck out.
+type Run = (Piece, bool);
 
 /// Collects blocks from tokens.
 pub(super) struct Builder<'a> {
     image: &'a mut dyn FnMut(&ImageUse) -> Option<String>,
+    sheet: Sheet,
     frames: Vec<Frame>,
     holders: Vec<(Holder, Vec<Block>)>,
     root: Vec<Block>,
-    pieces: Vec<Piece>,
+    pieces: Vec<Run>,
     heading: Option<u8>,
     loose: Vec<LooseItem>,
     mark: String,
     /// The last block is a line that the next line may follow.
     joinable: bool,
+    /// A greeting has closed the text: what follows is a signature.
+    signed: bool,
+    /// Images that left no words.
+    dropped: usize,
+    remarks: BTreeSet<Remark>,
 }
 
 impl<'a> Builder<'a> {
-    pub(super) fn new(image: &'a mut dyn FnMut(&ImageUse) -> Option<String>) -> Self {
+    pub(super) fn new(sheet: Sheet, image: &'a mut dyn FnMut(&ImageUse) -> Option<String>) -> Self {
         Self {
             image,
+            sheet,
             frames: Vec::new(),
             holders: Vec::new(),
             root: Vec::new(),
@@ -67,67 +99,150 @@ impl<'a> Builder<'a> {
             loose: Vec::new(),
             mark: String::new(),
             joinable: false,
+            signed: false,
+            dropped: 0,
+            remarks: BTreeSet::new(),
         }
     }
 
     pub(super) fn open(&mut self, name: &str, attributes: &str) {
         let hidden = self.frames.last().is_some_and(|frame| frame.hidden);
         match name {
-            "br" | "img" | "hr" if hidden => return,
-            "br" => return self.pieces.push(Piece::Break),
+            "br" | "img" | "hr" | "input" if hidden => return,
+            "br" => return self.pieces.push((Piece::Break, false)),
             "hr" => {
                 self.flush();
                 return self.push(Block::Paragraph(vec![Piece::Text("———".to_owned(), Style::default())]));
             }
             "img" => return self.image(attributes),
+            "input" => return self.input(attributes),
             _ => {}
         }
-        let (style, preformatted) = self.frames.last().map(|frame| (frame.style, frame.preformatted)).unwrap_or_default();
-        let mut frame = Frame { name: name.to_owned(), style, preformatted, hidden, ..Frame::default() };
-        let css = attribute(attributes, "style").unwrap_or_default().to_lowercase().replace(' ', "");
-        frame.hidden |= css.contains("display:none") || css.contains("mso-hide:all") || css.contains("visibility:hidden");
+        let css = Css::of(attributes);
+        let above = self.frames.last().cloned().unwrap_or_default();
+        let mut frame = Frame { name: name.to_owned(), link: None, item: None, bare_item: false, line: false, parts: false, holds: false, ..above };
+        frame.hidden |= css.hides() || attribute(attributes, "hidden").is_some() || self.sheet.hides(name, attributes);
+        frame.hidden |= name == "option" && attribute(attributes, "selected").is_none();
         if !frame.hidden {
             self.enter(name, attributes, &css, &mut frame);
         }
         self.frames.push(frame);
     }
 
-    fn enter(&mut self, name: &str, attributes: &str, css: &str, frame: &mut Frame) {
+    fn enter(&mut self, name: &str, attributes: &str, css: &Css, frame: &mut Frame) {
         match name {
             "b" | "strong" | "th" => frame.style.bold = true,
             "i" | "em" => frame.style.italic = true,
-            "a" => frame.link = attribute(attributes, "href").map(|target| (target, self.pieces.len())),
+            "s" | "strike" | "del" => frame.struck = true,
+            "sup" => frame.script = Some(Script::Super),
+            "sub" => frame.script = Some(Script::Sub),
+            "q" => self.words("”", frame),
+            // Fields of a form stand apart.
+            "select" | "textarea" | "button" => self.words(" ", frame),
+            "a" => frame.link = attribute(attributes, "href").map(|target| (target, self.pieces.len(), self.dropped)),
             "pre" => frame.preformatted = true,
             _ => {}
         }
-        if name == "span" || name == "font" {
-            frame.style.bold |= css.contains("font-weight:bold") || css.contains("font-weight:700");
-            frame.style.italic |= css.contains("font-style:italic");
-        }
-        frame.mark = self.frames.last().is_some_and(|frame| frame.mark) || css.contains("mso-list:ignore");
+        self.look(name, attributes, css, frame);
+        frame.mark |= css.contains("mso-list:ignore");
+        let whose = [attribute(attributes, "id"), attribute(attributes, "class")].map(Option::unwrap_or_default).concat().to_lowercase();
+        frame.signature |= whose.contains("signature") || whose.contains("signatur");
         if !is_block(name) {
             return;
         }
-        frame.line = name == "div" || (name == "p" && (attribute(attributes, "class").as_deref() == Some("MsoNormal") || is_tight(css)));
-        frame.parts = parts(name, attributes, css);
+        frame.line = name == "div" || (name == "p" && self.sheet.is_tight(name, attributes, css));
+        frame.parts = parts(name, &whose, css);
         self.flush();
         self.joinable &= !frame.parts;
         match name {
             "h1" | "h2" | "h3" | "h4" | "h5" | "h6" => self.heading = name.as_bytes().get(1).map(|digit| digit - b'0'),
-            "p" | "div" => frame.item = level_of(css),
-            "ul" | "ol" if self.holders.iter().filter(|(holder, _)| matches!(holder, Holder::List { .. })).count() < MAX_LIST_DEPTH => {
-                let first = (name == "ol").then(|| attribute(attributes, "start").and_then(|text| text.trim().parse().ok()).unwrap_or(1));
-                self.hold(frame, Holder::List { first, items: Vec::new() });
+            "p" | "div" => {
+                frame.item = level_of(css);
+                frame.bare_item = frame.item.is_none() && name == "p" && whose.contains("msolistparagraph");
+                if frame.bare_item {
+                    frame.item = Some(level_by_margin(css));
+                }
             }
-            "li" if matches!(self.holders.last(), Some((Holder::List { .. }, _))) => self.hold(frame, Holder::Item),
-            "table" => self.hold(frame, Holder::Table { lines: Vec::new() }),
-            "tr" if matches!(self.holders.last(), Some((Holder::Table { .. }, _))) => self.hold(frame, Holder::Row { cells: Vec::new() }),
-            "td" | "th" if matches!(self.holders.last(), Some((Holder::Row { .. }, _))) => self.hold(frame, Holder::Cell),
+            "blockquote" if is_quote(attributes, css) => self.hold(frame, Holder::Quote),
+            _ => self.enter_structure(name, attributes, css, frame),
+        }
+    }
+
+    /// What the look of an element says.
+    fn look(&mut self, name: &str, attributes: &str, css: &Css, frame: &mut Frame) {
+        if matches!(name, "span" | "font") {
+            frame.style.bold |= matches!(css.get("font-weight"), Some("bold" | "bolder" | "600" | "700" | "800" | "900"));
+            frame.style.italic |= css.get("font-style") == Some("italic");
+        }
+        frame.struck |= css.is_struck();
+        match css.get("vertical-align") {
+            Some("super") => frame.script = Some(Script::Super),
+            Some("sub") => frame.script = Some(Script::Sub),
+            _ => {}
+        }
+        if let Some(family) = css.get("font-family").map(str::to_owned).or_else(|| attribute(attributes, "face").filter(|_| name == "font")) {
+            frame.font = glyphs::font(&family);
+        }
+        frame.sizeless = css.is_sizeless().unwrap_or(frame.sizeless);
+        frame.preformatted = css.is_preformatted().unwrap_or(frame.preformatted || name == "textarea");
+        frame.background |= css.has_background() || attribute(attributes, "bgcolor").is_some();
+        let color = css.color().or_else(|| attribute(attributes, "color").and_then(|color| Color::read(&color.to_lowercase())));
+        if color.is_some_and(Color::is_white) && !frame.background {
+            self.remarks.insert(Remark::WhiteText);
+        }
+        if matches!(name, "span" | "font" | "p") && (color.is_some_and(Color::is_loud) || css.is_highlighted()) {
+            self.remarks.insert(Remark::Coloured);
+        }
+    }
+
+    fn enter_structure(&mut self, name: &str, attributes: &str, css: &Css, frame: &mut Frame) {
+        let number = |name: &str| attribute(attributes, name).and_then(|text| text.trim().parse::<u32>().ok());
+        let span = |name: &str| number(name).and_then(|span| usize::try_from(span).ok()).unwrap_or(1);
+        let depth = self.holders.iter().filter(|(holder, _)| matches!(holder, Holder::List { .. })).count();
+        match (name, self.holders.last_mut()) {
+            ("ul" | "ol" | "menu" | "dir", _) if depth < MAX_LIST_DEPTH => {
+                let ordered = name == "ol";
+                let count = if ordered { Count::of(attribute(attributes, "type").as_deref(), css) } else { None };
+                let first = ordered.then(|| number("start").unwrap_or(1));
+                self.hold(frame, Holder::List { first, count, items: Vec::new() });
+            }
+            ("li", Some((Holder::List { first, count, items }, _))) => {
+                if first.is_some() && count.is_none() && items.is_empty() {
+                    *count = Count::of(None, css);
+                }
+                let due = first.map(|first| first.saturating_add(u32::try_from(items.len()).unwrap_or(u32::MAX)));
+                let value = number("value").filter(|_| first.is_some());
+                if value.is_some() && value != due {
+                    self.count_anew(value);
+                }
+                self.hold(frame, Holder::Item);
+            }
+            ("table", _) => self.hold(frame, Holder::Table { rows: Vec::new() }),
+            ("tr", Some((Holder::Table { .. }, _))) => self.hold(frame, Holder::Row { cells: Vec::new() }),
+            ("td" | "th", Some((Holder::Row { .. }, _))) => {
+                self.hold(frame, Holder::Cell { head: name == "th", columns: span("colspan"), rows: span("rowspan") });
+            }
             _ => {}
         }
     }
 
+    /// The open list goes on with another number: as another list.
+    fn count_anew(&mut self, value: Option<u32>) {
+        let Some((Holder::List { first, items, .. }, _)) = self.holders.last_mut() else { return };
+        let (before, done) = (std::mem::replace(first, value), std::mem::take(items));
+        if done.is_empty() {
+            return;
+        }
+        let below = self.holders.len().checked_sub(2).and_then(|at| self.holders.get_mut(at));
+        below.map_or(&mut self.root, |(_, blocks)| blocks).push(Block::List { first: before, items: done });
+    }
+
     fn hold(&mut self, frame: &mut Frame, holder: Holder) {
+        // What is nested deeper is read as it comes: each level is gone through once more at its end.
+        let quotes = self.holders.iter().filter(|(holder, _)| matches!(holder, Holder::Quote)).count();
+        if self.holders.len() >= MAX_DEPTH || (matches!(holder, Holder::Quote) && quotes >= MAX_QUOTES) {
+            return;
+        }
         self.settle_loose();
         frame.holds = true;
         self.holders.push((holder, Vec::new()));
@@ -138,8 +253,13 @@ impl<'a> Builder<'a> {
         if frame.hidden {
             return;
         }
-        if let Some((target, before)) = frame.link {
-            self.link(&target, before);
+        match name {
+            "q" => self.words("”", &frame),
+            "select" | "textarea" | "button" => self.words(" ", &Frame::default()),
+            _ => {}
+        }
+        if let Some((target, before, dropped)) = &frame.link {
+            self.link(target, *before, *dropped);
         }
         if frame.mark && !self.frames.last().is_some_and(|frame| frame.mark) {
             self.end_mark();
@@ -147,15 +267,8 @@ impl<'a> Builder<'a> {
         if !is_block(name) {
             return;
         }
-        if let Some(level) = frame.item
-            && self.pieces.iter().any(|piece| matches!(piece, Piece::Text(text, _) if !is_blank(text)))
-        {
-            let (first, prefix) = list_mark(&std::mem::take(&mut self.mark));
-            let mut pieces = std::mem::take(&mut self.pieces);
-            if let Some(prefix) = prefix {
-                pieces.insert(0, Piece::Text(prefix, Style::default()));
-            }
-            self.loose.push(LooseItem { level, first, pieces });
+        if let Some(level) = frame.item {
+            self.end_loose_item(level, frame.bare_item);
         }
         self.flush_in(frame.line);
         self.joinable &= !frame.parts;
@@ -165,104 +278,124 @@ impl<'a> Builder<'a> {
         }
     }
 
-    fn end_holder(&mut self) {
-        self.settle_loose();
-        let Some((holder, mut blocks)) = self.holders.pop() else { return };
-        match holder {
-            Holder::List { first, mut items } => {
-                if !blocks.is_empty() {
-                    items.push(blocks); // a list directly in a list
+    fn end_loose_item(&mut self, level: usize, bare: bool) {
+        if !self.pieces.iter().any(|(piece, _)| matches!(piece, Piece::Text(text, _) if !is_blank(text))) {
+            return;
+        }
+        let mut mark = std::mem::take(&mut self.mark);
+        if bare {
+            let words = plain_words(&self.pieces.iter().map(|(piece, _)| piece.clone()).collect::<Vec<_>>());
+            // Without a mark it goes on with the item before it, or is a paragraph like any other.
+            let Some(found) = leading_mark(&words) else { return };
+            found.clone_into(&mut mark);
+            self.strip_start(found.chars().filter(|c| !c.is_whitespace()).count());
+        }
+        let (first, prefix) = list_mark(&mark);
+        let mut pieces = settled(std::mem::take(&mut self.pieces));
+        if let Some(prefix) = prefix {
+            pieces.insert(0, Piece::Text(prefix, Style::default()));
+        }
+        self.loose.push(LooseItem { level, first, pieces });
+    }
+
+    /// Takes so many visible characters away from the beginning, and the white space around them.
+    fn strip_start(&mut self, mut characters: usize) {
+        for (piece, _) in &mut self.pieces {
+            let Piece::Text(text, _) = piece else { return };
+            let cut = text.char_indices().find(|(_, c)| {
+                let blank = c.is_whitespace();
+                let stays = !blank && characters == 0;
+                characters -= usize::from(!blank && characters > 0);
+                stays
+            });
+            match cut {
+                Some((at, _)) => {
+                    drop(text.drain(..at));
+                    return;
                 }
-                self.push(Block::List { first, items });
-            }
-            Holder::Item => match self.holders.last_mut() {
-                Some((Holder::List { items, .. }, between)) => {
-                    if !between.is_empty() {
-                        items.push(std::mem::take(between));
-                    }
-                    items.push(blocks);
-                }
-                _ => self.push_all(blocks),
-            },
-            Holder::Cell => match self.holders.last_mut() {
-                Some((Holder::Row { cells }, _)) => cells.push(blocks),
-                _ => self.push_all(blocks),
-            },
-            Holder::Row { cells } => self.row(cells, blocks),
-            Holder::Table { lines } => {
-                if !lines.is_empty() {
-                    blocks.push(Block::Paragraph(lines));
-                }
-                self.push_all(blocks);
+                None => text.clear(),
             }
         }
     }
 
-    /// A row of short cells is a line; anything else is a layout.
-    fn row(&mut self, cells: Vec<Vec<Block>>, stray: Vec<Block>) {
-        let simple = cells.len() > 1
-            && cells.iter().all(|cell| match cell.as_slice() {
-                [] => true,
-                [Block::Paragraph(pieces)] => !pieces.contains(&Piece::Break),
-                _ => false,
-            });
-        let filled = cells.iter().filter(|cell| !cell.is_empty()).count();
-        let length: usize = cells.iter().flatten().map(block_length).sum();
-        let Some((Holder::Table { lines }, blocks)) = self.holders.last_mut() else {
-            return self.push_all(stray.into_iter().chain(cells.into_iter().flatten()));
-        };
-        if simple && filled > 1 && length <= ROW_MAX {
-            if !lines.is_empty() {
-                lines.push(Piece::Break);
+    fn end_holder(&mut self) {
+        self.settle_loose();
+        let Some((holder, mut blocks)) = self.holders.pop() else { return };
+        match (holder, self.holders.last_mut()) {
+            (Holder::List { first, count, mut items }, _) => {
+                append(&mut items, blocks); // a list directly in a list
+                self.push(list(first, count, items));
             }
-            let mut separate = false;
-            for cell in cells {
-                if separate {
-                    lines.push(Piece::Text(" | ".to_owned(), Style::default()));
-                }
-                separate = true;
-                if let Some(Block::Paragraph(pieces)) = cell.into_iter().next() {
-                    lines.extend(pieces);
-                }
+            (Holder::Item, Some((Holder::List { items, .. }, between))) => {
+                append(items, std::mem::take(between));
+                items.push(blocks);
             }
-        } else {
-            if !lines.is_empty() {
-                blocks.push(Block::Paragraph(std::mem::take(lines)));
+            (Holder::Cell { head, columns, rows }, Some((Holder::Row { cells }, _))) => cells.push(Cell { blocks, head, columns, rows }),
+            (Holder::Row { cells }, Some((Holder::Table { rows }, _))) => {
+                let stray = (!blocks.is_empty()).then(|| Cell { blocks, columns: 1, rows: 1, head: false });
+                rows.push(stray.into_iter().chain(cells).collect());
             }
-            blocks.extend(stray.into_iter().chain(cells.into_iter().flatten()));
+            (Holder::Row { cells }, _) => self.push_all(blocks.into_iter().chain(cells.into_iter().flat_map(|cell| cell.blocks))),
+            (Holder::Table { rows }, _) => {
+                blocks.extend(table::blocks(rows));
+                self.push_all(blocks);
+            }
+            (Holder::Quote, _) => self.push_all(quote::quoted(blocks)),
+            (Holder::Item | Holder::Cell { .. }, _) => self.push_all(blocks),
         }
     }
 
     pub(super) fn text(&mut self, text: &str) {
-        let Some(frame) = self.frames.last() else { return self.words(text, Style::default(), false) };
-        if frame.hidden {
+        let Some(frame) = self.frames.last() else { return self.words(text, &Frame::default()) };
+        if frame.hidden || frame.sizeless {
+            if text.chars().any(char::is_alphanumeric) && !frame.name.starts_with("option") {
+                self.remarks.insert(Remark::HiddenText);
+            }
             return;
         }
         if frame.mark {
-            self.mark.push_str(text);
+            // Word gives some numbers the font of the bullet.
+            let sign = |font| if text.trim().chars().count() == 1 { glyphs::signs(text, font).0 } else { text.to_owned() };
+            let text = frame.font.map_or_else(|| text.to_owned(), sign);
+            self.mark.push_str(&words::clean(&text));
             return;
         }
-        let (style, preformatted) = (frame.style, frame.preformatted);
-        self.words(text, style, preformatted);
+        let frame = frame.clone();
+        self.words(text, &frame);
     }
 
-    fn words(&mut self, text: &str, style: Style, preformatted: bool) {
-        let text = words::clean(text);
-        if preformatted {
+    fn words(&mut self, text: &str, frame: &Frame) {
+        let mut text = words::clean(text);
+        if let Some(font) = frame.font {
+            let (signs, unknown) = glyphs::signs(&text, font);
+            text = signs;
+            if unknown {
+                self.remarks.insert(Remark::UnknownSign);
+            }
+        }
+        if let Some(script) = frame.script {
+            text = glyphs::on_the_line(&text, script);
+        }
+        let (style, struck) = (frame.style, frame.struck);
+        if struck && text.chars().any(char::is_alphanumeric) {
+            self.remarks.insert(Remark::Struck);
+        }
+        if frame.preformatted {
             for (at, line) in text.split('\n').enumerate() {
                 if at > 0 {
-                    self.pieces.push(Piece::Break);
+                    self.pieces.push((Piece::Break, false));
                 }
-                let words = line.trim_start_matches(' ');
+                let begins = matches!(self.pieces.last(), None | Some((Piece::Break, _)));
+                let words = if begins { line.trim_start_matches(' ') } else { line };
                 let indent = (line.len() - words.len()).min(40);
-                self.pieces.push(Piece::Text("\u{a0}".repeat(indent) + words.trim_end(), style));
+                self.pieces.push((Piece::Text("\u{a0}".repeat(indent) + words, style), struck));
             }
             return;
         }
         let mut out = String::with_capacity(text.len());
         let mut after_space = match self.pieces.last() {
-            Some(Piece::Text(last, _)) => last.ends_with(' '),
-            Some(Piece::Break) | None => true,
+            Some((Piece::Text(last, _), _)) => last.ends_with(' '),
+            Some((Piece::Break, _)) | None => true,
         };
         for c in text.chars() {
             let c = if c == '\n' { ' ' } else { c };
@@ -272,43 +405,68 @@ impl<'a> Builder<'a> {
             after_space = c == ' ';
         }
         if !out.is_empty() {
-            self.pieces.push(Piece::Text(out, style));
+            self.pieces.push((Piece::Text(out, style), struck));
         }
+    }
+
+    fn plain(&mut self, text: String) {
+        self.pieces.push((Piece::Text(text, Style::default()), false));
     }
 
     fn image(&mut self, attributes: &str) {
+        let css = Css::of(attributes);
+        let pixels = |name: &str| {
+            let of = |text: &str| text.trim().trim_end_matches("px").parse::<f32>().ok();
+            let points = |text: &str| text.strip_suffix("pt").and_then(|text| text.parse::<f32>().ok()).map(|points| points / 0.75);
+            let size =
+                attribute(attributes, name).as_deref().and_then(of).or_else(|| css.get(name).and_then(|text| of(text).or_else(|| points(text))));
+            #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "the range is given")]
+            size.map(|size| size.clamp(0.0, 1e6).ceil() as u32)
+        };
         let usage = ImageUse {
             source: attribute(attributes, "src").unwrap_or_default(),
             alt: words::one_line(&attribute(attributes, "alt").unwrap_or_default()),
-            height: attribute(attributes, "height").and_then(|text| text.trim().trim_end_matches("px").parse().ok()),
+            height: pixels("height"),
+            width: pixels("width"),
+            in_signature: self.signed || self.frames.last().is_some_and(|frame| frame.signature),
         };
-        if let Some(words) = (self.image)(&usage) {
-            self.pieces.push(Piece::Text(words, Style::default()));
+        match (self.image)(&usage) {
+            Some(words) => self.plain(words),
+            None => self.dropped += 1,
         }
     }
 
-    /// A link shows where it leads, unless its text says so.
-    fn link(&mut self, target: &str, before: usize) {
-        let bare = |text: &str| {
-            let text = text.trim().to_lowercase();
-            let text = ["https://", "http://", "mailto:", "tel:"].iter().find_map(|scheme| text.strip_prefix(scheme)).unwrap_or(&text).to_owned();
-            text.trim_end_matches('/').to_owned()
-        };
-        let shown = plain_words(self.pieces.get(before..).unwrap_or_default());
-        let shown = shown.trim();
-        let leads_out = ["http:", "https:", "mailto:", "tel:"].iter().any(|scheme| target.to_lowercase().starts_with(scheme));
-        if leads_out && bare(shown) != bare(target) {
-            let target = words::one_line(target.strip_prefix("mailto:").unwrap_or(target));
-            let words = if shown.is_empty() { target } else { format!(" ({target})") };
-            self.pieces.push(Piece::Text(words, Style::default()));
+    /// What a form shows of its fields.
+    fn input(&mut self, attributes: &str) {
+        let value = words::one_line(&attribute(attributes, "value").unwrap_or_default());
+        let checked = attribute(attributes, "checked").is_some();
+        match attribute(attributes, "type").unwrap_or_default().to_lowercase().as_str() {
+            "hidden" | "password" | "image" | "file" => {}
+            "checkbox" | "radio" => self.plain(if checked { "[x] " } else { "[ ] " }.to_owned()),
+            _ if !value.is_empty() => self.plain(value),
+            _ => {}
         }
+    }
+
+    /// A link shows where it leads, unless its text says so, or it had but an image that was left out.
+    fn link(&mut self, target: &str, before: usize, dropped: usize) {
+        let shown: Vec<Piece> = self.pieces.get(before..).unwrap_or_default().iter().map(|(piece, _)| piece.clone()).collect();
+        let shown = plain_words(&shown);
+        if shown.trim().is_empty() && self.dropped > dropped {
+            return;
+        }
+        let (words, remark) = links::address(target, &shown);
+        if let Some(words) = words {
+            self.plain(words);
+        }
+        self.remarks.extend(remark);
     }
 
     /// A mark outside a list paragraph is text.
     fn end_mark(&mut self) {
         if !self.frames.iter().any(|frame| frame.item.is_some()) {
             let mark = std::mem::take(&mut self.mark);
-            self.words(&mark, Style::default(), false);
+            self.words(&mark, &Frame::default());
         }
     }
 
@@ -320,29 +478,15 @@ impl<'a> Builder<'a> {
 
     /// Ends a paragraph, or a line that may belong to the one before it.
     fn flush_in(&mut self, line: bool) {
-        let mut pieces = std::mem::take(&mut self.pieces);
-        if pieces.is_empty() {
+        if self.pieces.is_empty() {
             return;
         }
-        let blank = |piece: &Piece| match piece {
-            Piece::Break => true,
-            Piece::Text(text, _) => is_blank(text),
-        };
-        while pieces.last().is_some_and(blank) {
-            pieces.pop();
-        }
-        let lead = pieces.iter().take_while(|piece| blank(piece)).count();
-        pieces.drain(..lead);
-        if let Some(Piece::Text(first, _)) = pieces.first_mut() {
-            *first = first.trim_start().to_owned();
-        }
-        if let Some(Piece::Text(last, _)) = pieces.last_mut() {
-            *last = last.trim_end().to_owned();
-        }
+        let pieces = settled(std::mem::take(&mut self.pieces));
         if pieces.is_empty() {
             self.joinable = false; // an empty line
             return;
         }
+        self.notice_greeting(&pieces);
         let joins = line && self.joinable && self.heading.is_none() && self.loose.is_empty();
         let blocks = self.holders.last_mut().map_or(&mut self.root, |(_, blocks)| blocks);
         if let (true, Some(Block::Paragraph(before))) = (joins, blocks.last_mut()) {
@@ -356,6 +500,16 @@ impl<'a> Builder<'a> {
             None => Block::Paragraph(pieces),
         });
         self.joinable = line && self.heading.is_none();
+    }
+
+    fn notice_greeting(&mut self, pieces: &[Piece]) {
+        for line in pieces.split(|piece| *piece == Piece::Break) {
+            match super::greeting(&plain_words(line)) {
+                Some(super::Turn::Signature) => self.signed = true,
+                Some(super::Turn::OtherMail) => self.signed = false,
+                None => {}
+            }
+        }
     }
 
     fn settle_loose(&mut self) {
@@ -377,7 +531,7 @@ impl<'a> Builder<'a> {
         }
     }
 
-    pub(super) fn finish(mut self) -> Vec<Block> {
+    pub(super) fn finish(mut self) -> (Vec<Block>, BTreeSet<Remark>) {
         while let Some(frame) = self.frames.last() {
             let name = frame.name.clone();
             self.close(&name);
@@ -387,60 +541,119 @@ impl<'a> Builder<'a> {
             self.end_holder();
         }
         self.settle_loose();
-        self.root
+        (self.root, self.remarks)
     }
 }
 
+/// What stands between items belongs to the one before.
+fn append(items: &mut Vec<Vec<Block>>, between: Vec<Block>) {
+    match items.last_mut() {
+        Some(last) => last.extend(between),
+        None if between.is_empty() => {}
+        None => items.push(between),
+    }
+}
+
+/// A list; one that is not counted in numbers has its marks as text.
+fn list(first: Option<u32>, count: Option<Count>, mut items: Vec<Vec<Block>>) -> Block {
+    let (Some(from), Some(count)) = (first, count) else { return Block::List { first, items } };
+    for (number, item) in (from..).zip(&mut items) {
+        let mark = Piece::Text(format!("{}) ", count.mark(number)), Style::default());
+        match item.first_mut() {
+            Some(Block::Paragraph(pieces)) => pieces.insert(0, mark),
+            _ => item.insert(0, Block::Paragraph(vec![mark])),
+        }
+    }
+    Block::List { first: None, items }
+}
+
+/// Without white space at the ends, and with words around what is struck out, for which the subset has no sign.
+fn settled(mut runs: Vec<Run>) -> Vec<Piece> {
+    let blank = |piece: &Piece| match piece {
+        Piece::Break => true,
+        Piece::Text(text, _) => is_blank(text) && !text.starts_with('\u{a0}'),
+    };
+    while runs.last().is_some_and(|(piece, _)| matches!(piece, Piece::Break) || blank(piece) || is_blank_text(piece)) {
+        runs.pop();
+    }
+    let lead = runs.iter().take_while(|(piece, _)| blank(piece) || is_blank_text(piece)).count();
+    runs.drain(..lead);
+    if let Some((Piece::Text(first, _), _)) = runs.first_mut() {
+        *first = first.trim_start_matches(' ').to_owned();
+    }
+    if let Some((Piece::Text(last, _), _)) = runs.last_mut() {
+        *last = last.trim_end().to_owned();
+    }
+    let mut pieces = Vec::with_capacity(runs.len());
+    let mut open = false;
+    for (piece, struck) in runs {
+        if struck != open && !(struck && is_blank_text(&piece)) {
+            pieces.push(Piece::Text(if struck { "[överstruket: " } else { "]" }.to_owned(), Style::default()));
+            open = struck;
+        }
+        pieces.push(piece);
+    }
+    if open {
+        pieces.push(Piece::Text("]".to_owned(), Style::default()));
+    }
+    pieces
+}
+
+fn is_blank_text(piece: &Piece) -> bool {
+    matches!(piece, Piece::Text(text, _) if is_blank(text))
+}
+
+/// Whether a `blockquote` quotes: some programs write one for what is merely indented.
+fn is_quote(attributes: &str, css: &Css) -> bool {
+    let cited = attribute(attributes, "type").is_some_and(|kind| kind.eq_ignore_ascii_case("cite"));
+    cited || !(css.contains("border:none") && !css.contains("border-left:solid"))
+}
+
 fn is_block(name: &str) -> bool {
-    matches!(
-        name,
-        "address"
-            | "article"
-            | "blockquote"
-            | "caption"
-            | "center"
-            | "dd"
-            | "div"
-            | "dl"
-            | "dt"
-            | "figcaption"
-            | "figure"
-            | "footer"
-            | "header"
-            | "li"
-            | "main"
-            | "ol"
-            | "p"
-            | "pre"
-            | "section"
-            | "table"
-            | "tbody"
-            | "td"
-            | "tfoot"
-            | "th"
-            | "thead"
-            | "tr"
-            | "ul"
-    ) || matches!(name, "h1" | "h2" | "h3" | "h4" | "h5" | "h6")
+    const BLOCKS: &[&str] = &[
+        "address",
+        "article",
+        "aside",
+        "blockquote",
+        "caption",
+        "center",
+        "dd",
+        "details",
+        "dir",
+        "div",
+        "dl",
+        "dt",
+        "fieldset",
+        "figcaption",
+        "figure",
+        "footer",
+        "form",
+        "header",
+        "legend",
+        "li",
+        "main",
+        "menu",
+        "nav",
+        "ol",
+        "p",
+        "pre",
+        "section",
+        "summary",
+        "table",
+        "tbody",
+        "td",
+        "tfoot",
+        "th",
+        "thead",
+        "tr",
+        "ul",
+    ];
+    BLOCKS.contains(&name) || matches!(name, "h1" | "h2" | "h3" | "h4" | "h5" | "h6")
 }
 
 /// Whether a paragraph ends before and after a block: everything but what mail programs write line by line, and the
 /// frames they put around a quoted mail.
-fn parts(name: &str, attributes: &str, css: &str) -> bool {
-    let quote = || attribute(attributes, "class").is_some_and(|class| class.contains("quote") || class.contains("cite"));
-    !matches!(name, "div" | "p")
-        || css.contains("border-top")
-        || attribute(attributes, "id").is_some_and(|id| id.contains("divRplyFwdMsg"))
-        || quote()
-}
-
-fn is_tight(css: &str) -> bool {
-    css.split(';').any(|rule| matches!(rule, "margin:0" | "margin:0cm" | "margin:0in" | "margin:0px"))
-}
-
-fn block_length(block: &Block) -> usize {
-    match block {
-        Block::Paragraph(pieces) | Block::Heading(_, pieces) => plain_words(pieces).len(),
-        Block::List { .. } => ROW_MAX + 1,
-    }
+fn parts(name: &str, whose: &str, css: &Css) -> bool {
+    const FRAMES: &[&str] = &["quote", "cite", "divrplyfwdmsg", "appendonsend", "reference-message"];
+    !matches!(name, "div" | "p") || css.text().contains("border-top") || FRAMES.iter().any(|frame| whose.contains(frame))
 }

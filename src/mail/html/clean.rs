@@ -4,9 +4,12 @@ use std::collections::{HashMap, HashSet};
 use std::sync::LazyLock;
 
 /// What stands inside the body, or is dropped with all it holds.
-const TAGS: &str = "a address article b big blockquote br caption center code dd div dl dt em figcaption figure font footer h1 h2 h3 h4 h5 h6 \
-                    header hr i img li main ol p pre section small span strong sub sup table tbody td tfoot th thead tr u ul";
-const DROPPED: &str = "script style title textarea select template noscript object svg math iframe xml";
+const TAGS: &str = "a address article aside b big blockquote br button caption center code dd del details dir div dl dt em fieldset figcaption \
+                    figure font footer form h1 h2 h3 h4 h5 h6 header hr i img input ins legend li main menu nav ol option p pre q s section select \
+                    small span strike strong sub summary sup table tbody td textarea tfoot th thead tr u ul";
+const DROPPED: &str = "script style title template noscript object svg math iframe audio video xml";
+/// Of these, what a reader would have seen or heard.
+const MEDIA: &[&str] = &["<object", "<svg", "<math", "<iframe", "<audio", "<video", "<embed"];
 
 static CLEANER: LazyLock<ammonia::Builder<'static>> = LazyLock::new(|| {
     let mut builder = ammonia::Builder::empty();
@@ -14,9 +17,20 @@ static CLEANER: LazyLock<ammonia::Builder<'static>> = LazyLock::new(|| {
     builder
         .tags(set(TAGS))
         .clean_content_tags(set(DROPPED))
-        .generic_attributes(set("style id class"))
-        .tag_attributes(HashMap::from([("a", set("href")), ("img", set("src alt height")), ("ol", set("start"))]))
-        .url_schemes(set("http https mailto tel cid data"))
+        .generic_attributes(set("style id class hidden bgcolor"))
+        .tag_attributes(HashMap::from([
+            ("a", set("href")),
+            ("blockquote", set("type")),
+            ("font", set("color face")),
+            ("img", set("src alt height width")),
+            ("input", set("type value checked")),
+            ("li", set("value")),
+            ("ol", set("start type")),
+            ("option", set("selected")),
+            ("td", set("colspan rowspan")),
+            ("th", set("colspan rowspan")),
+        ]))
+        .url_schemes(set("http https mailto tel cid data file ftp sip"))
         .link_rel(None);
     builder
 });
@@ -34,6 +48,22 @@ pub(super) enum Token<'a> {
 /// A small, balanced, escaped part of what the mail calls HTML.
 pub(super) fn clean(html: &str) -> String {
     CLEANER.clean(html).to_string()
+}
+
+/// Whether the mail holds something else than text and images, outside of its comments.
+pub(super) fn has_media(html: &str) -> bool {
+    let mut rest = html;
+    loop {
+        let (shown, comment) = rest.split_once("<!--").map_or((rest, None), |(shown, comment)| (shown, Some(comment)));
+        let shown = shown.to_ascii_lowercase();
+        if MEDIA.iter().any(|tag| shown.contains(tag)) {
+            return true;
+        }
+        match comment.and_then(|comment| comment.split_once("-->")) {
+            Some((_, after)) => rest = after,
+            None => return false,
+        }
+    }
 }
 
 /// Tokens of the sanitizer's output: every `<` opens a tag, values stand in double quotes.

@@ -8,10 +8,18 @@ use super::markdown::Block;
 
 mod builder;
 mod clean;
+mod glyphs;
+mod links;
 mod outlook;
+mod quote;
+mod style;
+mod table;
+
+use std::collections::BTreeSet;
 
 use builder::Builder;
 use clean::{Token, Tokens};
+use style::Sheet;
 
 /// An image that the text shows.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -22,6 +30,38 @@ pub(super) struct ImageUse {
     pub(super) alt: String,
     /// The height at which it is shown, in pixels.
     pub(super) height: Option<u32>,
+    /// The width at which it is shown, in pixels.
+    pub(super) width: Option<u32>,
+    /// It stands in a signature, or below the greeting.
+    pub(super) in_signature: bool,
+}
+
+/// What HTML says.
+#[derive(Debug)]
+pub(super) struct Read {
+    /// Its text.
+    pub(super) blocks: Vec<Block>,
+    /// What of it the blocks cannot say.
+    pub(super) remarks: BTreeSet<Remark>,
+}
+
+/// Something that was changed or left out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Remark {
+    /// Sound, video, drawings or another page.
+    Media,
+    /// Text that no mail program shows was left out.
+    HiddenText,
+    /// Text that is white, on nothing that is known to be darker, is shown.
+    WhiteText,
+    /// Struck text bears words in place of its line.
+    Struck,
+    /// Colours that may say something are gone.
+    Coloured,
+    /// A sign of a symbol font has no known meaning.
+    UnknownSign,
+    /// A link shows the address that a guard was put before.
+    GuardedLink,
 }
 
 /// The charset that the HTML names itself, where its part does not: `<meta charset=…>` or `http-equiv`.
@@ -35,9 +75,9 @@ pub(super) fn charset(html: &[u8]) -> Option<String> {
 }
 
 /// Reads HTML. `image` is asked once for each image shown and says what words stand in its place, if any.
-pub(super) fn blocks(html: &str, image: &mut dyn FnMut(&ImageUse) -> Option<String>) -> Vec<Block> {
+pub(super) fn read(html: &str, image: &mut dyn FnMut(&ImageUse) -> Option<String>) -> Read {
     let clean = clean::clean(html);
-    let mut builder = Builder::new(image);
+    let mut builder = Builder::new(Sheet::of(html), image);
     for token in Tokens(&clean) {
         match token {
             Token::Open(name, attributes) => builder.open(name, attributes),
@@ -45,7 +85,50 @@ pub(super) fn blocks(html: &str, image: &mut dyn FnMut(&ImageUse) -> Option<Stri
             Token::Text(text) => builder.text(&clean::unescape(text)),
         }
     }
-    builder.finish()
+    let (blocks, mut remarks) = builder.finish();
+    if clean::has_media(html) {
+        remarks.insert(Remark::Media);
+    }
+    Read { blocks, remarks }
+}
+
+/// The blocks alone.
+pub(super) fn blocks(html: &str, image: &mut dyn FnMut(&ImageUse) -> Option<String>) -> Vec<Block> {
+    read(html, image).blocks
+}
+
+/// What a line says of those that follow.
+enum Turn {
+    /// A signature follows.
+    Signature,
+    /// Another mail follows.
+    OtherMail,
+}
+
+/// The greeting that ends a letter, or the header of a quoted one.
+fn greeting(line: &str) -> Option<Turn> {
+    const GREETINGS: &[&str] = &[
+        "med vänlig",
+        "med bästa",
+        "vänlig hälsning",
+        "vänliga hälsning",
+        "vänligen",
+        "bästa hälsning",
+        "varma hälsning",
+        "hälsning",
+        "mvh",
+        "hälsn",
+        "allt gott",
+        "best regards",
+        "kind regards",
+        "regards",
+        "yours sincerely",
+    ];
+    let line = line.trim_matches(|c: char| c.is_whitespace() || c == '>').to_lowercase();
+    if line == "--" || (line.chars().count() <= 60 && GREETINGS.iter().any(|greeting| line.starts_with(greeting))) {
+        return Some(Turn::Signature);
+    }
+    ["från:", "from:"].iter().any(|field| line.starts_with(field)).then_some(Turn::OtherMail)
 }
 
 #[cfg(test)]
@@ -112,8 +195,92 @@ mod tests {
 
     #[test]
     fn deep_nesting_is_read_without_harm() {
-        let deep = "<div><ul><li><table><tr><td>".repeat(3_000) + "botten";
-        assert!(markdown_of(&deep).contains("botten"));
+        for deep in ["<div><ul><li><table><tr><td>", "<blockquote>", "<blockquote><ul><li>"] {
+            let text = markdown_of(&(deep.repeat(3_000) + "botten"));
+            assert!(text.contains("botten") && text.len() < 10_000, "{deep}: {}", text.len());
+        }
+    }
+
+    /// HTML with numbered words in it, and how many.
+    fn numbered() -> impl Strategy<Value = (String, usize)> {
+        let tag = prop::sample::select(vec![
+            "p",
+            "div",
+            "b",
+            "i",
+            "u",
+            "s",
+            "ul",
+            "ol",
+            "li",
+            "table",
+            "tr",
+            "td",
+            "th",
+            "blockquote",
+            "pre",
+            "h1",
+            "h3",
+            "span",
+            "sup",
+            "font",
+            "a href='https://x.se/'",
+            "div style='border:none;border-left:solid blue 1pt'",
+            "p class=MsoNormal",
+            "ol type=a",
+            "td colspan=2",
+            "td rowspan=3",
+            "p class=MsoListParagraph style='mso-list:l0 level2 lfo1'",
+            "span style='text-decoration:line-through'",
+            "q",
+            "button",
+            "p style='margin:0'",
+            "dl",
+            "dt",
+            "form",
+            "textarea",
+            "label",
+            "center",
+            "div id=Signature",
+            "st1:personname",
+            "o:p",
+            "blink",
+        ]);
+        let piece = prop_oneof![
+            3 => Just(String::new()),
+            3 => tag.clone().prop_map(|tag| format!("<{tag}>")),
+            2 => tag.prop_map(|tag| format!("</{}>", tag.split(' ').next().unwrap_or_default())),
+            1 => Just("<br>".to_owned()),
+        ];
+        prop::collection::vec(piece, 0..60).prop_map(|pieces| {
+            let mut count = 0;
+            let html = pieces.into_iter().map(|piece| {
+                if piece.is_empty() {
+                    count += 1;
+                    format!(" ord{}x ", letters(count))
+                } else {
+                    piece
+                }
+            });
+            (html.collect(), count)
+        })
+    }
+
+    /// A number in letters: digits may be raised.
+    fn letters(number: usize) -> String {
+        number.to_string().bytes().map(|digit| char::from(b'a' + digit - b'0')).collect()
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(600))]
+        #[test]
+        fn every_visible_word_is_there_once((html, count) in numbered()) {
+            let markdown = markdown_of(&html);
+            for number in 1..=count {
+                let word = format!("ord{}x", letters(number));
+                prop_assert_eq!(markdown.matches(&word).count(), 1, "{} of {} in {}", word, html, markdown);
+            }
+        }
     }
 
     proptest! {
