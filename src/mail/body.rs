@@ -155,7 +155,7 @@ impl Images<'_> {
             }
             let Some(file) = self.by_id.get(&id) else {
                 note::add(notes, Note::lost("En bild i texten saknades i mejlet.", "An image of the text was missing in the mail."));
-                return missing(usage);
+                return Some(missing(usage));
             };
             let shown = self.judge(file, usage, notes);
             let words = words_for(&shown, usage);
@@ -176,7 +176,7 @@ impl Images<'_> {
             return None;
         }
         note::add(notes, Note::lost("En bild som bara fanns på webben följde inte med.", "An image that was only on the web was not passed on."));
-        missing(usage)
+        Some(missing(usage))
     }
 
     /// An image that stands in the HTML itself.
@@ -188,7 +188,7 @@ impl Images<'_> {
         });
         let Some((kind, body)) = decoded else {
             note::add(notes, Note::lost("En bild i texten var skadad.", "An image of the text was damaged."));
-            return missing(usage);
+            return Some(missing(usage));
         };
         let declared = files::normal_type(kind);
         let extension = self.types.extension(&declared).or_else(|| declared.strip_prefix("image/")).unwrap_or("bin").to_owned();
@@ -230,14 +230,14 @@ fn words_for(shown: &Shown, usage: &ImageUse) -> Option<String> {
     match shown {
         Shown::Kept { number, name } => Some(format!("[Bild {number}: {name}]")),
         Shown::Dropped => None,
-        Shown::Missing => missing(usage),
+        Shown::Missing => Some(missing(usage)),
     }
 }
 
 /// What stands where an image stood that may have said something: its own description, if it has one.
-fn missing(usage: &ImageUse) -> Option<String> {
+fn missing(usage: &ImageUse) -> String {
     let words = words::cut(&usage.alt, 200);
-    Some(if words.is_empty() { "[Bild som inte följde med]".to_owned() } else { format!("[Bild som inte följde med: {words}]") })
+    if words.is_empty() { "[Bild som inte följde med]".to_owned() } else { format!("[Bild som inte följde med: {words}]") }
 }
 
 fn strip_scheme<'a>(text: &'a str, scheme: &str) -> Option<&'a str> {

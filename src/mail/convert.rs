@@ -3,13 +3,14 @@
 //! Everything that is changed or left out is a [`Note`]; everything that cannot be passed on whole is a
 //! [`ConvertError`], which refuses the mail while its sender still has it.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
 use jiff::Timestamp;
 use mail_parser::MessageParser;
 
+use super::attached::{self, MAX_FILES, attached};
 use super::body::{self, Images, Shown};
-use super::files::{self, Attached};
+use super::files::Attached;
 use super::header;
 use super::history;
 use super::markdown::{Block, Piece, Style};
@@ -29,8 +30,6 @@ use crate::ident::{ConversationId, MailAddress, MessageId};
 const DIARY_NUMBER: &str = "dnr";
 /// The code system of mail addresses.
 const MAIL_ADDRESS: &str = "0.9.2342.19200300.100.1.3";
-/// More files than a case worker attaches.
-const MAX_FILES: usize = 200;
 
 /// A mail, converted.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -150,16 +149,16 @@ pub fn outgoing(bytes: &[u8], policy: &MailboxPolicy) -> Result<Outgoing, Conver
         if structure.files.len() + structure.kept.len() > MAX_FILES {
             return Err(ConvertError::TooManyParts);
         }
-        check_inside(&structure, policy)?;
+        attached::check_inside(&structure, policy)?;
         let mut attached = structure.files.iter().enumerate().map(|(at, leaf)| attached(leaf, at + 1)).collect::<Result<Vec<_>, _>>()?;
-        name_images_apart(&mut attached);
+        attached::name_images_apart(&mut attached);
         mail.quoted = quoted(&structure);
         let (blocks, kept, embedded) = body(&structure, &attached, subject.relation, policy, &mut notes)?;
         mail.texts = text(blocks, &subject.label, !kept.contains(&true) && embedded.is_empty(), &mut notes)?.into_iter().map(Redacted).collect();
         let files = attached.into_iter().zip(kept).filter_map(|(file, kept)| kept.then_some(file)).chain(embedded);
-        mail.files = check_files(files, policy, &mut notes)?;
+        mail.files = attached::check_files(files, policy, &mut notes)?;
         for leaf in &structure.kept {
-            mail.files.push(kept_file(leaf, &mail.files)?);
+            mail.files.push(attached::kept_file(leaf, &mail.files)?);
         }
         if mail.texts.is_empty() && mail.files.is_empty() {
             return Err(ConvertError::Nothing);
@@ -271,17 +270,6 @@ fn secrecy(subject: &subject::Subject, sensitivity: Option<&str>, mailbox: Secre
     if secret { Secrecy::Confidential } else { subject.secrecy.unwrap_or(mailbox) }
 }
 
-fn attached(leaf: &Leaf<'_>, number: usize) -> Result<Attached, ConvertError> {
-    let declared = files::normal_type(&leaf.media_type());
-    let name = leaf.name.clone().or_else(|| match declared.split_once('/') {
-        Some(("image", subtype)) => Some(format!("bild-{number}.{}", if subtype == "jpeg" { "jpg" } else { subtype })),
-        Some(("message", "rfc822")) => Some(format!("mejl-{number}.eml")),
-        Some(("text", "calendar")) => Some(format!("kalender-{number}.ics")),
-        _ => None,
-    });
-    Ok(Attached { name, declared, body: body::bytes(leaf)? })
-}
-
 type Blocks = (Vec<Block>, Vec<bool>, Vec<Attached>);
 
 /// The blocks of the body, which files are kept, and the images that stood in the HTML itself.
@@ -357,63 +345,6 @@ fn quoted(structure: &structure::Structure<'_>) -> Vec<MessageId> {
         }
     }
     ids
-}
-
-/// Files within a mail that is sent as a file: what may not be sent may not be sent so either.
-fn check_inside(structure: &structure::Structure<'_>, policy: &MailboxPolicy) -> Result<(), ConvertError> {
-    for (at, leaf) in structure.inside.iter().enumerate() {
-        let file = attached(leaf, at + 1)?;
-        let shown = file.declared.starts_with("image/") && leaf.content_id().is_some();
-        match files::check(file, at + 1, &policy.types, &mut Vec::new()) {
-            // An image of the text, or nothing at all, harms nobody there.
-            Err(ConvertError::Type { .. }) if shown => {}
-            Ok(_) | Err(ConvertError::EmptyFile { .. }) => {}
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(())
-}
-
-/// A file that the mailbox's own rules attach: what is in it has been checked.
-fn kept_file(leaf: &Leaf<'_>, others: &[File]) -> Result<File, ConvertError> {
-    let Attached { name, declared, body } = attached(leaf, others.len() + 1)?;
-    let name = name.unwrap_or_default();
-    let taken = |name: &str| others.iter().any(|other| other.name.eq_ignore_ascii_case(name));
-    let free = (2..=MAX_FILES + 1).map(|number| files::numbered(&name, number)).find(|name| !taken(name));
-    let name = if taken(&name) { free.unwrap_or(name) } else { name };
-    Ok(File { name: name.into(), media_type: declared, body: body.into() })
-}
-
-/// Gives images of one name names of their own before the text names them: a phone calls each of its own `image0.jpeg`.
-fn name_images_apart(files: &mut [Attached]) {
-    let mut taken: HashSet<String> = HashSet::new();
-    for file in files {
-        let name = files::clean_name(file.name.as_deref().unwrap_or_default());
-        if name.is_empty() || taken.insert(name.to_lowercase()) || !file.declared.starts_with("image/") {
-            continue;
-        }
-        if let Some(free) = (2..=MAX_FILES + 1).map(|number| files::numbered(&name, number)).find(|name| taken.insert(name.to_lowercase())) {
-            file.name = Some(free);
-        }
-    }
-}
-
-fn check_files(files: impl Iterator<Item = Attached>, policy: &MailboxPolicy, notes: &mut Vec<Note>) -> Result<Vec<File>, ConvertError> {
-    let mut checked: Vec<File> = Vec::new();
-    for (at, file) in files.enumerate() {
-        let mut file = files::check(file, at + 1, &policy.types, notes)?;
-        let taken = |name: &str, checked: &[File]| checked.iter().any(|other| other.name.to_lowercase() == name.to_lowercase());
-        if taken(&file.name, &checked) {
-            let free = (2..=MAX_FILES + 1).map(|number| files::numbered(&file.name, number)).find(|name| !taken(name, &checked));
-            file.name = Redacted(free.unwrap_or_else(|| file.name.0.clone()));
-            notes.push(Note::new(
-                format!("Två bilagor hette lika; en heter nu {}.", *file.name),
-                format!("Two attachments had one name; one is now {}.", *file.name),
-            ));
-        }
-        checked.push(file);
-    }
-    Ok(checked)
 }
 
 #[cfg(test)]

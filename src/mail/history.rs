@@ -58,7 +58,7 @@ pub(super) fn trim(blocks: &mut Vec<Block>, relation: Option<Relation>) -> Trimm
         if !own.iter().any(|line| has_words(line)) {
             return Trimmed::Nothing;
         }
-        cut_after(blocks, start.block, start.line);
+        cut_after(blocks, start.block, start.row);
         return Trimmed::Cut;
     }
     let rest = lines.get(at + length..).unwrap_or_default();
@@ -73,9 +73,9 @@ pub(super) fn trim(blocks: &mut Vec<Block>, relation: Option<Relation>) -> Trimm
     if !own.iter().any(|line| has_words(line)) && !after.iter().any(has_words) {
         return Trimmed::Nothing;
     }
-    let end = after.first().map(|line| (line.block, line.line));
+    let end = after.first().map(|line| (line.block, line.row));
     let tail = end.map(|(block, line)| part_from(blocks, block, line)).unwrap_or_default();
-    cut_after(blocks, start.block, start.line);
+    cut_after(blocks, start.block, start.row);
     blocks.extend(tail);
     Trimmed::Cut
 }
@@ -83,7 +83,7 @@ pub(super) fn trim(blocks: &mut Vec<Block>, relation: Option<Relation>) -> Trimm
 /// A line of the text.
 struct Line {
     block: usize,
-    line: usize,
+    row: usize,
     /// In lower case, without the mark of a quote.
     text: String,
     quoted: bool,
@@ -97,10 +97,10 @@ fn lines(blocks: &[Block]) -> Vec<Line> {
             Block::Heading(_, pieces) => vec![plain_words(pieces)],
             Block::List { items, .. } => vec![items.iter().flatten().map(words).collect::<Vec<_>>().join(" ")],
         };
-        for (line, text) in texts.into_iter().enumerate() {
+        for (row, text) in texts.into_iter().enumerate() {
             let text = text.trim_matches(|c: char| c.is_whitespace() || c == '\u{200b}');
             let bare = text.trim_start_matches(['>', ' ', '\u{a0}']);
-            all.push(Line { block, line, quoted: text.starts_with('>'), text: bare.to_lowercase() });
+            all.push(Line { block, row, quoted: text.starts_with('>'), text: bare.to_lowercase() });
         }
     }
     all

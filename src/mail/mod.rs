@@ -25,6 +25,7 @@ pub mod returned;
 pub mod session;
 pub mod thread;
 
+mod attached;
 mod body;
 mod calendar;
 mod codepage;

@@ -142,12 +142,12 @@ fn images_of_the_text_are_found_by_content_id_and_by_place() {
         .with(image("image001.png", Properties::default().text(0x3712, "image001.png@01DB")))
         .with(image("plats.png", Properties::default().text(0x3713, "bild två.png")));
     let mail = converted(&mixed("", &winmail));
-    assert_eq!(text(&mail), "Se [Bild: image001.png] och [Bild: plats.png]");
+    assert_eq!(text(&mail), "Se [Bild 1: image001.png] och [Bild 2: plats.png]");
     assert_eq!(files(&mail).iter().map(|file| file.0).collect::<Vec<_>>(), ["image001.png", "plats.png"]);
     let hex = png.iter().map(|octet| format!("{octet:02x}")).collect::<Vec<_>>().concat();
     let rtf = format!(r"{{\rtf1\ansi F\'f6re {{\pict\pngblip {hex}}} efter\par}}");
     let mail = converted(&mixed("", &Winmail::new("IPM.Note", Properties::default().binary(0x1009, &compressed(rtf.as_bytes())))));
-    assert_eq!((text(&mail), files(&mail)[0].2 == png), ("Före [Bild: bild-1.png] efter", true));
+    assert_eq!((text(&mail), files(&mail)[0].2 == png), ("Före [Bild 1: bild-1.png] efter", true));
 }
 
 #[test]

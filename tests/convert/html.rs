@@ -21,7 +21,7 @@ fn inputs() -> Vec<(String, String)> {
 }
 
 /// A PNG of a size, as far as its header goes.
-pub fn png(width: u32, height: u32) -> Vec<u8> {
+fn png(width: u32, height: u32) -> Vec<u8> {
     let mut bytes = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR".to_vec();
     bytes.extend(width.to_be_bytes());
     bytes.extend(height.to_be_bytes());
@@ -30,7 +30,7 @@ pub fn png(width: u32, height: u32) -> Vec<u8> {
 }
 
 /// A mail with the HTML, a logo (`cid:logo@prov`) and a map (`cid:karta@prov`).
-pub fn mail(subject: &str, html: &str) -> Vec<u8> {
+fn mail(subject: &str, html: &str) -> Vec<u8> {
     let image = |id: &str, bytes: &[u8]| {
         let body = base64::engine::general_purpose::STANDARD.encode(bytes);
         format!(

@@ -1,57 +1,24 @@
 //! Blocks out of tokens, with a stack of open elements.
 
+mod inline;
+
 use std::collections::BTreeSet;
 
 use super::clean::attribute;
-use super::glyphs::{self, Font, Script};
-use super::outlook::{Count, LooseItem, leading_mark, level_by_margin, level_of, list_mark, nest};
+use super::counts::{Count, append, list};
+use super::frame::{Frame, is_block, is_quote, parts};
+use super::glyphs::{self, Script};
+use super::outlook::{LooseItem, leading_mark, level_by_margin, level_of, list_mark, nest};
+use super::runs::{Run, settled};
 use super::style::{Color, Css, Sheet};
 use super::table::{self, Cell};
-use super::{ImageUse, Remark, links, quote};
+use super::{ImageUse, Remark, quote};
 use crate::mail::markdown::{Block, MAX_LIST_DEPTH, Piece, Style, is_blank, plain_words};
-use crate::mail::words;
 
 /// Deeper nesting of lists, tables and quotes than anybody writes.
 const MAX_DEPTH: usize = 200;
 /// Deeper quotes than anybody reads.
 const MAX_QUOTES: usize = 20;
-
-/// What an open element means for what it holds.
-#[derive(Default, Clone)]
-#[expect(clippy::struct_excessive_bools, reason = "each says something else of one element")]
-struct Frame {
-    name: String,
-    style: Style,
-    /// The link's target, how many pieces stood before it, and how many images were left out before it.
-    link: Option<(String, usize, usize)>,
-    /// Shown to nobody.
-    hidden: bool,
-    /// Its letters have no size.
-    sizeless: bool,
-    /// Struck out.
-    struck: bool,
-    /// Off the line.
-    script: Option<Script>,
-    /// Its letters are signs.
-    font: Option<Font>,
-    /// Something but white lies behind it.
-    background: bool,
-    /// The mark that Outlook wrote before a list item's text.
-    mark: bool,
-    /// A list item written as a paragraph, with its level.
-    item: Option<usize>,
-    /// Such an item whose mark is part of its text.
-    bare_item: bool,
-    preformatted: bool,
-    /// A signature that a mail program put there.
-    signature: bool,
-    /// A block without margin: mail programs write each line as one.
-    line: bool,
-    /// A block after which a paragraph begins.
-    parts: bool,
-    /// It opened a [`Holder`].
-    holds: bool,
-}
 
 /// Something that collects blocks until it is closed.
 enum Holder {
@@ -62,9 +29,6 @@ enum Holder {
     Cell { head: bool, columns: usize, rows: usize },
     Quote,
 }
-
-/// A run of text or a break, and whether it is struck out.
-type Run = (Piece, bool);
 
 /// Collects blocks from tokens.
 pub(super) struct Builder<'a> {
@@ -332,7 +296,7 @@ impl<'a> Builder<'a> {
             }
             (Holder::Cell { head, columns, rows }, Some((Holder::Row { cells }, _))) => cells.push(Cell { blocks, head, columns, rows }),
             (Holder::Row { cells }, Some((Holder::Table { rows }, _))) => {
-                let stray = (!blocks.is_empty()).then(|| Cell { blocks, columns: 1, rows: 1, head: false });
+                let stray = (!blocks.is_empty()).then_some(Cell { blocks, columns: 1, rows: 1, head: false });
                 rows.push(stray.into_iter().chain(cells).collect());
             }
             (Holder::Row { cells }, _) => self.push_all(blocks.into_iter().chain(cells.into_iter().flat_map(|cell| cell.blocks))),
@@ -342,131 +306,6 @@ impl<'a> Builder<'a> {
             }
             (Holder::Quote, _) => self.push_all(quote::quoted(blocks)),
             (Holder::Item | Holder::Cell { .. }, _) => self.push_all(blocks),
-        }
-    }
-
-    pub(super) fn text(&mut self, text: &str) {
-        let Some(frame) = self.frames.last() else { return self.words(text, &Frame::default()) };
-        if frame.hidden || frame.sizeless {
-            if text.chars().any(char::is_alphanumeric) && !frame.name.starts_with("option") {
-                self.remarks.insert(Remark::HiddenText);
-            }
-            return;
-        }
-        if frame.mark {
-            // Word gives some numbers the font of the bullet.
-            let sign = |font| if text.trim().chars().count() == 1 { glyphs::signs(text, font).0 } else { text.to_owned() };
-            let text = frame.font.map_or_else(|| text.to_owned(), sign);
-            self.mark.push_str(&words::clean(&text));
-            return;
-        }
-        let frame = frame.clone();
-        self.words(text, &frame);
-    }
-
-    fn words(&mut self, text: &str, frame: &Frame) {
-        let mut text = words::clean(text);
-        if let Some(font) = frame.font {
-            let (signs, unknown) = glyphs::signs(&text, font);
-            text = signs;
-            if unknown {
-                self.remarks.insert(Remark::UnknownSign);
-            }
-        }
-        if let Some(script) = frame.script {
-            text = glyphs::on_the_line(&text, script);
-        }
-        let (style, struck) = (frame.style, frame.struck);
-        if struck && text.chars().any(char::is_alphanumeric) {
-            self.remarks.insert(Remark::Struck);
-        }
-        if frame.preformatted {
-            for (at, line) in text.split('\n').enumerate() {
-                if at > 0 {
-                    self.pieces.push((Piece::Break, false));
-                }
-                let begins = matches!(self.pieces.last(), None | Some((Piece::Break, _)));
-                let words = if begins { line.trim_start_matches(' ') } else { line };
-                let indent = (line.len() - words.len()).min(40);
-                self.pieces.push((Piece::Text("\u{a0}".repeat(indent) + words, style), struck));
-            }
-            return;
-        }
-        let mut out = String::with_capacity(text.len());
-        let mut after_space = match self.pieces.last() {
-            Some((Piece::Text(last, _), _)) => last.ends_with(' '),
-            Some((Piece::Break, _)) | None => true,
-        };
-        for c in text.chars() {
-            let c = if c == '\n' { ' ' } else { c };
-            if !(c == ' ' && after_space) {
-                out.push(c);
-            }
-            after_space = c == ' ';
-        }
-        if !out.is_empty() {
-            self.pieces.push((Piece::Text(out, style), struck));
-        }
-    }
-
-    fn plain(&mut self, text: String) {
-        self.pieces.push((Piece::Text(text, Style::default()), false));
-    }
-
-    fn image(&mut self, attributes: &str) {
-        let css = Css::of(attributes);
-        let pixels = |name: &str| {
-            let of = |text: &str| text.trim().trim_end_matches("px").parse::<f32>().ok();
-            let points = |text: &str| text.strip_suffix("pt").and_then(|text| text.parse::<f32>().ok()).map(|points| points / 0.75);
-            let size =
-                attribute(attributes, name).as_deref().and_then(of).or_else(|| css.get(name).and_then(|text| of(text).or_else(|| points(text))));
-            #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "the range is given")]
-            size.map(|size| size.clamp(0.0, 1e6).ceil() as u32)
-        };
-        let usage = ImageUse {
-            source: attribute(attributes, "src").unwrap_or_default(),
-            alt: words::one_line(&attribute(attributes, "alt").unwrap_or_default()),
-            height: pixels("height"),
-            width: pixels("width"),
-            in_signature: self.signed || self.frames.last().is_some_and(|frame| frame.signature),
-        };
-        match (self.image)(&usage) {
-            Some(words) => self.plain(words),
-            None => self.dropped += 1,
-        }
-    }
-
-    /// What a form shows of its fields.
-    fn input(&mut self, attributes: &str) {
-        let value = words::one_line(&attribute(attributes, "value").unwrap_or_default());
-        let checked = attribute(attributes, "checked").is_some();
-        match attribute(attributes, "type").unwrap_or_default().to_lowercase().as_str() {
-            "hidden" | "password" | "image" | "file" => {}
-            "checkbox" | "radio" => self.plain(if checked { "[x] " } else { "[ ] " }.to_owned()),
-            _ if !value.is_empty() => self.plain(value),
-            _ => {}
-        }
-    }
-
-    /// A link shows where it leads, unless its text says so, or it had but an image that was left out.
-    fn link(&mut self, target: &str, before: usize, dropped: usize) {
-        let shown: Vec<Piece> = self.pieces.get(before..).unwrap_or_default().iter().map(|(piece, _)| piece.clone()).collect();
-        let shown = plain_words(&shown);
-        if shown.trim().is_empty() && self.dropped > dropped {
-            return;
-        }
-        let (words, remark) = links::address(target, &shown);
-        if let Some(words) = words {
-            self.plain(words);
-        }
-        self.remarks.extend(remark);
-    }
-
-    /// A mark outside a list paragraph is text.
-    fn end_mark(&mut self) {
-        if !self.frames.iter().any(|frame| frame.item.is_some()) {
-            let mark = std::mem::take(&mut self.mark);
-            self.words(&mark, &Frame::default());
         }
     }
 
@@ -502,16 +341,6 @@ impl<'a> Builder<'a> {
         self.joinable = line && self.heading.is_none();
     }
 
-    fn notice_greeting(&mut self, pieces: &[Piece]) {
-        for line in pieces.split(|piece| *piece == Piece::Break) {
-            match super::greeting(&plain_words(line)) {
-                Some(super::Turn::Signature) => self.signed = true,
-                Some(super::Turn::OtherMail) => self.signed = false,
-                None => {}
-            }
-        }
-    }
-
     fn settle_loose(&mut self) {
         let items = std::mem::take(&mut self.loose);
         self.push_all(nest(&items, 1));
@@ -543,117 +372,4 @@ impl<'a> Builder<'a> {
         self.settle_loose();
         (self.root, self.remarks)
     }
-}
-
-/// What stands between items belongs to the one before.
-fn append(items: &mut Vec<Vec<Block>>, between: Vec<Block>) {
-    match items.last_mut() {
-        Some(last) => last.extend(between),
-        None if between.is_empty() => {}
-        None => items.push(between),
-    }
-}
-
-/// A list; one that is not counted in numbers has its marks as text.
-fn list(first: Option<u32>, count: Option<Count>, mut items: Vec<Vec<Block>>) -> Block {
-    let (Some(from), Some(count)) = (first, count) else { return Block::List { first, items } };
-    for (number, item) in (from..).zip(&mut items) {
-        let mark = Piece::Text(format!("{}) ", count.mark(number)), Style::default());
-        match item.first_mut() {
-            Some(Block::Paragraph(pieces)) => pieces.insert(0, mark),
-            _ => item.insert(0, Block::Paragraph(vec![mark])),
-        }
-    }
-    Block::List { first: None, items }
-}
-
-/// Without white space at the ends, and with words around what is struck out, for which the subset has no sign.
-fn settled(mut runs: Vec<Run>) -> Vec<Piece> {
-    let blank = |piece: &Piece| match piece {
-        Piece::Break => true,
-        Piece::Text(text, _) => is_blank(text) && !text.starts_with('\u{a0}'),
-    };
-    while runs.last().is_some_and(|(piece, _)| matches!(piece, Piece::Break) || blank(piece) || is_blank_text(piece)) {
-        runs.pop();
-    }
-    let lead = runs.iter().take_while(|(piece, _)| blank(piece) || is_blank_text(piece)).count();
-    runs.drain(..lead);
-    if let Some((Piece::Text(first, _), _)) = runs.first_mut() {
-        *first = first.trim_start_matches(' ').to_owned();
-    }
-    if let Some((Piece::Text(last, _), _)) = runs.last_mut() {
-        *last = last.trim_end().to_owned();
-    }
-    let mut pieces = Vec::with_capacity(runs.len());
-    let mut open = false;
-    for (piece, struck) in runs {
-        if struck != open && !(struck && is_blank_text(&piece)) {
-            pieces.push(Piece::Text(if struck { "[överstruket: " } else { "]" }.to_owned(), Style::default()));
-            open = struck;
-        }
-        pieces.push(piece);
-    }
-    if open {
-        pieces.push(Piece::Text("]".to_owned(), Style::default()));
-    }
-    pieces
-}
-
-fn is_blank_text(piece: &Piece) -> bool {
-    matches!(piece, Piece::Text(text, _) if is_blank(text))
-}
-
-/// Whether a `blockquote` quotes: some programs write one for what is merely indented.
-fn is_quote(attributes: &str, css: &Css) -> bool {
-    let cited = attribute(attributes, "type").is_some_and(|kind| kind.eq_ignore_ascii_case("cite"));
-    cited || !(css.contains("border:none") && !css.contains("border-left:solid"))
-}
-
-fn is_block(name: &str) -> bool {
-    const BLOCKS: &[&str] = &[
-        "address",
-        "article",
-        "aside",
-        "blockquote",
-        "caption",
-        "center",
-        "dd",
-        "details",
-        "dir",
-        "div",
-        "dl",
-        "dt",
-        "fieldset",
-        "figcaption",
-        "figure",
-        "footer",
-        "form",
-        "header",
-        "legend",
-        "li",
-        "main",
-        "menu",
-        "nav",
-        "ol",
-        "p",
-        "pre",
-        "section",
-        "summary",
-        "table",
-        "tbody",
-        "td",
-        "tfoot",
-        "th",
-        "thead",
-        "tr",
-        "ul",
-    ];
-    BLOCKS.contains(&name) || matches!(name, "h1" | "h2" | "h3" | "h4" | "h5" | "h6")
-}
-
-/// Whether a paragraph ends before and after a block: everything but what mail programs write line by line, and the
-/// frames they put around a quoted mail.
-fn parts(name: &str, whose: &str, css: &Css) -> bool {
-    const FRAMES: &[&str] = &["quote", "cite", "divrplyfwdmsg", "appendonsend", "reference-message"];
-    !matches!(name, "div" | "p") || css.text().contains("border-top") || FRAMES.iter().any(|frame| whose.contains(frame))
 }

@@ -30,7 +30,7 @@ const WINGDINGS: &str =
     "J🙂 K😐 L🙁 à→ ß← á↑ â↓ è➔ ó⇔ ð⇨ ü✓ û✗ þ☑ ý☒ x☒ o☐ q❑ r❒ n■ l● m❍ §▪ Ø➢ v❖ ¨◻ w◆ u◆ (☎ *✉ +✉ F☞ E☜ A✌ C👍 D👎 I✋ R☼ T❄ «★ ¿🕐 ·🕐 z⌘ {❀ ~• ö✕";
 const WINGDINGS_2: &str = "P✓ O✗ R☑ S☒ T☒ U☒ Q☒ £☐ ¢☐ ¤☐ ¡○ ¿• ò★ \u{96}• \u{97}● \u{98}●";
 const SYMBOL: &str = "aα bβ gγ dδ eε zζ hη qθ iι kκ lλ mμ nν xξ oο pπ rρ sσ Vς tτ uυ jϕ fφ cχ yψ wω AΑ BΒ GΓ DΔ EΕ ZΖ HΗ QΘ IΙ KΚ LΛ MΜ NΝ XΞ OΟ PΠ RΡ SΣ TΤ UΥ FΦ CΧ YΨ WΩ \
-                      ·• ®→ ¬← ­↑ ¯↓ «↔ Þ⇒ Û⇔ ³≥ £≤ ±± °° ´× ¸÷ ¹≠ »≈ ¥∞ å∑ Ö√ ¼… Î∈ Æ∅ \"∀ $∃ ~∼ @≅ ¢′ ²″";
+                      ·• ®→ ¬← \u{ad}↑ ¯↓ «↔ Þ⇒ Û⇔ ³≥ £≤ ±± °° ´× ¸÷ ¹≠ »≈ ¥∞ å∑ Ö√ ¼… Î∈ Æ∅ \"∀ $∃ ~∼ @≅ ¢′ ²″";
 
 /// The font whose signs a family means.
 pub(super) fn font(family: &str) -> Option<Font> {

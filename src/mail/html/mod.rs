@@ -8,10 +8,13 @@ use super::markdown::Block;
 
 mod builder;
 mod clean;
+mod counts;
+mod frame;
 mod glyphs;
 mod links;
 mod outlook;
 mod quote;
+mod runs;
 mod style;
 mod table;
 

@@ -27,7 +27,7 @@ impl Css {
 
     /// The value of a property; the last one counts.
     pub(super) fn get(&self, property: &str) -> Option<&str> {
-        let value = self.0.split(';').filter_map(|rule| rule.split_once(':')).filter(|(name, _)| *name == property).last()?.1;
+        let value = self.0.split(';').filter_map(|rule| rule.split_once(':')).rfind(|(name, _)| *name == property)?.1;
         Some(value.trim_end_matches("!important").trim_end())
     }
 
@@ -87,7 +87,7 @@ impl Css {
 
     /// Whether the text is marked as with a pen.
     pub(super) fn is_highlighted(&self) -> bool {
-        let pen = |value: &str| Color::read(value).is_some_and(|color| color.is_loud());
+        let pen = |value: &str| Color::read(value).is_some_and(Color::is_loud);
         ["background", "background-color", "mso-highlight"].iter().any(|property| self.get(property).is_some_and(pen))
     }
 
@@ -104,7 +104,7 @@ fn is_zero(value: &str) -> bool {
 }
 
 fn is_white(value: &str) -> bool {
-    Color::read(value).is_some_and(|color| color.is_white())
+    Color::read(value).is_some_and(Color::is_white)
 }
 
 /// A colour by its three parts.
