@@ -68,7 +68,7 @@ pub fn mails() -> Vec<Mail> {
             "Apple-Mail=_KKKK",
             vec![
                 plain("Hej!\n\nÅsa\n"),
-                multi("related; type=\"text/html\"", "Apple-Mail=_LLLL", vec![html(&page("Hej!<br><br>Åsa<br><img src=\"cid:logo@mac\" height=\"40\">")), file_in(Name::Quoted, "logo.png", "image/png", Enc::B64, "inline", &png(40, 2_000)).header("Content-Id: <logo@mac>").lost()]),
+                multi("related; type=\"text/html\"", "Apple-Mail=_LLLL", vec![html(&page("Hej!<br id=\"lineBreakAtBeginningOfSignature\"><br>Åsa<br><img src=\"cid:logo@mac\" height=\"40\">")), file_in(Name::Quoted, "logo.png", "image/png", Enc::B64, "inline", &png(40, 2_000)).header("Content-Id: <logo@mac>").lost()]),
             ],
         ))
         .loses(Loss::Decoration("logo.png", png(40, 2_000))),

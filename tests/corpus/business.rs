@@ -154,7 +154,7 @@ fn case_systems() -> Vec<Mail> {
         system("case-system-attachment-in-alternative", "Kallelse på fredag", "").body(multi("alternative", "alt_fel", vec![plain("Kallelse på fredag\n"), html(&page("<p>Kallelse på fredag</p>")), file(Name::Quoted, "Kallelse.pdf", "application/pdf", &pdf(78))])),
         system("case-system-related-as-mixed", "Underlag på kö", "").body(multi("related", "rel_som_mixed", vec![html(&page("<p>Underlag på kö</p>")), file(Name::Quoted, "Underlag.pdf", "application/pdf", &pdf(79))])),
         system("case-system-logo-by-content-location", "Brevhuvud", "")
-            .body(multi("related", "rel_loc", vec![html(&page("<p><img src=\"cid:logga\" height=\"50\">Brev på papper</p>")), file_in(Name::Quoted, "logga.png", "image/png", Enc::B64, "inline", &png(50, 1_500)).header("Content-ID: <logga>").header("Content-Location: logga.png").lost()]))
+            .body(multi("related", "rel_loc", vec![html(&page("<p>Brev på papper</p><div class=\"signature\"><img src=\"cid:logga\" height=\"50\"></div>")), file_in(Name::Quoted, "logga.png", "image/png", Enc::B64, "inline", &png(50, 1_500)).header("Content-ID: <logga>").header("Content-Location: logga.png").lost()]))
             .loses(Loss::Decoration("logga.png", png(50, 1_500))),
         system("diary-system-reference-in-header", "Handling i diariet", "").header("X-SDK-Reference: KS 2026/77").body(plain("Handlingen är diarieförd på ärendet.\n")),
         system("case-system-xml-file", "Export", "").mixed("xml", vec![plain("Se XML.\n"), file(Name::Quoted, "export.xml", "text/xml", b"<?xml version=\"1.0\"?><a/>")]).refused("5.6.1"),

@@ -193,7 +193,7 @@ fn any_mail() -> impl Strategy<Value = (Mail, Vec<String>)> {
             let page = format!(
                 "<html><head><style>p {{margin:0}}</style></head><body>\n{}{}</body></html>\n",
                 pieces.iter().map(Piece::html).collect::<String>(),
-                { if logo && matches!(shape, Shape::Related) { "<img src=\"cid:logo@x\" height=40>" } else { "" } }
+                { if logo && matches!(shape, Shape::Related) { "<div id=Signature><img src=\"cid:logo@x\" height=40></div>" } else { "" } }
             );
             let (plain, html) = (text("plain", charset, enc, &written), text("html", charset, enc, &page));
             let inner = |number: u8| format!("{boundary}{number}");

@@ -280,7 +280,7 @@ fn texts() -> Vec<Mail> {
         outlook("outlook-headings-from-word", "Utredning").body(html(&word(
             &("<h1>Utredning<o:p></o:p></h1>\n".to_owned() + &p("Inledning med <b>fet</b>, <i>kursiv</i> och <b><i>båda</i></b>.") + "<h2><span style='mso-bookmark:_Toc1'>Bakgrund</span></h2>\n<h3>Ärendets gång</h3>\n" + &p("Slut.")),
         ))),
-        outlook("outlook-tracked-changes", "Förslag till text").body(html(&word(&p("Beslutet gäller <del cite=\"mailto:x\">tre</del><ins cite=\"mailto:x\">fyra</ins> månader från <s>mars</s> april.")))),
+        outlook("outlook-tracked-changes", "Förslag till text").body(html(&word(&p("Beslutet gäller <del cite=\"mailto:x\">tre</del> <ins cite=\"mailto:x\">fyra</ins> månader från <s>mars</s> april.")))),
         outlook("outlook-links", "Länkar").body(html(&word(
             &(p("Se <a href=\"https://www.habo.se/\">www.habo.se</a>, <a href=\"https://www.habo.se/blanketter?id=12&amp;sida=3\">blanketten</a> eller <a href=\"mailto:socialtjansten@habo.se\">skriv till oss</a>.")
                 + &p("Ring <a href=\"tel:+4617152500\">0171-525 00</a>.")),

@@ -73,7 +73,11 @@ impl<'a> Builder<'a> {
         let hidden = self.frames.last().is_some_and(|frame| frame.hidden);
         match name {
             "br" | "img" | "hr" | "input" if hidden => return,
-            "br" => return self.pieces.push((Piece::Break, false)),
+            "br" => {
+                // Apple Mail marks so where its signature begins.
+                self.signed |= attribute(attributes, "id").is_some_and(|id| id.contains("Signature"));
+                return self.pieces.push((Piece::Break, false));
+            }
             "hr" => {
                 self.flush();
                 return self.push(Block::Paragraph(vec![Piece::Text("———".to_owned(), Style::default())]));

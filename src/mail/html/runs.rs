@@ -25,7 +25,11 @@ pub(super) fn settled(mut runs: Vec<Run>) -> Vec<Piece> {
     let mut pieces = Vec::with_capacity(runs.len());
     let mut open = false;
     for (piece, struck) in runs {
-        if struck != open && !(struck && is_blank_text(&piece)) {
+        if open && !struck && matches!(&piece, Piece::Text(text, _) if text.starts_with(char::is_alphanumeric)) {
+            // What replaces a word stands apart from it.
+            pieces.push(Piece::Text("] ".to_owned(), Style::default()));
+            open = false;
+        } else if struck != open && !(struck && is_blank_text(&piece)) {
             pieces.push(Piece::Text(if struck { "[överstruket: " } else { "]" }.to_owned(), Style::default()));
             open = struck;
         }
