@@ -185,6 +185,7 @@ impl Daemon {
         self.stopper.stop();
         while self.servers.join_next().await.is_some() {}
         self.crew.drain().await;
+        self.gateway.sinks.close().await;
         // They hold the store open.
         self.aside.shutdown().await;
     }

@@ -65,6 +65,10 @@ fn enhanced(text: &str) -> Option<(u16, u16)> {
 pub trait MailSink: Send + Sync {
     /// Hands the mail over; durable there when it returns.
     fn deliver(&self, delivery: Delivery) -> Pending<'_, Result<SinkAnswer, SinkError>>;
+    /// Takes leave of the mail server, at the end of the program.
+    fn close(&self) -> Pending<'_, ()> {
+        Box::pin(async {})
+    }
 }
 
 #[cfg(test)]

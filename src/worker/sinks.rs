@@ -34,6 +34,13 @@ impl Sinks {
         self.first.as_ref()
     }
 
+    /// Takes leave of all of them.
+    pub async fn close(&self) {
+        for sink in self.named.values().chain([&self.first]) {
+            sink.close().await;
+        }
+    }
+
     /// Where a mailbox's messages and notices go. A mailbox that is gone from the configuration since has the first.
     #[must_use]
     pub fn of(&self, mailbox: Option<&Mailbox>) -> &dyn MailSink {

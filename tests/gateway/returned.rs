@@ -135,5 +135,6 @@ fn what_postfix_takes_and_cannot_deliver_becomes_a_tracked_failure() {
         // The envelope id that was given is the one that came back, or the notice would have been dropped.
         assert!(gateway.events(EventName::MailDropped).await.is_empty());
         gateway.stop().await;
+        postfix.wait_for_log(&["disconnect from", "mail=1", "quit=1"]);
     });
 }

@@ -286,6 +286,10 @@ impl MailSink for SmtpClient {
     fn deliver(&self, delivery: Delivery) -> Pending<'_, Result<SinkAnswer, SinkError>> {
         Box::pin(self.deliver(delivery))
     }
+
+    fn close(&self) -> Pending<'_, ()> {
+        Box::pin(self.close())
+    }
 }
 
 impl fmt::Debug for SmtpClient {
