@@ -18,6 +18,7 @@ use brevbro::config::{self, Discovery, History, InlineImages, PersonPolicy, Sign
 use brevbro::crypto::{Certificate, Identity};
 use brevbro::edge::smtp_client::Protocol;
 use brevbro::ident::MailAddress;
+use brevbro::outbound::retry::Patience;
 use common::pki;
 use jiff::{SignedDuration, Timestamp};
 use openssl::pkcs12::Pkcs12;
@@ -84,6 +85,23 @@ fn what_a_joint_board_configures_is_what_it_gets() {
     assert_eq!((gateway.mail_server.protocol, gateway.mail_server.port, gateway.mail_server.max_connections), (Protocol::Smtp, 465, 8));
     let (user, password) = gateway.mail_server.credentials.as_ref().unwrap();
     assert_eq!((user.as_str(), password.expose(), format!("{password:?}")), ("brevbro", "brevlåda", "[…]".to_owned()));
+}
+
+#[test]
+fn an_organisation_has_its_own_patience_and_hours_and_the_rest_of_what_holds_for_all() {
+    let gateway = config::load(&written(&root().join("tests/config/good/office-hours.toml"))).unwrap();
+    let (own, all) = (&gateway.organisations[0], &gateway.retry);
+    let hours = |span: std::time::Duration| span.as_secs() / 3600;
+    assert_eq!((hours(own.retry.give_up), hours(own.retry.receipt_timeout), hours(own.retry.delayed_notice_after)), (72, 16, 2));
+    assert_eq!((hours(all.give_up), hours(all.receipt_timeout), hours(all.delayed_notice_after)), (72, 24, 1));
+    assert_eq!(own.patience, Patience::WorkingTime);
+    let office = own.hours.as_ref().unwrap();
+    let is_open = |local: &str| office.is_open(office.zone.to_timestamp(local.parse().unwrap()).unwrap());
+    // A Thursday until four; no Friday; Epiphany is a day as any other, and the 23rd of December is not.
+    assert!(is_open("2026-01-08T07:30:00") && !is_open("2026-01-08T16:00:00") && !is_open("2026-01-09T10:00:00"));
+    assert!(is_open("2026-01-06T10:00:00") && !is_open("2026-12-23T10:00:00"));
+    let minimal = config::load(&written(&root().join("config/minimal.toml"))).unwrap();
+    assert_eq!((minimal.organisations[0].hours.as_ref(), minimal.organisations[0].retry), (None, minimal.retry));
 }
 
 #[test]

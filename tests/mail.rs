@@ -18,7 +18,7 @@ use brevbro::crypto::sha256;
 use brevbro::ident::{ConversationId, Domain, FunctionId, MailAddress, MessageId, ParticipantId};
 use brevbro::mail::compose::{ComposeContext, incoming};
 use brevbro::mail::convert::{ConvertError, Ids, Outgoing, outgoing};
-use brevbro::mail::notice::{self, Notice, Outcome, Service, Verdict};
+use brevbro::mail::notice::{self, Evidence, Fault, Notice, Outcome, Service, Verdict};
 use brevbro::mail::policy::{AllowedTypes, History, InlineImages, MailboxPolicy, PersonPolicy};
 use brevbro::mail::{address, thread};
 use brevbro::sdk::message::{self, MessageLimits};
@@ -306,9 +306,9 @@ fn every_notice_is_a_sound_report_for_python() {
         Outcome::Unreachable { service: Service::Directory, next: soon, last: late },
         Outcome::GaveUp { service: Service::AccessPoint },
         Outcome::NoReceipt { acknowledged: soon },
-        Outcome::FunctionUnknown,
+        Outcome::FunctionUnknown { near: Vec::new() },
         Outcome::TypeRefused { file: Some(Redacted("bild.heic".to_owned())) },
-        Outcome::Faulty,
+        Outcome::Faulty { at: Fault::Gateway },
         Outcome::CertificateBad,
     ];
     let folder = tempfile::tempdir().unwrap();
@@ -330,12 +330,16 @@ fn every_notice_is_a_sound_report_for_python() {
             envelope_id: Some("QQ+1"),
             accepted_at: soon,
             original: bytes,
-            case: "0f1e2d3c",
+            host: &gateway(),
+            contact: &MailAddress::new("it-drift@habo.se").unwrap(),
+            message_id: &MessageId::new(MESSAGE).unwrap(),
+            remote: None,
+            codes: None,
             notes: &[],
-            evidence: (number == 0).then_some(b"<kvittens/>"),
+            evidence: (number == 0).then_some(Evidence { xml: b"<kvittens/>", id: "1", issued: soon, issuer: "0203:af.se", signature: None }),
         };
         let path = folder.path().join(format!("{number}-{name}"));
-        std::fs::write(&path, notice::compose(&notice).unwrap()).unwrap();
+        std::fs::write(&path, notice::compose(&notice)).unwrap();
         told.push((path, outcome));
     }
     let reports = peer("report", told.iter().map(|(path, _)| path));

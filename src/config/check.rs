@@ -34,6 +34,7 @@ pub(super) struct Checker<'a> {
 pub(super) struct Common {
     pub(super) name: Option<Domain>,
     mail_domain: Option<Domain>,
+    pub(super) retry: Option<Retry>,
 }
 
 impl<'a> Checker<'a> {
@@ -42,7 +43,8 @@ impl<'a> Checker<'a> {
     }
 
     pub(super) fn gateway(mut self, raw: raw::Root) -> Option<Gateway> {
-        let common = Common { name: raw.name, mail_domain: raw.mail_domain };
+        let retry = raw.retry.and_then(|raw| self.retry(raw));
+        let common = Common { name: raw.name, mail_domain: raw.mail_domain, retry };
         if let Some(operator) = &raw.operator {
             self.outside(&common, "operator", operator);
         }
@@ -54,7 +56,6 @@ impl<'a> Checker<'a> {
         let smtp = raw.smtp.and_then(|raw| self.smtp(raw, &common));
         let mail_server = raw.mail_server.and_then(|raw| self.mail_server("mail-server", raw, &common));
         let other_mail_servers = self.other_mail_servers(raw.other_mail_server.unwrap_or_default(), &common);
-        let retry = raw.retry.and_then(|raw| self.retry(raw));
         let loops = raw.loops.and_then(|raw| self.loops(raw));
         let malware = raw.malware.map(|raw| self.malware(raw));
         let organisations = raw.organisation.and_then(|raw| self.organisations(raw, &common));
@@ -265,30 +266,6 @@ impl<'a> Checker<'a> {
                 None => None,
             },
         })
-    }
-
-    fn retry(&mut self, raw: raw::Retry) -> Option<Retry> {
-        let retry = Retry {
-            first: raw.first?.0,
-            factor: raw.factor?,
-            longest: raw.longest?.0,
-            give_up: raw.give_up?.0,
-            receipt_timeout: raw.receipt_timeout?.0,
-            delayed_notice_after: raw.delayed_notice_after?.0,
-        };
-        if !(1.0..=10.0).contains(&retry.factor) {
-            self.error(ConfigError::new("retry.factor", "is not from 1 to 10").value(retry.factor));
-        }
-        if retry.longest < retry.first {
-            self.error(ConfigError::new("retry.longest", "is shorter than retry.first"));
-        }
-        if retry.give_up <= retry.first {
-            self.error(ConfigError::new("retry.give-up", "leaves no time for a second attempt: it is not longer than retry.first"));
-        }
-        if retry.delayed_notice_after >= retry.give_up {
-            self.error(ConfigError::new("retry.delayed-notice-after", "is not before retry.give-up"));
-        }
-        Some(retry)
     }
 
     /// The access point's certificate belongs to the environment whose CAs are trusted: the commonest mix-up.

@@ -15,6 +15,8 @@ use crate::edge::reach::{IpNetwork, Reach};
 use crate::edge::smtp_client::Protocol;
 use crate::edge::trust::Elsewhere;
 use crate::ident::{AccessPointId, Domain, FederationId, FunctionId, MailAddress, MailServerName, ParticipantId};
+use crate::outbound::hours::Hours;
+use crate::outbound::retry::Patience;
 
 /// A whole configuration.
 #[derive(Debug)]
@@ -338,6 +340,12 @@ pub struct Organisation {
     pub decryption: Vec<Identity>,
     /// Its function mailboxes; at least one.
     pub mailboxes: Vec<Mailbox>,
+    /// When to try again what it sends.
+    pub retry: Retry,
+    /// When its people work; none for always.
+    pub hours: Option<Hours>,
+    /// By which clock its messages are given up.
+    pub patience: Patience,
 }
 
 impl Organisation {

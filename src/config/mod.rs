@@ -19,6 +19,7 @@ mod files;
 mod keys;
 mod mail_servers;
 mod organisations;
+mod patience;
 mod protection;
 mod raw;
 mod reference;

@@ -6,6 +6,7 @@ use super::errors::ConfigError;
 use super::keys::{KeyFiles, Purpose};
 use super::raw;
 use crate::crypto::{Identity, KeyUse};
+use crate::outbound::retry::Patience;
 
 impl Checker<'_> {
     pub(super) fn organisations(&mut self, raw: Vec<raw::Organisation>, common: &Common) -> Option<Vec<Organisation>> {
@@ -42,13 +43,28 @@ impl Checker<'_> {
             let read: Vec<_> = raw.into_iter().enumerate().map(|(i, raw)| self.mailbox(&format!("{at}.mailbox[{i}]"), raw, common)).collect();
             read.into_iter().collect::<Option<Vec<_>>>()
         });
+        let retry = self.retry_of(&at, raw.retry.as_ref(), common.retry);
+        let hours = raw.hours.map(|raw| self.hours(&at, raw));
         let signing = signing?;
         let mut decryption: Vec<Identity> = keys.into_iter().collect::<Option<_>>()?;
         // What signs is published and may be encrypted to, so it decrypts too, unless it must not.
         if signing.certificate.may(KeyUse::Encrypt) && !decryption.iter().any(|identity| identity.certificate == signing.certificate) {
             decryption.insert(0, signing.clone());
         }
-        Some(Organisation { participant: raw.participant?, name: raw.name?.0, signing, decryption, mailboxes: mailboxes?? })
+        let (hours, patience) = match hours {
+            Some(hours) => hours.map(|(hours, patience)| (Some(hours), patience))?,
+            None => (None, Patience::RealTime),
+        };
+        Some(Organisation {
+            participant: raw.participant?,
+            name: raw.name?.0,
+            signing,
+            decryption,
+            mailboxes: mailboxes??,
+            retry: retry?,
+            hours,
+            patience,
+        })
     }
 
     fn mailbox(&mut self, at: &str, raw: raw::Mailbox, common: &Common) -> Option<Mailbox> {

@@ -12,7 +12,7 @@ use super::checked::{
     SenderAccessPoint, SignedMail, SuccessNotice,
 };
 use super::declare::section;
-use super::values::{Host, HttpUrl, Line, MediaType, ScannerAddress, SecretFile, Size, Span, UrlPath, words};
+use super::values::{CalendarDate, Host, HttpUrl, Line, MediaType, ScannerAddress, SecretFile, Size, Span, TimeOfDay, UrlPath, words};
 use crate::edge::reach::IpNetwork;
 use crate::ident::{AccessPointId, Domain, FederationId, FunctionId, MailAddress, MailServerName, ParticipantId};
 
@@ -417,8 +417,50 @@ section! {
         /// before, which is needed until every sender knows the new certificate. Its certificate may have ended.
         /// `docs/certificates.md` has the steps.
         encryption_key: Vec<EncryptionKey> = Optional "[]";
+        /// When to try again what this organisation sends: what stands here holds instead of `[retry]`.
+        retry: OrganisationRetry = Optional "{}";
+        /// When its people work. Without this section somebody is always there.
+        hours: Hours = Optional "{}";
         /// A function mailbox: who in the organisation sends and gets SDK messages.
         mailbox: Vec<Mailbox> = Required "[]";
+    }
+}
+
+section! {
+    /// When to try again, for one organisation.
+    OrganisationRetry {
+        /// The wait after the first failure.
+        first: Span = Optional "\"30s\"";
+        /// How many times longer each wait is than the one before.
+        factor: f64 = Optional "2.0";
+        /// The longest wait.
+        longest: Span = Optional "\"30m\"";
+        /// How long after it came in a message is given up.
+        give_up: Span = Optional "\"3d\"";
+        /// How long after the other access point took a message its message receipt is awaited.
+        receipt_timeout: Span = Optional "\"2d\"";
+        /// After how long the sender is told that a message is delayed.
+        delayed_notice_after: Span = Optional "\"2h\"";
+    }
+}
+
+section! {
+    /// Office hours in Swedish time. Messages are sent day and night; but that one is delayed is told while somebody is there, and
+    /// only office hours count until then. What fails is told at once.
+    Hours {
+        /// The days of the week: `mon`, `tue`, `wed`, `thu`, `fri`, `sat`, `sun`.
+        days: Vec<Day> = Default "[\"mon\", \"tue\", \"wed\", \"thu\", \"fri\"]";
+        /// From when.
+        opens: TimeOfDay = Default "\"08:00\"";
+        /// Until when.
+        closes: TimeOfDay = Default "\"16:30\"";
+        /// Whether people work on Swedish public holidays, and on Midsummer's, Christmas and New Year's Eve.
+        work_on_holidays: bool = Default "false";
+        /// Further days on which nobody is there.
+        closed: Vec<CalendarDate> = Default "[]";
+        /// What counts office hours: `delays`, or `all`, for which `give-up` and `receipt-timeout` stop with the office too.
+        /// Two days are then 48 hours of work.
+        count: HoursCount = Default "\"delays\"";
     }
 }
 
@@ -480,6 +522,30 @@ section! {
 }
 
 words! {
+    /// A day of the week.
+    pub(super) Day {
+        /// Monday.
+        Monday = "mon",
+        /// Tuesday.
+        Tuesday = "tue",
+        /// Wednesday.
+        Wednesday = "wed",
+        /// Thursday.
+        Thursday = "thu",
+        /// Friday.
+        Friday = "fri",
+        /// Saturday.
+        Saturday = "sat",
+        /// Sunday.
+        Sunday = "sun",
+    }
+    /// What counts office hours.
+    pub(super) HoursCount {
+        /// Until a delay is told.
+        Delays = "delays",
+        /// And until the end.
+        All = "all",
+    }
     /// Whether a server asks for certificates.
     pub(super) ClientCertificates {
         /// It does not.

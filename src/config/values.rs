@@ -7,6 +7,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use http::HeaderName;
+use jiff::civil::{Date, Time};
 
 use super::declare::{At, Errors, Read, Shape, kind_of};
 use crate::edge::clamd::ClamdAddress;
@@ -204,7 +205,34 @@ impl Read for Size {
 }
 
 text_values! {
+    TimeOfDay, "time of day", "a time of day such as \"08:00\" or \"16:30\"";
+    CalendarDate, "date", "a date such as \"2026-12-23\"";
     Span, "time span", "a time span above zero and below a year, such as \"30s\", \"5m\", \"1h30m\" or \"2d\"";
+}
+
+/// A time of day, `08:00`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd)]
+pub(super) struct TimeOfDay(pub(super) Time);
+
+impl FromStr for TimeOfDay {
+    type Err = ();
+    fn from_str(text: &str) -> Result<Self, ()> {
+        let (hour, minute) = text.split_once(':').filter(|_| text.len() == 5).ok_or(())?;
+        let digits = |text: &str| text.len() == 2 && text.bytes().all(|octet| octet.is_ascii_digit());
+        let number = |text: &str| text.parse::<i8>().ok().filter(|_| digits(text)).ok_or(());
+        Time::new(number(hour)?, number(minute)?, 0, 0).map(Self).map_err(|_| ())
+    }
+}
+
+/// A day of the calendar, `2026-12-23`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct CalendarDate(pub(super) Date);
+
+impl FromStr for CalendarDate {
+    type Err = ();
+    fn from_str(text: &str) -> Result<Self, ()> {
+        text.parse().ok().filter(|_| text.len() == 10).map(Self).ok_or(())
+    }
 }
 
 /// An `http` or `https` URL with a host.
@@ -390,6 +418,18 @@ mod tests {
         assert_eq!((seconds("30s"), seconds("5m"), seconds("1h30m"), seconds("2d")), (Some(30), Some(300), Some(5400), Some(172_800)));
         for wrong in ["", "5", "m", "5 m", "-5m", "5w", "0s", "400d", "99999999999999999999s", "18446744073709551615d"] {
             assert_eq!(seconds(wrong), None, "{wrong}");
+        }
+    }
+
+    #[test]
+    fn times_and_dates_are_read_in_one_form() {
+        assert_eq!("16:30".parse::<TimeOfDay>().unwrap().0, jiff::civil::time(16, 30, 0, 0));
+        assert_eq!("2026-02-28".parse::<CalendarDate>().unwrap().0, jiff::civil::date(2026, 2, 28));
+        for wrong in ["", "8:00", "24:00", "08.00", "+8:00", "08:60", "08:00:00"] {
+            assert!(wrong.parse::<TimeOfDay>().is_err(), "{wrong}");
+        }
+        for wrong in ["", "2026-02-29", "20260228", "2026-02-28T10:00", "28/2 2026"] {
+            assert!(wrong.parse::<CalendarDate>().is_err(), "{wrong}");
         }
     }
 

@@ -35,7 +35,8 @@ use crate::inbound::receive::Bringer;
 use crate::mail::pair::Pace;
 use crate::mail::policy::{AllowedTypes, MailboxPolicy};
 use crate::outbound::address::TRANSPORT_PROFILE;
-use crate::outbound::retry::Schedule;
+use crate::outbound::hours::Hours;
+use crate::outbound::retry::{Patience, Schedule};
 use crate::port::{Blobs, Clock, Directory, Op, Realm, Step, Store, Transport, Trust};
 use crate::sdk::message::MessageLimits;
 use crate::store::{SledOptions, SledStore, Spool, SpoolOptions};
@@ -392,16 +393,9 @@ fn smtp_options(smtp: &checked::Smtp) -> SmtpServerOptions {
 }
 
 fn settings(config: &checked::Gateway, scratch: std::path::PathBuf) -> Result<Settings, String> {
-    let retry = &config.retry;
-    let schedule = Schedule {
-        first: retry.first,
-        factor: retry.factor,
-        longest: retry.longest,
-        give_up: retry.give_up,
-        delay_after: retry.delayed_notice_after,
-        receipt_within: retry.receipt_timeout,
-    };
+    let schedule = schedule(&config.retry, None, Patience::RealTime);
     Ok(Settings {
+        name: config.name.clone(),
         domain: config.mail_domain.clone(),
         federation: config.federation.clone(),
         bringer: match config.trust.sender_access_point {
@@ -410,7 +404,7 @@ fn settings(config: &checked::Gateway, scratch: std::path::PathBuf) -> Result<Se
         },
         operator: config.operator.clone(),
         postmaster: MailAddress::new(format!("postmaster@{}", config.mail_domain)).map_err(|error| error.to_string())?,
-        delivery: schedule,
+        delivery: schedule.clone(),
         schedule,
         message: limits(config.access_point.max_message)?,
         sending: limits(config.smtp.max_message)?,
@@ -496,6 +490,19 @@ fn access_point(config: &checked::AccessPoint) -> AccessPoint {
     }
 }
 
+fn schedule(retry: &checked::Retry, hours: Option<Hours>, patience: Patience) -> Schedule {
+    Schedule {
+        first: retry.first,
+        factor: retry.factor,
+        longest: retry.longest,
+        give_up: retry.give_up,
+        delay_after: retry.delayed_notice_after,
+        receipt_within: retry.receipt_timeout,
+        hours,
+        patience,
+    }
+}
+
 fn household(organisations: Vec<checked::Organisation>, loops: checked::Loops) -> Household {
     let organisations = organisations.into_iter().map(|organisation| Organisation {
         participant: organisation.participant,
@@ -503,6 +510,7 @@ fn household(organisations: Vec<checked::Organisation>, loops: checked::Loops) -
         signing: organisation.signing,
         decryption: organisation.decryption,
         mailboxes: organisation.mailboxes.into_iter().map(|own| mailbox(own, loops)).collect(),
+        schedule: schedule(&organisation.retry, organisation.hours, organisation.patience),
     });
     Household { organisations: organisations.collect() }
 }

@@ -26,6 +26,16 @@ pub(super) fn text<'x>(media_type: &'static str, text: &str) -> MimePart<'x> {
         .transfer_encoding("quoted-printable")
 }
 
+/// A part of UTF-8 lines in quoted-printable that has no charset to tell.
+pub(super) fn quoted<'x>(kind: ContentType<'x>, text: &str) -> MimePart<'x> {
+    MimePart::new(kind, BodyPart::Binary(quoted_printable(text).into_bytes().into())).transfer_encoding("quoted-printable")
+}
+
+/// A part of UTF-8 lines as they are.
+pub(super) fn wide_lines(kind: ContentType<'_>, text: String) -> MimePart<'_> {
+    MimePart::new(kind, BodyPart::Binary(text.into_bytes().into())).transfer_encoding("8bit")
+}
+
 /// A part of ASCII lines as they are.
 pub(super) fn lines(kind: ContentType<'_>, text: String) -> MimePart<'_> {
     MimePart::new(kind, BodyPart::Binary(text.into_bytes().into())).transfer_encoding("7bit")

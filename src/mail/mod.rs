@@ -8,6 +8,7 @@
 //! | [`address`] | function address ↔ mail address |
 //! | [`convert`] | a mail of our house → what goes into the SDK message, by the mailbox's [`policy`] |
 //! | [`compose`] | an SDK message → the mail that is delivered |
+//! | [`near`] | names that are like one which does not exist |
 //! | [`notice`] | an outcome → a delivery status notification |
 //! | [`alarm`] | what needs a human → a mail to the operator |
 //! | [`pair`] | two functions that answer each other by themselves |
@@ -18,6 +19,7 @@ pub mod address;
 pub mod alarm;
 pub mod compose;
 pub mod convert;
+pub mod near;
 pub mod notice;
 pub mod pair;
 pub mod policy;

@@ -12,6 +12,7 @@ pub mod accept;
 pub mod address;
 pub mod convert;
 pub mod hold;
+pub mod hours;
 pub mod retry;
 pub mod scan;
 pub mod seal;

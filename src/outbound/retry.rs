@@ -4,9 +4,14 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 
+use super::hours::Hours;
+
 /// A schedule of attempts. Waiting times grow by a factor up to a longest one, with jitter so that many messages to
 /// one place do not come at once.
-#[derive(Debug, Clone, Copy, PartialEq)]
+///
+/// Attempts go on day and night. With office hours, only working time counts until the sender is told that it takes long,
+/// and that is told when somebody is there; what ends the waiting stays in real time, unless [`Patience`] says otherwise.
+#[derive(Debug, Clone, PartialEq)]
 pub struct Schedule {
     /// The wait after the first failure.
     pub first: Duration,
@@ -20,6 +25,20 @@ pub struct Schedule {
     pub delay_after: Duration,
     /// How long after the access point's receipt the message receipt is awaited.
     pub receipt_within: Duration,
+    /// When the senders work; none where they always do.
+    pub hours: Option<Hours>,
+    /// By which clock it is given up.
+    pub patience: Patience,
+}
+
+/// By which clock [`Schedule::give_up`] and [`Schedule::receipt_within`] run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Patience {
+    /// Every hour counts.
+    #[default]
+    RealTime,
+    /// Office hours count.
+    WorkingTime,
 }
 
 impl Default for Schedule {
@@ -33,6 +52,8 @@ impl Default for Schedule {
             give_up: minutes(60 * 48),
             delay_after: minutes(60),
             receipt_within: minutes(60 * 24),
+            hours: None,
+            patience: Patience::RealTime,
         }
     }
 }
@@ -73,13 +94,38 @@ impl Schedule {
     /// When the last attempt may be made.
     #[must_use]
     pub fn last(&self, since: Timestamp) -> Timestamp {
-        later(since, self.give_up)
+        self.ends(since, self.give_up)
+    }
+
+    /// How long a message receipt is awaited that the access point's came at `since` for.
+    #[must_use]
+    pub fn receipt_due(&self, since: Timestamp) -> Timestamp {
+        self.ends(since, self.receipt_within)
+    }
+
+    fn ends(&self, since: Timestamp, span: Duration) -> Timestamp {
+        match (&self.hours, self.patience) {
+            (Some(hours), Patience::WorkingTime) => hours.after(since, span),
+            _ => later(since, span),
+        }
+    }
+
+    /// When the sender is told that it takes long.
+    #[must_use]
+    pub fn late_at(&self, since: Timestamp) -> Timestamp {
+        self.hours.as_ref().map_or_else(|| later(since, self.delay_after), |hours| hours.after(since, self.delay_after))
     }
 
     /// Whether it is time to tell the sender that it takes long.
     #[must_use]
     pub fn is_late(&self, since: Timestamp, now: Timestamp) -> bool {
-        now >= later(since, self.delay_after)
+        now >= self.late_at(since) && self.told_at(now) == now
+    }
+
+    /// When a delay that is known now is told: now, or when somebody is there again.
+    #[must_use]
+    pub fn told_at(&self, now: Timestamp) -> Timestamp {
+        self.hours.as_ref().map_or(now, |hours| hours.opening(now))
     }
 }
 
@@ -105,6 +151,34 @@ mod tests {
         }
         assert_eq!(waits[..7], [30, 60, 120, 240, 480, 960, 1800]);
         assert!(now <= schedule.last(since) && waits.len() > 90);
+    }
+
+    #[test]
+    fn a_delay_is_told_in_office_hours_and_the_end_comes_in_real_time() {
+        use crate::outbound::hours::Holidays;
+        use jiff::civil::{Weekday, time};
+        use jiff::tz::TimeZone;
+        let hours = Hours {
+            zone: TimeZone::UTC,
+            days: vec![Weekday::Wednesday, Weekday::Thursday],
+            opens: time(8, 0, 0, 0),
+            closes: time(16, 0, 0, 0),
+            holidays: Holidays::Closed,
+            closed: Vec::new(),
+        };
+        let real = Schedule { hours: Some(hours), ..Schedule::default() };
+        let at = |text: &str| text.parse::<Timestamp>().unwrap();
+        // Wednesday afternoon: an hour of work later it is Thursday morning.
+        let since = at("2026-03-04T15:30:00Z");
+        assert_eq!(real.late_at(since), at("2026-03-05T08:30:00Z"));
+        assert!(!real.is_late(since, at("2026-03-04T17:00:00Z")) && real.is_late(since, at("2026-03-05T08:30:00Z")));
+        // An attempt of the night is told in the morning.
+        assert!(!real.is_late(since, at("2026-03-05T20:00:00Z")));
+        assert_eq!(real.told_at(at("2026-03-05T20:00:00Z")), at("2026-03-11T08:00:00Z"));
+        assert_eq!((real.last(since), real.receipt_due(since)), (at("2026-03-06T15:30:00Z"), at("2026-03-05T15:30:00Z")));
+        let working = Schedule { patience: Patience::WorkingTime, ..real };
+        // 24 hours of work are three days of eight.
+        assert_eq!((working.last(since), working.receipt_due(since)), (at("2026-03-25T15:30:00Z"), at("2026-03-12T15:30:00Z")));
     }
 
     #[test]

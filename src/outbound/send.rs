@@ -5,7 +5,7 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::retry::{Next, Schedule, later};
+use super::retry::{Next, Schedule};
 use super::state::{Cargo, Dispatch, End, Ended, Outgoing, Reached, Scheduled, Submitted, Waiting};
 use crate::as4::{EbmsError, Sent, UserMessage};
 use crate::event::{Event, EventName, Field};
@@ -166,7 +166,7 @@ pub fn acknowledged(state: Submitted, lease: Lease, proof: Option<Proof>, schedu
     let mut step = Step::new().guard(Guard::Held(lease.clone())).guard(Guard::In(record, Outgoing::SUBMITTED)).op(Op::Complete(lease));
     match state.cargo {
         Cargo::Letter(letter) => {
-            let due = later(now, schedule.delay_after.min(schedule.receipt_within));
+            let due = schedule.late_at(now).min(schedule.receipt_due(now));
             let waiting =
                 Waiting { letter, dispatch: state.dispatch, acknowledged_at: now, signal: signal.as_ref().map(|(id, _)| *id), delay_told: None };
             effects.blobs.extend(signal.map(|(_, blob)| blob));
@@ -320,6 +320,7 @@ pub(super) fn end(outgoing: &Outgoing, lease: Lease, failure: &Failure, fail: Fa
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::outbound::retry::later;
     use crate::outbound::state::tests::letter;
 
     fn lease(attempt: u32) -> Lease {

@@ -3,17 +3,19 @@
 //! A message is told of once. A receipt that comes after the end is recorded and told once, and changes no history.
 
 use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 
-use super::retry::{Schedule, later};
+use super::retry::Schedule;
 use super::send::end;
 use super::state::{Cargo, End, Ended, Held, Letter, Outgoing, Scheduled, Submitted, Waiting};
 use crate::event::{EventName, Field};
 use crate::failure::{Blame, Failure, Stage};
-use crate::ident::{MessageId, ParticipantId};
+use crate::ident::{MessageId, ParticipantId, RecordId, Sha256};
 use crate::mail::alarm::Cause;
-use crate::port::{BlobId, Delay, Effects, Fail, Guard, JobId, Lease, Op, Step, Tell};
+use crate::mail::notice::{self, RejectedLine};
+use crate::port::{Blob, BlobId, BlobKind, Delay, Effects, Fail, Guard, JobId, Lease, Op, Step, Tell};
 use crate::sdk::receipt::{Outcome, Receipt};
-use crate::sdk::rules::Detail;
+use crate::sdk::rules::Breach;
 
 /// A message receipt whose signature holds and whose signer is `from`.
 pub struct Received<'a> {
@@ -25,6 +27,43 @@ pub struct Received<'a> {
     pub from: &'a ParticipantId,
     /// The blob that holds its XML.
     pub blob: BlobId,
+}
+
+/// What the header of a receipt's blob keeps: whose it is, and by which certificate its signature held.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Signed {
+    /// The message's record.
+    pub record: RecordId,
+    /// The certificate's subject.
+    pub subject: String,
+    /// SHA-256 of the certificate.
+    pub certificate: Sha256,
+    /// When it was checked.
+    pub checked: Timestamp,
+}
+
+impl Signed {
+    /// Reads the header of a receipt's blob; `None` where it tells nothing of a signature.
+    #[must_use]
+    pub fn of(blob: &Blob) -> Option<Self> {
+        serde_json::from_str(&blob.header).ok()
+    }
+
+    /// The blob that keeps a receipt.
+    ///
+    /// # Errors
+    /// A [`Failure`] of ours.
+    pub fn blob(&self, id: BlobId) -> Result<Blob, Failure> {
+        let header = serde_json::to_string(self).map_err(|error| Failure::permanent(Stage::Settle, Blame::Us, error.to_string()))?;
+        Ok(Blob { id, kind: BlobKind::Receipt, header })
+    }
+}
+
+/// The lines of a rejection, as notices read them.
+#[must_use]
+pub fn lines(breaches: &[Breach]) -> Vec<RejectedLine<'_>> {
+    let line = |breach: &'_ Breach| breach.detail.as_str().unwrap_or_default();
+    breaches.iter().map(|breach| RejectedLine { code: breach.code.as_str(), detail: line(breach), line_id: &breach.line }).collect()
 }
 
 /// What a message receipt brings about for the message that it refers to.
@@ -61,11 +100,31 @@ pub fn settle(outgoing: Outgoing, received: &Received<'_>, now: Timestamp) -> Re
         None => decide(letter, &before, received, guard, now),
         Some(ended) if ended.end == End::ExchangeError && !ended.late_told => late(letter, &ended, received, guard, now),
         Some(ended) => {
-            let same = matches!((ended.end, &received.receipt.outcome), (End::Accepted, Outcome::Accepted) | (End::Rejected, Outcome::Rejected(_)));
-            Ok(stray(&cargo, if same { "a receipt that came before" } else { "a receipt that contradicts the one before" }))
+            let outcome = &received.receipt.outcome;
+            let same = matches!((ended.end, outcome), (End::Accepted, Outcome::Accepted) | (End::Rejected, Outcome::Rejected(_)));
+            let stray = stray(&cargo, if same { "a receipt that came before" } else { "a receipt that contradicts the one before" });
+            // What an earlier attempt's copy was answered contradicts nothing.
+            if same || is_duplicate(received.receipt) { Ok(stray) } else { contradicted(&letter, &ended, received, guard, stray, now) }
         }
     }
 }
+
+/// The sender has been told, and is not told the contrary; the operator must find out which receipt is true.
+fn contradicted(letter: &Letter, ended: &Ended, received: &Received<'_>, guard: Guard, stray: Effects, now: Timestamp) -> Result<Effects, Failure> {
+    // Who sends a hundred of them fills no disk.
+    if ended.kept.len() >= KEPT_MAX {
+        return Ok(stray);
+    }
+    let what = format!("message {} ended as {:?}, and now came {}", letter.message_id, ended.end, received.receipt.outcome.summary());
+    let alarm = Tell::alarm(Cause::StrayReceipt, &what, "ask the other organisation whether it has the message; both receipts are kept");
+    let kept = ended.kept.iter().copied().chain([received.blob]).collect();
+    let ended = Ended { kept, ..ended.clone() };
+    let step = stray.step.guard(guard).op(Op::Put(Outgoing::Ended(ended).to_record()?)).op(alarm.job(letter.record, "contradiction", now));
+    Ok(step.into())
+}
+
+/// Blobs that an ended message names: envelope, request, the access point's receipt, and message receipts.
+const KEPT_MAX: usize = 8;
 
 fn decide(letter: Letter, before: &Outgoing, received: &Received<'_>, guard: Guard, now: Timestamp) -> Result<Effects, Failure> {
     let receipt = received.receipt;
@@ -131,27 +190,36 @@ fn outcome(letter: &Letter, received: &Received<'_>, late: bool) -> (End, &'stat
 /// # Errors
 /// A [`Failure`] when the record cannot be written.
 pub fn overdue(mut state: Waiting, lease: Lease, schedule: &Schedule, now: Timestamp) -> Result<Effects, Failure> {
-    let last = later(state.acknowledged_at, schedule.receipt_within);
+    let last = schedule.receipt_due(state.acknowledged_at);
     if now >= last {
         let failure = Failure::permanent(Stage::Settle, Blame::Peer, "no message receipt came in time");
         let fail = Fail::NoReceipt { acknowledged: state.acknowledged_at };
         return end(&Outgoing::Waiting(state), lease, &failure, fail, now);
     }
     let mut step = Step::new().guard(Guard::Held(lease.clone())).guard(Guard::In(state.letter.record, Outgoing::WAITING));
+    let note = lease.job.note.clone();
+    // Nobody is there to read it.
+    let told_at = schedule.told_at(now);
+    if told_at > now && state.delay_told.is_none() {
+        return Ok(step.op(Op::Reschedule { lease, due: told_at.min(last), note }).into());
+    }
     if state.delay_told.replace(now).is_none() && state.letter.notify.delay {
         let why = Delay::Receipt { acknowledged: state.acknowledged_at };
         step = step.op(Tell::Delayed { why, until: last }.job(state.letter.record, "delayed-receipt", now));
     }
-    let note = lease.job.note.clone();
     Ok(step.op(Op::Put(Outgoing::Waiting(state).to_record()?)).op(Op::Reschedule { lease, due: last, note }).into())
 }
 
 fn is_duplicate(receipt: &Receipt) -> bool {
-    matches!(&receipt.outcome, Outcome::Rejected(lines) if !lines.is_empty() && lines.iter().all(|line| line.detail == Detail::Duplicate))
+    matches!(&receipt.outcome, Outcome::Rejected(breaches) if told(breaches).is_none())
 }
 
 /// Whether the message itself was faulty, which is never the sender's doing.
 fn is_our_fault(receipt: &Receipt) -> bool {
-    let of_sender = [Detail::NotFound, Detail::NotSupported, Detail::TooLong, Detail::Forbidden];
-    matches!(&receipt.outcome, Outcome::Rejected(lines) if lines.iter().any(|line| !of_sender.contains(&line.detail)))
+    matches!(&receipt.outcome, Outcome::Rejected(breaches) if told(breaches).is_some_and(|outcome| outcome.is_our_fault()))
+}
+
+/// What a rejection means to the sender: the gravest line decides, and a duplicate alone means nothing.
+fn told(breaches: &[Breach]) -> Option<notice::Outcome> {
+    notice::Outcome::rejected(&lines(breaches), &[])
 }

@@ -91,6 +91,11 @@ pub trait Directory: Send + Sync {
     /// answered and said so.
     fn kinds<'a>(&'a self, participant: &'a ParticipantId) -> Pending<'a, Result<Vec<DocumentKind>, DirectoryError>>;
 
+    /// Participants that it knows without asking anybody; what is found by DNS has no list.
+    fn known(&self) -> Vec<ParticipantId> {
+        Vec::new()
+    }
+
     /// The metadata of one kind of document. The SMP's signature and its signer are verified; the access point's and
     /// the participant's certificates are not yet judged (see [`Trust`]).
     fn metadata<'a>(

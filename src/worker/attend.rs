@@ -13,7 +13,7 @@ impl Gateway {
             return self.abandon(lease).await;
         };
         let Outgoing::Waiting(state) = Outgoing::from_record(&record)? else { return self.abandon(lease).await };
-        let effects = settle::overdue(state, lease, &self.settings.schedule, self.now())?;
+        let effects = settle::overdue(state.clone(), lease, self.schedule(&state.letter.organisation), self.now())?;
         self.carry_out("await", effects).await
     }
 }

@@ -3,7 +3,7 @@
 use super::Gateway;
 use super::effects::{Outcome, blocking, from_store, point};
 use super::household::Mode;
-use super::notify::zone;
+use super::notice::zone;
 use super::room::{Held, Holding};
 use super::threads::Answered;
 use crate::event::{Event, EventName};

@@ -20,6 +20,8 @@ mod effects;
 mod expiry;
 mod household;
 mod loops;
+mod nearest;
+mod notice;
 mod notify;
 mod open;
 mod orphans;
@@ -95,6 +97,8 @@ impl AccessPoint {
 /// What all steps share that is no secret.
 #[derive(Debug, Clone)]
 pub struct Settings {
+    /// The gateway's host name.
+    pub name: Domain,
     /// The gateway's own mail domain.
     pub domain: Domain,
     /// The federation.
@@ -105,7 +109,7 @@ pub struct Settings {
     pub operator: MailAddress,
     /// The sender of notices.
     pub postmaster: MailAddress,
-    /// Attempts and patience.
+    /// Attempts and patience, where no organisation is known that has its own.
     pub schedule: Schedule,
     /// Attempts at delivering to the mail server.
     pub delivery: Schedule,

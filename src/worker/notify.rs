@@ -1,23 +1,18 @@
 //! [`Queue::Notify`](crate::port::Queue::Notify): tell the sender what became of a mail, or the operator what needs a human.
 
 use jiff::Timestamp;
-use jiff::tz::TimeZone;
 
 use super::Gateway;
-use super::effects::{Outcome as Done, blocking, from_store, point};
-use super::room::Holding;
+use super::effects::{Outcome as Done, from_store, point};
+use super::notice::zone;
 use crate::event::{Event, EventName, Field};
 use crate::failure::{Blame, Failure, Stage};
 use crate::inbound::{Incoming, deliver};
 use crate::mail::alarm::{self, Alarm, Cause};
-use crate::mail::convert::{self, Note};
-use crate::mail::notice::{self, Attempts, Notice, Outcome, RejectedLine, Service, Verdict};
 use crate::outbound::retry::Next;
-use crate::outbound::seal;
 use crate::outbound::state::Ended;
 use crate::outbound::{Cargo, Letter, Outgoing, Submitted};
-use crate::port::{Delay, Delivery, Fail, Guard, Lease, Op, Record, SinkError, Step, Tell, Told};
-use crate::sdk::receipt;
+use crate::port::{Delivery, Guard, Lease, Op, Record, SinkError, Step, Tell, Told};
 
 impl Gateway {
     /// Runs a notify job.
@@ -39,7 +34,8 @@ impl Gateway {
         let (delivery, sink) = match &told.tell {
             Tell::Alarm { cause, what, hint } => (self.alarm(&lease, since, *cause, what, hint, &event), self.sinks.first()),
             _ => match letter_of(record.as_ref()) {
-                Some(letter) => match self.compose_notice(&lease, &letter, told, self.missing(record.as_ref())).await? {
+                Some(letter) if self.household.sender(&letter.sender).is_none() => return self.keep_silent(lease, event).await,
+                Some(letter) => match self.compose_notice(&lease, &letter, told, record.as_ref()).await? {
                     Some(delivery) => (delivery, self.sinks.of(self.household.mailbox(&letter.organisation, &letter.function))),
                     // Reconciled with an earlier attempt: there is nothing to tell.
                     None => return self.abandon(lease).await,
@@ -62,6 +58,12 @@ impl Gateway {
             Err(error) => self.retry_notice(held, lease, event, since, &error),
         };
         self.carry_out("notify", step.into()).await
+    }
+
+    /// Who may no longer send is told nothing: the address may be somebody else's by now.
+    async fn keep_silent(&self, lease: Lease, event: Event) -> Result<Done, Failure> {
+        let event = Event { name: EventName::MailDropped, ..event }.with(Field::Cause, "a notice to an address that may no longer send");
+        self.carry_out("notify", Step::new().op(Op::Complete(lease)).op(Op::Audit(event)).into()).await
     }
 
     fn retry_notice(&self, held: Step, lease: Lease, event: Event, since: Timestamp, error: &SinkError) -> Step {
@@ -121,54 +123,6 @@ impl Gateway {
         let alarm = Alarm { cause, id: lease.job.id.0, at, zone: &zone, gateway: &settings.domain, to: &settings.operator, what, facts: &facts };
         Delivery { from: None, to: settings.operator.clone(), message: alarm::compose(&alarm), id: None }
     }
-
-    /// What was missing in the message that was sealed of a record.
-    fn missing(&self, record: Option<&Record>) -> Vec<Note> {
-        let blobs = record.and_then(|record| Outgoing::from_record(record).ok()).map(|outgoing| outgoing.blobs()).unwrap_or_default();
-        blobs.into_iter().filter_map(|blob| self.blobs.open(blob).ok()).flat_map(|(blob, ..)| seal::missing(&blob)).collect()
-    }
-
-    async fn compose_notice(&self, lease: &Lease, letter: &Letter, told: Told, missing: Vec<Note>) -> Result<Option<Delivery>, Failure> {
-        let (_held, _, original) = self.hold_blob(letter.mail, Holding::Mail).await?;
-        let evidence = match &told.tell {
-            Tell::Accepted { receipt, .. } | Tell::Rejected { receipt, .. } => Some(self.read_blob(*receipt).await?.1),
-            _ => None,
-        };
-        let policy = self
-            .household
-            .organisation(&letter.organisation)
-            .and_then(|organisation| organisation.mailbox(&letter.function))
-            .map(|mailbox| mailbox.policy.clone())
-            .unwrap_or_default();
-        let (id, at, gateway, letter) = (lease.job.id.0, told.since, self.settings.domain.clone(), letter.clone());
-        blocking(move || {
-            let files = || convert::outgoing(&original, &policy).map(|mail| mail.files.into_iter().map(|file| file.name).collect::<Vec<_>>());
-            let Some(outcome) = outcome(&told.tell, evidence.as_deref(), || files().unwrap_or_default()) else { return Ok(None) };
-            let zone = zone();
-            let recipient_name = format!("{}, {}", letter.to_function, letter.participant.as_str().trim_start_matches("0203:"));
-            let notice = Notice {
-                outcome: &outcome,
-                id,
-                at,
-                zone: &zone,
-                gateway: &gateway,
-                to: &letter.sender,
-                recipient: &letter.address,
-                recipient_name: &recipient_name,
-                original_recipient: letter.orcpt.as_deref(),
-                envelope_id: letter.envid.as_deref(),
-                accepted_at: letter.accepted_at,
-                original: &original,
-                case: letter.message_id.as_str(),
-                evidence: evidence.as_deref(),
-                notes: &missing,
-            };
-            let message = notice::compose(&notice)
-                .map_err(|error| Failure::permanent(Stage::Settle, Blame::Us, format!("a notice cannot be made: {error}")))?;
-            Ok(Some(Delivery { from: None, to: letter.sender.clone(), message, id: None }))
-        })
-        .await?
-    }
 }
 
 /// The letter that a record is about.
@@ -182,46 +136,4 @@ fn letter_of(record: Option<&Record>) -> Option<Letter> {
         }
         Outgoing::Submitted(_) | Outgoing::Ended(_) => None,
     }
-}
-
-/// Where the readers are.
-pub(super) fn zone() -> TimeZone {
-    TimeZone::get("Europe/Stockholm").unwrap_or(TimeZone::UTC)
-}
-
-/// What the notice says; `None` when there is nothing to say.
-fn outcome(told: &Tell, evidence: Option<&[u8]>, files: impl FnOnce() -> Vec<crate::content::Redacted<String>>) -> Option<Outcome> {
-    Some(match told {
-        Tell::Accepted { at, late: false, .. } => Outcome::Accepted { at: *at },
-        Tell::Accepted { at, late: true, .. } => Outcome::LateReceipt { at: *at, verdict: Verdict::Accepted },
-        Tell::Rejected { at, late: true, .. } => Outcome::LateReceipt { at: *at, verdict: Verdict::Rejected },
-        Tell::Rejected { .. } => return rejected(evidence?, &files()),
-        Tell::Delayed { why: Delay::Receipt { acknowledged }, until } => Outcome::AwaitingReceipt { acknowledged: *acknowledged, until: *until },
-        Tell::Delayed { why: Delay::Held, until } => Outcome::Held { until: *until },
-        Tell::Delayed { why: Delay::AccessPoint { next }, until } => {
-            Outcome::Unreachable { service: Service::AccessPoint, next: *next, last: *until }
-        }
-        Tell::Delayed { why: Delay::Directory { next }, until } => Outcome::Unreachable { service: Service::Directory, next: *next, last: *until },
-        Tell::Failed { why } => match why {
-            Fail::AccessPoint => Outcome::GaveUp { service: Service::AccessPoint },
-            Fail::Unproven => Outcome::Unproven,
-            Fail::Directory => Outcome::GaveUp { service: Service::Directory },
-            Fail::NoReceipt { acknowledged } => Outcome::NoReceipt { acknowledged: *acknowledged },
-            Fail::NotRegistered => Outcome::OrganisationUnknown,
-            Fail::Certificate => Outcome::CertificateBad,
-            Fail::NotServed => Outcome::NotServed,
-            Fail::RefusedByPeer | Fail::Internal => Outcome::Faulty,
-        },
-        Tell::Alarm { .. } => return None,
-    })
-}
-
-fn rejected(evidence: &[u8], files: &[crate::content::Redacted<String>]) -> Option<Outcome> {
-    let Ok(receipt) = receipt::read(evidence) else { return Some(Outcome::Faulty) };
-    let receipt::Outcome::Rejected(breaches) = receipt.outcome else { return Some(Outcome::Faulty) };
-    let lines: Vec<RejectedLine<'_>> = breaches
-        .iter()
-        .map(|breach| RejectedLine { code: breach.code.as_str(), detail: breach.detail.as_str().unwrap_or_default(), line_id: &breach.line })
-        .collect();
-    Outcome::rejected(&lines, Attempts::First, files)
 }

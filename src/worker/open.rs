@@ -7,6 +7,7 @@ use super::room::Holding;
 use super::scan::Scanned;
 use super::{Gateway, Organisation};
 use crate::content::Content;
+use crate::crypto::Certificate;
 use crate::event::{Event, EventName, Field};
 use crate::failure::{Blame, Failure, Stage};
 use crate::ident::{DocumentKind, ParticipantId};
@@ -17,8 +18,8 @@ use crate::inbound::settle::{self, Names};
 use crate::inbound::{Arrival, Incoming};
 use crate::outbound::Outgoing;
 use crate::outbound::accept::Link;
-use crate::outbound::settle::{self as outgoing, Received};
-use crate::port::{Blob, BlobKind, DirectoryError, Effects, Freshness, Lease, Metadata, NewBlob, Op, Realm, Step};
+use crate::outbound::settle::{self as outgoing, Received, Signed};
+use crate::port::{DirectoryError, Effects, Freshness, Lease, Metadata, NewBlob, Op, Realm, Step};
 use crate::sdk::envelope::{EnvelopeError, Passed, Passing};
 use crate::sdk::receipt::{self, Receipt};
 use crate::sdk::seal::Verified;
@@ -26,7 +27,7 @@ use crate::sdk::seal::Verified;
 /// What an envelope turned out to hold.
 enum Opened {
     Message { content: Box<Content>, places: Vec<usize>, xml: Vec<u8> },
-    Receipt { receipt: Box<Receipt>, xml: Vec<u8> },
+    Receipt { receipt: Box<Receipt>, xml: Vec<u8>, signer: Certificate },
 }
 
 /// What it turned out to hold as far as can be told without the store.
@@ -66,7 +67,7 @@ impl Gateway {
                     self.carry_out("open", scan::waits(&arrival, lease, &error, due, now).into()).await
                 }
             },
-            Ok(Opened::Receipt { receipt, xml }) => self.settle_receipt(arrival, lease, *receipt, xml).await,
+            Ok(Opened::Receipt { receipt, xml, signer }) => self.settle_receipt(arrival, lease, *receipt, xml, &signer).await,
             Err(Verdict::Later(failure)) => Err(failure),
             Err(Verdict::Reject(breaches)) if arrival.kind == DocumentKind::Message => {
                 // Rare, so the envelope is read once more rather than copied for every message that is taken.
@@ -116,7 +117,7 @@ impl Gateway {
             return Ok(Err(verdict));
         }
         let seen = self.store.note(Link::received(&arrival.envelope_id)).await.map_err(|error| from_store(&error))?.is_some();
-        let keys = organisation.decryption.clone();
+        let (keys, signer) = (organisation.decryption.clone(), verified.signer.clone());
         let (kind, limits) = (arrival.kind, self.settings.message);
         let mailboxes: Vec<_> = organisation.mailboxes.iter().map(|mailbox| (mailbox.function.clone(), mailbox.policy.types.clone())).collect();
         let looked = blocking(move || -> Result<Looked, Verdict> {
@@ -144,7 +145,7 @@ impl Gateway {
         });
         let (checked, xml) = match looked.await? {
             Ok(Looked::Message { checked, xml }) => (checked, xml),
-            Ok(Looked::Receipt { receipt, xml }) => return Ok(Ok(Opened::Receipt { receipt, xml })),
+            Ok(Looked::Receipt { receipt, xml }) => return Ok(Ok(Opened::Receipt { receipt, xml, signer })),
             Err(verdict) => return Ok(Err(verdict)),
         };
         let rejected = match checked.answers() {
@@ -201,15 +202,17 @@ impl Gateway {
         self.carry_out("open", effects).await
     }
 
-    async fn settle_receipt(&self, arrival: Arrival, lease: Lease, receipt: Receipt, xml: Vec<u8>) -> Result<Outcome, Failure> {
+    async fn settle_receipt(&self, arrival: Arrival, lease: Lease, receipt: Receipt, xml: Vec<u8>, signer: &Certificate) -> Result<Outcome, Failure> {
         // The outgoing message may move on between reading and writing; then it is read again.
         for _ in 0..4 {
             let now = self.now();
             let own = settle::receipt_taken(arrival.clone(), lease.clone(), &receipt.refers_to, &receipt.outcome.summary(), now)?;
             let effects = if let Some(sent) = self.sent(&receipt).await? {
                 let (record, blob) = (sent.record_id(), new_blob());
-                let header = serde_json::json!({ "record": record }).to_string();
-                let kept = NewBlob { blob: Blob { id: blob, kind: BlobKind::Receipt, header }, body: xml.clone().into() };
+                // Cut, so that no subject is too long to keep.
+                let subject = signer.subject().chars().take(400).collect();
+                let signed = Signed { record, subject, certificate: signer.fingerprint(), checked: now };
+                let kept = NewBlob { blob: signed.blob(blob)?, body: xml.clone().into() };
                 let received = Received { receipt: &receipt, envelope_id: &arrival.envelope_id, from: &arrival.from, blob };
                 let settled = outgoing::settle(sent, &received, now)?;
                 Effects { blobs: vec![kept], ..Effects::default() }.and(own).and(settled)

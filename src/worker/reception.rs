@@ -66,6 +66,17 @@ impl Refusal {
     }
 }
 
+impl Refusal {
+    /// The same with addresses that may have been meant.
+    fn near(mut self, addresses: &[MailAddress]) -> Self {
+        if !addresses.is_empty() {
+            let list: Vec<&str> = addresses.iter().map(MailAddress::as_str).collect();
+            self.text.extend([" - liknande adresser / similar addresses: ", &list.join(", ")]);
+        }
+        self
+    }
+}
+
 impl From<&ConvertError> for Refusal {
     fn from(error: &ConvertError) -> Self {
         Self::new(error.code(), error.status(), &error.swedish(), &error.english())
@@ -130,8 +141,8 @@ impl Gateway {
                 let function = function.ok_or_else(|| Refusal::new(550, (1, 1), "Funktionsadressen är okänd", "the function address is unknown"))?;
                 Destination { participant, function }
             }
-            Reading::Alias(_) => {
-                return Err(Refusal::new(550, (1, 1), "Adressen finns inte", "no such address"));
+            Reading::Alias(name) => {
+                return Err(Refusal::new(550, (1, 1), "Adressen finns inte", "no such address").near(&self.functions_like(&name).await));
             }
             Reading::Foreign => return Err(foreign()),
             Reading::Malformed(why) => {
@@ -150,10 +161,12 @@ impl Gateway {
         match self.directory.kinds(&destination.participant).await {
             Ok(kinds) if kinds.contains(&DocumentKind::Message) => Ok(destination),
             Ok(_) | Err(DirectoryError::UnknownDocument { .. }) => {
-                Err(Refusal::new(550, (1, 2), "Organisationen tar inte emot SDK-meddelanden", "the organisation takes no SDK messages"))
+                let (swedish, english) = ("Organisationen tar inte emot SDK-meddelanden", "the organisation takes no SDK messages");
+                Err(Refusal::new(550, (1, 2), swedish, english))
             }
             Err(DirectoryError::UnknownParticipant(_)) => {
-                Err(Refusal::new(550, (1, 2), "Organisationen är inte ansluten till SDK", "the organisation is not in SDK"))
+                let near = self.organisations_like(&destination.participant, &destination.function).await;
+                Err(Refusal::new(550, (1, 2), "Organisationen är inte ansluten till SDK", "the organisation is not in SDK").near(&near))
             }
             // Never 550 for what may be there: it is queued and tried.
             Err(error @ (DirectoryError::Unavailable { .. } | DirectoryError::Unusable { .. })) => {

@@ -14,6 +14,7 @@ use crate::mail::convert;
 use crate::mail::thread::Ends;
 use crate::outbound::address::{self, Unaddressed};
 use crate::outbound::convert::{Returned, content};
+use crate::outbound::retry::Schedule;
 use crate::outbound::seal::{self, Seal};
 use crate::outbound::send::{self, Attempted};
 use crate::outbound::{Cargo, Letter, Outgoing, Scheduled};
@@ -44,8 +45,8 @@ impl Gateway {
         let metadata = match self.recipient(&state).await {
             Ok(metadata) => metadata,
             Err(Unaddressed { failure, fail }) => {
-                let (now, schedule) = (self.now(), &self.settings.schedule);
-                let effects = send::failed(Attempted::Scheduled(state), lease, &failure, fail, schedule, now, Self::random())?;
+                let now = self.now();
+                let effects = send::failed(Attempted::Scheduled(state), lease, &failure, fail, &organisation.schedule, now, Self::random())?;
                 return self.carry_out("seal", effects).await;
             }
         };
@@ -77,7 +78,7 @@ impl Gateway {
             Err(failure) => {
                 let (state, lease) = failed;
                 let fail = if failure.blame == Blame::Peer { Fail::Certificate } else { Fail::Internal };
-                send::failed(Attempted::Scheduled(state), lease, &failure, fail, &self.settings.schedule, now, Self::random())?
+                send::failed(Attempted::Scheduled(state), lease, &failure, fail, &organisation.schedule, now, Self::random())?
             }
         };
         self.carry_out("seal", effects).await
@@ -183,6 +184,11 @@ impl Gateway {
             Failure::temporary(Stage::Seal, Blame::Us, format!("{participant} is no longer configured"))
                 .hint("messages of an organisation that was removed from the configuration wait until it is there again")
         })
+    }
+
+    /// When to try again, and when to give up, what an organisation sends.
+    pub(super) fn schedule(&self, participant: &crate::ident::ParticipantId) -> &Schedule {
+        self.household.organisation(participant).map_or(&self.settings.schedule, |organisation| &organisation.schedule)
     }
 
     /// Ends a job whose record has moved on.

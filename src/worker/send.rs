@@ -80,7 +80,8 @@ impl Gateway {
                         signal: pushed.body,
                         blob: new_blob(),
                     };
-                    let effects = send::acknowledged(state, lease, Some(proof), &self.settings.schedule, self.now())?;
+                    let schedule = self.schedule(state.cargo.organisation()).clone();
+                    let effects = send::acknowledged(state, lease, Some(proof), &schedule, self.now())?;
                     return self.carry_out("send", effects).await;
                 }
                 Answer::Errors(errors) => break (verdict::of_errors(&errors, earlier), prepared, certificate),
@@ -92,7 +93,8 @@ impl Gateway {
         };
         match verdict {
             Verdict::Taken => {
-                let effects = send::acknowledged(state, lease, None, &self.settings.schedule, self.now())?;
+                let schedule = self.schedule(state.cargo.organisation()).clone();
+                let effects = send::acknowledged(state, lease, None, &schedule, self.now())?;
                 self.carry_out("send", effects).await
             }
             Verdict::Failed { failure, fail, reached } => {
@@ -133,8 +135,8 @@ impl Gateway {
 
     async fn fail(&self, state: Submitted, lease: Lease, failure: &Failure, fail: Fail) -> Result<Outcome, Failure> {
         tracing::warn!(record = %lease.job.record, what = %failure.what, hint = %failure.hint, "an attempt to send failed");
-        let (schedule, now) = (&self.settings.schedule, self.now());
-        let effects = send::failed(Attempted::Submitted(state), lease, failure, fail, schedule, now, Self::random())?;
+        let (schedule, now) = (self.schedule(state.cargo.organisation()).clone(), self.now());
+        let effects = send::failed(Attempted::Submitted(state), lease, failure, fail, &schedule, now, Self::random())?;
         self.carry_out("send", effects).await
     }
 

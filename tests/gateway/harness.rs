@@ -311,6 +311,7 @@ impl Gateway {
     pub(crate) async fn stop(self) {
         let faults: Vec<_> = self.events(EventName::Faulted).await;
         assert_eq!(faults, []);
+        assert_eq!(self.sink.faults(), [""; 0], "every notice is a sound report");
         self.daemon.stop().await;
     }
 }

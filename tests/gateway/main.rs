@@ -13,6 +13,7 @@ mod discovery;
 mod envelopes;
 mod loops;
 mod mailserver;
+mod notices;
 mod outcomes;
 mod returned;
 mod rules;

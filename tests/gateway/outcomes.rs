@@ -265,7 +265,9 @@ fn a_late_rejection_is_told_too() {
         send(&gateway, &peer, "a1", "").await;
         gateway.notice("failed", "5.4.7").await;
         peer.answer(&gateway, &peer.message(0).await, rejected(ReasonCode::Bv, Detail::NotFound, "NA")).await;
-        gateway.notice("failed", "5.0.0").await;
+        // With the status of the rejection that it is.
+        let late = gateway.notice("failed", "5.1.1").await;
+        assert_eq!(late.line("Diagnostic-Code:"), Some("x-sdk; REJECTED BV not-found"));
         gateway.quiet().await;
         assert_eq!(gateway.notices().len(), 3);
         gateway.stop().await;

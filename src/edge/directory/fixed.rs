@@ -65,6 +65,10 @@ impl StaticDirectory {
 }
 
 impl Directory for StaticDirectory {
+    fn known(&self) -> Vec<ParticipantId> {
+        self.entries.keys().cloned().collect()
+    }
+
     fn kinds<'a>(&'a self, participant: &'a ParticipantId) -> Pending<'a, Result<Vec<DocumentKind>, DirectoryError>> {
         Box::pin(async move { self.entry(participant).map(|entry| entry.kinds.clone()) })
     }

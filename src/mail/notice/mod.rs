@@ -1,8 +1,20 @@
-//! Delivery status notifications: the outcome of a message, told to who sent the mail (RFC 3464, RFC 6522).
+//! Delivery status notifications: the outcome of a message, told to who sent the mail (RFC 3461 to RFC 3464, RFC 6522, RFC 6533).
 //!
 //! A notice has a Swedish text and an English one, the machine's part, and the header of the original mail: never its
-//! content, which is secret. It goes out with `MAIL FROM:<>`. Whether one is wanted (NOTIFY, mailbox policy) and that
-//! each outcome is told once is the flow's business.
+//! content, which is secret, whatever RET says. Subject and header are the sender's own words and go to the sender alone.
+//! It goes out with `MAIL FROM:<>`. Whether one is wanted (NOTIFY, mailbox policy) and that each outcome is told once is
+//! the flow's business.
+//!
+//! What was decided where the standards leave it open:
+//!
+//! - One notice for each recipient. Each of them gets an SDK message of its own, whose outcome comes at its own time with
+//!   its own receipt; to wait for the others would keep back what is known.
+//! - Never `relayed`: SDK has message receipts, so the access point's receipt is no last word (RFC 3464 2.3.3).
+//! - The evidence stands beside the text in the first part (RFC 6522 3 lets that be of any type). A report has no fourth
+//!   part, and inside another multipart it would be no report to Exchange, which goes by the outermost type.
+//! - Diagnostic-Code is of type `x-sdk`, Remote-MTA of type `x-as4`: no SMTP server said anything (RFC 3464 2.3.6).
+//! - A notice to an ASCII address is ASCII itself: other addresses stand in the 7-bit form of RFC 6533 3, and a header that
+//!   is UTF-8 is message/global-headers in quoted-printable. To any other address it is as RFC 6533 4 has it.
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
@@ -19,12 +31,13 @@ use uuid::Uuid;
 
 use super::note::{self, Note};
 use super::{mime, words};
-use crate::ident::{Domain, MailAddress};
+use crate::ident::{Domain, MailAddress, MessageId};
 
 mod outcome;
+mod texts;
 
-pub(crate) use outcome::local_time;
-pub use outcome::{Attempts, Kind, Outcome, RejectedLine, Service, Verdict};
+pub use outcome::{Fault, Kind, Outcome, RejectedLine, Service, Verdict};
+pub(crate) use texts::local_time;
 
 /// More of an original header than is passed back.
 const HEADER_MAX: usize = 32 * 1024;
@@ -42,6 +55,10 @@ pub struct Notice<'a> {
     pub zone: &'a TimeZone,
     /// The gateway's mail domain.
     pub gateway: &'a Domain,
+    /// The gateway's host name: who reports.
+    pub host: &'a Domain,
+    /// Whom the reader may ask.
+    pub contact: &'a MailAddress,
     /// Who sent the mail: the envelope's sender. There is no notice to `<>`.
     pub to: &'a MailAddress,
     /// To whom the mail was: the envelope's recipient.
@@ -56,30 +73,48 @@ pub struct Notice<'a> {
     pub accepted_at: Timestamp,
     /// The mail, or its beginning; only its header is used.
     pub original: &'a [u8],
-    /// The case number for support.
-    pub case: &'a str,
-    /// The message receipt that the outcome rests on, as XML.
-    pub evidence: Option<&'a [u8]>,
+    /// The SDK message's id, by which support finds everything.
+    pub message_id: &'a MessageId,
+    /// The other access point, once it is known.
+    pub remote: Option<&'a str>,
+    /// The codes of the message receipt, where there is one.
+    pub codes: Option<&'a str>,
+    /// The message receipt that the outcome rests on.
+    pub evidence: Option<Evidence<'a>>,
     /// What of the mail was changed or left out; told when something is missing and the message arrived.
     pub notes: &'a [Note],
 }
 
-/// Why no notice can be made.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum NoticeError {
-    /// The notice would need SMTPUTF8 (RFC 6531).
-    #[error("{0} is not ASCII")]
-    NotAscii(MailAddress),
+/// A message receipt, and what was found when it came.
+#[derive(Debug, Clone, Copy)]
+pub struct Evidence<'a> {
+    /// Its XML.
+    pub xml: &'a [u8],
+    /// Its id.
+    pub id: &'a str,
+    /// When it was issued.
+    pub issued: Timestamp,
+    /// Who issued it: a participant id.
+    pub issuer: &'a str,
+    /// Who signed it.
+    pub signature: Option<Signature<'a>>,
+}
+
+/// A signature that held when it was checked: chain, revocation and registration of its certificate too.
+#[derive(Debug, Clone, Copy)]
+pub struct Signature<'a> {
+    /// The certificate's subject.
+    pub subject: &'a str,
+    /// SHA-256 of the certificate.
+    pub fingerprint: &'a str,
+    /// When it was checked.
+    pub checked: Timestamp,
 }
 
 /// Composes a notice, the same bytes each time.
-///
-/// # Errors
-/// [`NoticeError`] when the address cannot stand in a header.
-pub fn compose(notice: &Notice<'_>) -> Result<Vec<u8>, NoticeError> {
-    if !notice.to.as_str().is_ascii() {
-        return Err(NoticeError::NotAscii(notice.to.clone()));
-    }
+#[must_use]
+pub fn compose(notice: &Notice<'_>) -> Vec<u8> {
+    let wide = Width::of(notice);
     let header = original_header(notice.original);
     let original = MessageParser::default().parse_headers(header.as_bytes());
     let original_id = original.as_ref().and_then(|mail| mail.message_id()).map(words::one_line).filter(|id| is_message_id(id));
@@ -98,7 +133,7 @@ pub fn compose(notice: &Notice<'_>) -> Result<Vec<u8>, NoticeError> {
         mail = mail.header("In-Reply-To", IdList::new(id.clone())).header("References", IdList::new(id.clone()));
     }
     let id = notice.id.simple().to_string();
-    let parts = vec![human_part(notice, &id), status_part(notice), header_part(&header)];
+    let parts = vec![human_part(notice, &id), status_part(notice, wide), header_part(&header, wide)];
     let report = ContentType::new("multipart/report").attribute("report-type", "delivery-status");
     let mut out = Vec::new();
     // RFC 3834 5: a notice is an answer that a program gives.
@@ -107,14 +142,28 @@ pub fn compose(notice: &Notice<'_>) -> Result<Vec<u8>, NoticeError> {
         .header("MIME-Version", Raw::new("1.0"))
         .body(mime::multipart_of(report, &id, 1, parts))
         .serialize(&mut out);
-    Ok(out)
+    out
 }
 
-/// RFC 6522 3: the first part may be any type; a report has no fourth, so the evidence stands in the first.
+/// Whether a notice itself needs SMTPUTF8.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Width {
+    /// It is ASCII.
+    Narrow,
+    /// Addresses and header may be UTF-8.
+    Wide,
+}
+
+impl Width {
+    fn of(notice: &Notice<'_>) -> Self {
+        if notice.to.as_str().is_ascii() { Self::Narrow } else { Self::Wide }
+    }
+}
+
 fn human_part(notice: &Notice<'_>, id: &str) -> MimePart<'static> {
     let text = mime::text("text/plain", &text(notice));
-    match notice.evidence {
-        Some(evidence) => mime::multipart("mixed", id, 2, vec![text, mime::file("application/xml", "kvittens.xml", evidence)]),
+    match &notice.evidence {
+        Some(evidence) => mime::multipart("mixed", id, 2, vec![text, mime::file("application/xml", "kvittens.xml", evidence.xml)]),
         None => text,
     }
 }
@@ -122,14 +171,31 @@ fn human_part(notice: &Notice<'_>, id: &str) -> MimePart<'static> {
 fn text(notice: &Notice<'_>) -> String {
     let name = words::one_line(notice.recipient_name);
     let sent = local_time(notice.accepted_at, notice.zone);
-    let (recipient, case) = (notice.recipient, notice.case);
+    let Notice { recipient, message_id, contact, .. } = notice;
     let (missing, missing_in_english) = missing(notice);
+    let (receipt, receipt_in_english) = receipt(notice);
     format!(
-        "{}{missing}\n\nMottagare: {name} <{recipient}>\nSkickat: {sent}\nÄrendenummer: {case}\n\n----------------------------------------\nIn English\n\n\
-         {}{missing_in_english}\n\nRecipient: {name} <{recipient}>\nSent: {sent}\nCase number: {case}",
+        "{}{missing}\n\nMottagare: {name} <{recipient}>\nSkickat: {sent}\nMeddelande-id: {message_id}\n\
+         Frågor: kontakta {contact} och ange meddelande-id.{receipt}\n\n----------------------------------------\nIn English\n\n\
+         {}{missing_in_english}\n\nRecipient: {name} <{recipient}>\nSent: {sent}\nMessage id: {message_id}\n\
+         Questions: ask {contact} and quote the message id.{receipt_in_english}",
         notice.outcome.swedish(&name, notice.zone),
         notice.outcome.english(&name, notice.zone),
     )
+}
+
+/// What the attached receipt is, in both languages.
+fn receipt(notice: &Notice<'_>) -> (String, String) {
+    let Some(Evidence { id, issued, issuer, signature, .. }) = &notice.evidence else { return (String::new(), String::new()) };
+    let (id, issuer, issued) = (words::one_line(id), words::one_line(issuer), local_time(*issued, notice.zone));
+    let mut swedish = format!("\n\nKvittensen är bifogad som kvittens.xml.\nKvittens-id: {id}\nUtfärdad: {issued}\nUtfärdare: {issuer}");
+    let mut english = format!("\n\nThe receipt is attached as kvittens.xml.\nReceipt id: {id}\nIssued: {issued}\nIssuer: {issuer}");
+    if let Some(Signature { subject, fingerprint, checked }) = signature {
+        let (subject, checked) = (words::one_line(subject), local_time(*checked, notice.zone));
+        swedish.extend(["\nUnderskrift: kontrollerad och giltig ", &checked, "\nCertifikat: ", &subject, "\nSHA-256: ", fingerprint]);
+        english.extend(["\nSignature: checked and valid ", &checked, "\nCertificate: ", &subject, "\nSHA-256: ", fingerprint]);
+    }
+    (swedish, english)
 }
 
 /// What did not come along, in both languages; nothing when nothing is missing.
@@ -145,41 +211,71 @@ fn missing(notice: &Notice<'_>) -> (String, String) {
     )
 }
 
-/// message/delivery-status (RFC 3464 2).
-fn status_part(notice: &Notice<'_>) -> MimePart<'static> {
+/// message/delivery-status (RFC 3464 2), message/global-delivery-status (RFC 6533 4).
+fn status_part(notice: &Notice<'_>, width: Width) -> MimePart<'static> {
     let mut fields = String::new();
-    let mut field = |name: &str, value: &str| fields.extend([name, ": ", &printable(value), "\r\n"]);
+    let mut field = |name: &str, value: &str| fields.extend([name, ": ", value, "\r\n"]);
     if let Some(id) = notice.envelope_id {
-        field("Original-Envelope-Id", id);
+        field("Original-Envelope-Id", &printable(id));
     }
-    field("Reporting-MTA", &format!("dns; {}", notice.gateway));
+    field("Reporting-MTA", &format!("dns; {}", notice.host));
     field("Arrival-Date", &mail_date(notice.accepted_at));
     let mut recipient = String::new();
-    let mut field = |name: &str, value: &str| recipient.extend([name, ": ", &printable(value), "\r\n"]);
+    let mut field = |name: &str, value: &str| recipient.extend([name, ": ", value, "\r\n"]);
     if let Some(original) = notice.original_recipient {
         let (kind, address) = original.split_once(';').unwrap_or(("rfc822", original));
-        field("Original-Recipient", &format!("{}; {}", kind.trim(), address.trim()));
+        field("Original-Recipient", &typed(kind.trim(), address.trim(), width));
     }
-    let kind = if notice.recipient.as_str().is_ascii() { "rfc822" } else { "utf-8" };
-    field("Final-Recipient", &format!("{kind}; {}", notice.recipient));
+    let kind = if notice.recipient.as_str().is_ascii() { "rfc822" } else { UTF_8 };
+    field("Final-Recipient", &typed(kind, notice.recipient.as_str(), width));
     field("Action", notice.outcome.kind().action());
     field("Status", notice.outcome.status());
-    field("Diagnostic-Code", &format!("x-sdk; {}", notice.outcome.diagnostic()));
+    if let Some(remote) = notice.remote {
+        field("Remote-MTA", &format!("x-as4; {}", printable(remote)));
+    }
+    field("Diagnostic-Code", &format!("x-sdk; {}", printable(notice.codes.unwrap_or_else(|| notice.outcome.diagnostic()))));
     field("Last-Attempt-Date", &mail_date(notice.at));
+    field("Final-Log-ID", notice.message_id.as_str());
     if let Some(until) = notice.outcome.retry_until() {
         field("Will-Retry-Until", &mail_date(until));
     }
-    mime::lines(ContentType::new("message/delivery-status"), format!("{fields}\r\n{recipient}"))
+    let text = format!("{fields}\r\n{recipient}");
+    match width {
+        Width::Narrow => mime::lines(ContentType::new("message/delivery-status"), text),
+        Width::Wide => mime::wide_lines(ContentType::new("message/global-delivery-status"), text),
+    }
+}
+
+/// The address type of RFC 6533 3.
+const UTF_8: &str = "utf-8";
+
+/// An address with its type.
+fn typed(kind: &str, address: &str, width: Width) -> String {
+    let address = words::one_line(address);
+    let kind = if address.is_ascii() { printable(kind) } else { UTF_8.to_owned() };
+    match (kind.as_str(), width) {
+        (UTF_8, Width::Wide) => format!("{UTF_8}; {address}"),
+        (UTF_8, Width::Narrow) => format!("{UTF_8}; {}", address.chars().map(seven_bit).collect::<String>()),
+        _ => format!("{kind}; {address}"),
+    }
+}
+
+/// `utf-8-addr-xtext` of RFC 6533 3: `\x{HEX}` for what is not ASCII, and for the characters that xtext and this form use.
+fn seven_bit(c: char) -> String {
+    if matches!(c, '!'..='~') && !matches!(c, '\\' | '+' | '=') { c.to_string() } else { format!("\\x{{{:02X}}}", u32::from(c)) }
 }
 
 /// RET is capped to the header: the content is secret.
-fn header_part(header: &str) -> MimePart<'static> {
-    let kind = ContentType::new("text/rfc822-headers");
-    if header.is_ascii() && header.lines().all(|line| line.len() < 998 && !line.starts_with("--")) {
-        let text: String = header.lines().flat_map(|line| [line, "\r\n"]).collect();
-        return mime::lines(kind, text);
+fn header_part(header: &str, width: Width) -> MimePart<'static> {
+    // No line of it may be taken for a boundary.
+    let as_it_is = header.lines().all(|line| line.len() < 998 && !line.starts_with("--"));
+    let text = || header.lines().flat_map(|line| [line, "\r\n"]).collect::<String>();
+    if !header.is_ascii() {
+        // RFC 6533 5: unlike text/rfc822-headers it is UTF-8, in any encoding.
+        let kind = ContentType::new("message/global-headers");
+        return if width == Width::Wide && as_it_is { mime::wide_lines(kind, text()) } else { mime::quoted(kind, header) };
     }
-    mime::text("text/rfc822-headers", header)
+    if as_it_is { mime::lines(ContentType::new("text/rfc822-headers"), text()) } else { mime::text("text/rfc822-headers", header) }
 }
 
 /// The fields before the first empty line, without control characters.
@@ -198,7 +294,7 @@ fn original_header(mail: &[u8]) -> String {
 
 /// One line of ASCII; other characters as RFC 6533 3 writes them in an address, `\x{E5}`.
 fn printable(text: &str) -> String {
-    words::one_line(text).chars().map(|c| if c.is_ascii() { c.to_string() } else { format!("\\x{{{:X}}}", u32::from(c)) }).collect()
+    words::one_line(text).chars().map(|c| if c.is_ascii() { c.to_string() } else { format!("\\x{{{:02X}}}", u32::from(c)) }).collect()
 }
 
 /// RFC 5322 3.3.
@@ -213,7 +309,6 @@ fn is_message_id(id: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::content::Redacted;
 
     const ORIGINAL: &[u8] =
         "From: anna@habo.se\r\nTo: reg@af.se.sdk.habo.se\r\nSubject: =?utf-8?Q?Ans=C3=B6kan?=\r\nMessage-ID: <abc@habo.se>\r\n\r\nHEMLIGT\r\n"
@@ -223,141 +318,123 @@ mod tests {
         text.parse().unwrap()
     }
 
-    fn noticed(outcome: &Outcome, evidence: Option<&[u8]>) -> String {
-        let notice = Notice {
-            outcome,
-            id: Uuid::from_u128(7),
-            at: at("2026-03-04T09:00:00Z"),
-            zone: &TimeZone::fixed(jiff::tz::offset(1)),
-            gateway: &Domain::new("sdk.habo.se").unwrap(),
-            to: &MailAddress::new("soc@habo.se").unwrap(),
-            recipient: &MailAddress::new("reg@af.se.sdk.habo.se").unwrap(),
-            recipient_name: "Kundtjänst, Arbetsförmedlingen",
-            original_recipient: Some("rfc822;reg@af.se.sdk.habo.se"),
-            envelope_id: Some("QQ314159"),
-            accepted_at: at("2026-03-04T08:30:00Z"),
-            original: ORIGINAL,
-            case: "0f1e2d3c",
-            evidence,
-            notes: &[],
-        };
-        let bytes = compose(&notice).unwrap();
-        assert_eq!(bytes, compose(&notice).unwrap());
+    struct Setting {
+        zone: TimeZone,
+        gateway: Domain,
+        host: Domain,
+        contact: MailAddress,
+        to: MailAddress,
+        recipient: MailAddress,
+        message_id: MessageId,
+    }
+
+    impl Setting {
+        fn new(to: &str, recipient: &str) -> Self {
+            Self {
+                zone: TimeZone::fixed(jiff::tz::offset(1)),
+                gateway: "sdk.habo.se".parse().unwrap(),
+                host: "gw.habo.se".parse().unwrap(),
+                contact: "it-drift@habo.se".parse().unwrap(),
+                to: to.parse().unwrap(),
+                recipient: recipient.parse().unwrap(),
+                message_id: "7bc5576a-3f87-4cf5-a0c5-277da06fcacb".parse().unwrap(),
+            }
+        }
+
+        fn notice<'a>(&'a self, outcome: &'a Outcome) -> Notice<'a> {
+            Notice {
+                outcome,
+                id: Uuid::from_u128(7),
+                at: at("2026-03-04T09:00:00Z"),
+                zone: &self.zone,
+                gateway: &self.gateway,
+                host: &self.host,
+                contact: &self.contact,
+                to: &self.to,
+                recipient: &self.recipient,
+                recipient_name: "Kundtjänst, Arbetsförmedlingen",
+                original_recipient: Some("rfc822;reg@af.se.sdk.habo.se"),
+                envelope_id: Some("QQ314159"),
+                accepted_at: at("2026-03-04T08:30:00Z"),
+                original: ORIGINAL,
+                message_id: &self.message_id,
+                remote: Some("AP0040-SDK-PROD"),
+                codes: None,
+                evidence: None,
+                notes: &[],
+            }
+        }
+    }
+
+    fn habo() -> Setting {
+        Setting::new("soc@habo.se", "reg@af.se.sdk.habo.se")
+    }
+
+    fn composed(notice: &Notice<'_>) -> String {
+        let bytes = compose(notice);
+        assert_eq!(bytes, compose(notice), "the same bytes each time");
         String::from_utf8(bytes).unwrap()
-    }
-
-    fn every_outcome() -> Vec<Outcome> {
-        let (early, late) = (at("2026-03-04T10:00:00Z"), at("2026-03-06T10:00:00Z"));
-        vec![
-            Outcome::Accepted { at: early },
-            Outcome::LateReceipt { at: late, verdict: Verdict::Accepted },
-            Outcome::LateReceipt { at: late, verdict: Verdict::Rejected },
-            Outcome::AwaitingReceipt { acknowledged: early, until: late },
-            Outcome::Unreachable { service: Service::AccessPoint, next: early, last: late },
-            Outcome::Unreachable { service: Service::Directory, next: early, last: late },
-            Outcome::Held { until: early },
-            Outcome::GaveUp { service: Service::AccessPoint },
-            Outcome::GaveUp { service: Service::Directory },
-            Outcome::Unproven,
-            Outcome::NoReceipt { acknowledged: early },
-            Outcome::OrganisationUnknown,
-            Outcome::NotServed,
-            Outcome::FunctionUnknown,
-            Outcome::TypeRefused { file: Some(Redacted("bild.heic".to_owned())) },
-            Outcome::TypeRefused { file: None },
-            Outcome::AnswersRejected,
-            Outcome::TooLong,
-            Outcome::Forbidden,
-            Outcome::Faulty,
-            Outcome::Insecure,
-            Outcome::CertificateBad,
-        ]
-    }
-
-    #[test]
-    fn the_texts_of_every_outcome() {
-        let zone = TimeZone::fixed(jiff::tz::offset(1));
-        let texts: Vec<String> = every_outcome()
-            .iter()
-            .map(|outcome| {
-                let name = "Kundtjänst, Arbetsförmedlingen";
-                let (kind, status, headline) = (outcome.kind().action(), outcome.status(), outcome.headline());
-                format!("{kind} {status} {headline} | {}\n{}\n{}\n", outcome.diagnostic(), outcome.swedish(name, &zone), outcome.english(name, &zone))
-            })
-            .collect();
-        insta::assert_snapshot!(texts.join("\n"));
     }
 
     #[test]
     fn a_whole_notice_with_evidence() {
-        let notice = noticed(&Outcome::Accepted { at: at("2026-03-04T10:00:00Z") }, Some(b"<kvittens/>"));
-        insta::assert_snapshot!(notice.replace("\r\n", "\n"));
+        let (habo, accepted) = (habo(), Outcome::Accepted { at: at("2026-03-04T10:00:00Z") });
+        let signature = Signature { subject: "CN=Arbetsförmedlingen, C=SE", fingerprint: "00ff", checked: at("2026-03-04T10:00:05Z") };
+        let evidence =
+            Evidence { xml: b"<kvittens/>", id: "2f0c", issued: at("2026-03-04T10:00:00Z"), issuer: "0203:af.se", signature: Some(signature) };
+        let notice = Notice { evidence: Some(evidence), codes: Some("ACCEPTED"), ..habo.notice(&accepted) };
+        insta::assert_snapshot!(composed(&notice).replace("\r\n", "\n"));
     }
 
     #[test]
-    fn no_notice_holds_the_original_content() {
-        for outcome in every_outcome() {
-            let notice = noticed(&outcome, None);
-            assert!(!notice.contains("HEMLIGT"));
-            let mail = MessageParser::default().parse(notice.as_bytes()).unwrap();
-            assert_eq!(mail.parts.len(), 4, "report, text, status, header");
-            assert_eq!(mail.subject().unwrap(), format!("{}: Ansökan", outcome.headline()));
-            assert_eq!(mail.in_reply_to().as_text(), Some("abc@habo.se"));
+    fn a_recipient_outside_ascii_is_written_in_seven_bits_to_who_reads_no_more() {
+        let setting = Setting::new("soc@habo.se", "håbo+a@af.se.sdk.habo.se");
+        let notice = Notice { original_recipient: Some("utf-8;håbo=a@af.se"), ..setting.notice(&Outcome::TooLong) };
+        let text = composed(&notice);
+        assert!(text.is_ascii());
+        assert!(text.contains("Final-Recipient: utf-8; h\\x{E5}bo\\x{2B}a@af.se.sdk.habo.se\r\n"), "{text}");
+        assert!(text.contains("Original-Recipient: utf-8; h\\x{E5}bo\\x{3D}a@af.se\r\n") && text.contains("message/delivery-status"));
+    }
+
+    #[test]
+    fn who_has_an_address_outside_ascii_gets_a_notice_of_that_kind() {
+        let setting = Setting::new("åsa@habo.se", "håbo@af.se.sdk.habo.se");
+        let original = "From: åsa@habo.se\r\nSubject: Ansökan\r\nMessage-ID: <abc@habo.se>\r\n\r\nHEMLIGT\r\n".as_bytes();
+        let text = composed(&Notice { original, ..setting.notice(&Outcome::TooLong) });
+        for part in ["To: <åsa@habo.se>\r\n", "message/global-delivery-status", "Final-Recipient: utf-8; håbo@af.se.sdk.habo.se\r\n"] {
+            assert!(text.contains(part), "{part}: {text}");
         }
+        assert!(text.contains("message/global-headers") && text.contains("\r\nSubject: Ansökan\r\n") && !text.contains("HEMLIGT"));
+        // The same header to an ASCII address.
+        let habo = habo();
+        let narrow = composed(&Notice { original, ..habo.notice(&Outcome::TooLong) });
+        assert!(narrow.is_ascii() && narrow.contains("Subject: Ans=C3=B6kan\r\n"), "{narrow}");
     }
 
     #[test]
     fn what_is_missing_is_told_when_the_message_arrived() {
         let notes = [Note::new("Fonten byttes.", "The font was changed."), Note::lost("Bilden föll bort.", "The image was lost.")];
-        let (arrived, failed) = (Outcome::Accepted { at: Timestamp::UNIX_EPOCH }, Outcome::FunctionUnknown);
-        let address = MailAddress::new("soc@habo.se").unwrap();
-        let (gateway, zone) = (Domain::new("sdk.habo.se").unwrap(), TimeZone::UTC);
-        let notice = |outcome| Notice {
-            outcome,
-            id: Uuid::from_u128(7),
-            at: Timestamp::UNIX_EPOCH,
-            zone: &zone,
-            gateway: &gateway,
-            to: &address,
-            recipient: &address,
-            recipient_name: "x",
-            original_recipient: None,
-            envelope_id: None,
-            accepted_at: Timestamp::UNIX_EPOCH,
-            original: ORIGINAL,
-            case: "1",
-            evidence: None,
-            notes: &notes,
-        };
-        let told = text(&notice(&arrived));
+        let (habo, arrived, failed) = (habo(), Outcome::Accepted { at: Timestamp::UNIX_EPOCH }, Outcome::TooLong);
+        let told = text(&Notice { notes: &notes, ..habo.notice(&arrived) });
         assert!(told.contains("Allt i mejlet följde inte med:\n- Bilden föll bort.\n\nMottagare"), "{told}");
         assert!(told.contains("passed on:\n- The image was lost.\n\nRecipient") && !told.contains("Fonten"), "{told}");
-        assert!(!text(&notice(&failed)).contains("följde inte med"));
+        assert!(!text(&Notice { notes: &notes, ..habo.notice(&failed) }).contains("följde inte med"));
     }
 
     #[test]
     fn a_hostile_original_adds_no_field() {
-        let outcome = Outcome::FunctionUnknown;
+        let habo = Setting::new("soc@habo.se", "håbo@af.se.sdk.habo.se");
+        let evil = "x\r\nAction: delivered";
         let original = b"Subject: x\r\nMessage-ID: <a@b>\r\n --=_sdk_00000000000000000000000000000007_1\r\n\xff: y\r\n\r\n";
-        let notice = Notice {
-            outcome: &outcome,
-            id: Uuid::from_u128(7),
-            at: Timestamp::UNIX_EPOCH,
-            zone: &TimeZone::UTC,
-            gateway: &Domain::new("sdk.habo.se").unwrap(),
-            to: &MailAddress::new("soc@habo.se").unwrap(),
-            recipient: &MailAddress::new("håbo@af.se.sdk.habo.se").unwrap(),
-            recipient_name: "x\r\nAction: delivered",
+        let text = composed(&Notice {
+            recipient_name: evil,
             original_recipient: Some("rfc822;a@b\r\nAction: delivered"),
-            envelope_id: Some("x\r\nAction: delivered"),
-            accepted_at: Timestamp::UNIX_EPOCH,
+            envelope_id: Some(evil),
+            remote: Some(evil),
+            codes: Some(evil),
             original,
-            case: "1",
-            evidence: None,
-            notes: &[],
-        };
-        let text = String::from_utf8(compose(&notice).unwrap()).unwrap();
+            ..habo.notice(&Outcome::TooLong)
+        });
         assert_eq!(text.lines().filter(|line| line.starts_with("Action:")).count(), 1, "{text}");
-        assert!(text.contains("Final-Recipient: utf-8; h\\x{E5}bo@af.se.sdk.habo.se"));
     }
 }

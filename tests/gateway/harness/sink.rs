@@ -9,6 +9,9 @@ use tokio::net::{TcpListener, TcpStream};
 
 use super::{Shared, wait_for};
 
+#[path = "../../common/dsn.rs"]
+pub(crate) mod dsn;
+
 /// What happens to the next mail for an address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Manner {
@@ -49,21 +52,27 @@ pub(crate) struct Sink {
     pub(crate) address: SocketAddr,
     letters: Shared<Vec<Letter>>,
     manners: Shared<VecDeque<(String, Manner)>>,
+    faults: Shared<Vec<String>>,
 }
 
 impl Sink {
     pub(crate) async fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let (letters, manners) = (Arc::new(Mutex::default()), Arc::new(Mutex::default()));
-        let (taken, asked) = (Arc::clone(&letters), Arc::clone(&manners));
+        let (letters, manners, faults) = (Arc::new(Mutex::default()), Arc::new(Mutex::default()), Arc::new(Mutex::default()));
+        let (taken, asked, found) = (Arc::clone(&letters), Arc::clone(&manners), Arc::clone(&faults));
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
-                let (letters, manners) = (Arc::clone(&taken), Arc::clone(&asked));
-                tokio::spawn(async move { drop(serve(stream, letters, manners).await) });
+                let (letters, manners, faults) = (Arc::clone(&taken), Arc::clone(&asked), Arc::clone(&found));
+                tokio::spawn(async move { drop(serve(stream, letters, manners, faults).await) });
             }
         });
-        Self { address, letters, manners }
+        Self { address, letters, manners, faults }
+    }
+
+    /// What is wrong with the notices that were taken.
+    pub(crate) fn faults(&self) -> Vec<String> {
+        self.faults.lock().unwrap().clone()
     }
 
     /// The next mails to this address are treated so, one after another; then all are taken again.
@@ -87,7 +96,12 @@ impl Sink {
     }
 }
 
-async fn serve(stream: TcpStream, letters: Shared<Vec<Letter>>, manners: Shared<VecDeque<(String, Manner)>>) -> std::io::Result<()> {
+async fn serve(
+    stream: TcpStream,
+    letters: Shared<Vec<Letter>>,
+    manners: Shared<VecDeque<(String, Manner)>>,
+    faults: Shared<Vec<String>>,
+) -> std::io::Result<()> {
     let mut stream = BufReader::new(stream);
     stream.write_all(b"220 mail.example.se ESMTP\r\n").await?;
     let (mut from, mut to, mut manner) = (String::new(), String::new(), None);
@@ -122,7 +136,15 @@ async fn serve(stream: TcpStream, letters: Shared<Vec<Letter>>, manners: Shared<
             "DATA" => {
                 stream.write_all(b"354 go on\r\n").await?;
                 let text = data(&mut stream).await?;
-                letters.lock().unwrap().push(Letter { from: from.clone(), to: to.clone(), text });
+                let letter = Letter { from: from.clone(), to: to.clone(), text };
+                if letter.is_notice() {
+                    let mut wrong = dsn::faults(letter.text.as_bytes(), &[]);
+                    if !letter.from.is_empty() {
+                        wrong.push(format!("its sender is {:?} (RFC 3461 6.2)", letter.from));
+                    }
+                    faults.lock().unwrap().extend(wrong.into_iter().map(|fault| format!("{fault} in {}", letter.text)));
+                }
+                letters.lock().unwrap().push(letter);
                 if manner == Some(Manner::Break) {
                     return Ok(());
                 }

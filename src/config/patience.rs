@@ -1,0 +1,104 @@
+//! When to try again and when to give up: for all, for one organisation, and by its office hours.
+
+use jiff::civil::Weekday;
+use jiff::tz::TimeZone;
+
+use super::check::Checker;
+use super::checked::Retry;
+use super::errors::ConfigError;
+use super::raw;
+use crate::outbound::hours::{Holidays, Hours};
+use crate::outbound::retry::Patience;
+
+impl Checker<'_> {
+    pub(super) fn retry(&mut self, raw: raw::Retry) -> Option<Retry> {
+        let retry = Retry {
+            first: raw.first?.0,
+            factor: raw.factor?,
+            longest: raw.longest?.0,
+            give_up: raw.give_up?.0,
+            receipt_timeout: raw.receipt_timeout?.0,
+            delayed_notice_after: raw.delayed_notice_after?.0,
+        };
+        self.sound("retry", &retry);
+        Some(retry)
+    }
+
+    /// What an organisation says for itself, and for the rest what holds for all.
+    pub(super) fn retry_of(&mut self, at: &str, raw: Option<&raw::OrganisationRetry>, of_all: Option<Retry>) -> Option<Retry> {
+        let (Some(raw), Some(of_all)) = (raw, of_all) else { return of_all };
+        let retry = Retry {
+            first: raw.first.map_or(of_all.first, |span| span.0),
+            factor: raw.factor.unwrap_or(of_all.factor),
+            longest: raw.longest.map_or(of_all.longest, |span| span.0),
+            give_up: raw.give_up.map_or(of_all.give_up, |span| span.0),
+            receipt_timeout: raw.receipt_timeout.map_or(of_all.receipt_timeout, |span| span.0),
+            delayed_notice_after: raw.delayed_notice_after.map_or(of_all.delayed_notice_after, |span| span.0),
+        };
+        // What is wrong for all is told once.
+        if retry != of_all {
+            self.sound(&format!("{at}.retry"), &retry);
+        }
+        Some(retry)
+    }
+
+    fn sound(&mut self, at: &str, retry: &Retry) {
+        if !(1.0..=10.0).contains(&retry.factor) {
+            self.error(ConfigError::new(format!("{at}.factor"), "is not from 1 to 10").value(retry.factor));
+        }
+        if retry.longest < retry.first {
+            self.error(ConfigError::new(format!("{at}.longest"), "is shorter than retry.first"));
+        }
+        if retry.give_up <= retry.first {
+            self.error(ConfigError::new(format!("{at}.give-up"), "leaves no time for a second attempt: it is not longer than retry.first"));
+        }
+        if retry.delayed_notice_after >= retry.give_up {
+            self.error(ConfigError::new(format!("{at}.delayed-notice-after"), "is not before retry.give-up"));
+        }
+    }
+
+    /// Office hours, and by which clock messages are given up.
+    pub(super) fn hours(&mut self, at: &str, raw: raw::Hours) -> Option<(Hours, Patience)> {
+        let days: Vec<Weekday> = raw.days?.into_iter().map(weekday).collect();
+        if days.is_empty() {
+            self.error(
+                ConfigError::new(format!("{at}.hours.days"), "is empty").hint("leave [organisation.hours] out where somebody is always there"),
+            );
+            return None;
+        }
+        let (opens, closes) = (raw.opens?.0, raw.closes?.0);
+        if closes <= opens {
+            self.error(ConfigError::new(format!("{at}.hours.closes"), "is not after opens"));
+            return None;
+        }
+        let Ok(zone) = TimeZone::get("Europe/Stockholm") else {
+            self.error(ConfigError::new(format!("{at}.hours"), "needs the system's time zone database").hint("install the package tzdata"));
+            return None;
+        };
+        let hours = Hours {
+            zone,
+            days,
+            opens,
+            closes,
+            holidays: if raw.work_on_holidays? { Holidays::Open } else { Holidays::Closed },
+            closed: raw.closed?.into_iter().map(|date| date.0).collect(),
+        };
+        let patience = match raw.count? {
+            raw::HoursCount::Delays => Patience::RealTime,
+            raw::HoursCount::All => Patience::WorkingTime,
+        };
+        Some((hours, patience))
+    }
+}
+
+fn weekday(day: raw::Day) -> Weekday {
+    match day {
+        raw::Day::Monday => Weekday::Monday,
+        raw::Day::Tuesday => Weekday::Tuesday,
+        raw::Day::Wednesday => Weekday::Wednesday,
+        raw::Day::Thursday => Weekday::Thursday,
+        raw::Day::Friday => Weekday::Friday,
+        raw::Day::Saturday => Weekday::Saturday,
+        raw::Day::Sunday => Weekday::Sunday,
+    }
+}
