@@ -101,7 +101,9 @@ pub fn settle(outgoing: Outgoing, received: &Received<'_>, now: Timestamp) -> Re
         Some(ended) if ended.end == End::ExchangeError && !ended.late_told => late(letter, &ended, received, guard, now),
         Some(ended) => {
             let outcome = &received.receipt.outcome;
-            let same = matches!((ended.end, outcome), (End::Accepted, Outcome::Accepted) | (End::Rejected, Outcome::Rejected(_)));
+            // What a late receipt said first is not known any more; it came after the end, and so does this one.
+            let late = ended.end == End::ExchangeError;
+            let same = late || matches!((ended.end, outcome), (End::Accepted, Outcome::Accepted) | (End::Rejected, Outcome::Rejected(_)));
             let stray = stray(&cargo, if same { "a receipt that came before" } else { "a receipt that contradicts the one before" });
             // What an earlier attempt's copy was answered contradicts nothing.
             if same || is_duplicate(received.receipt) { Ok(stray) } else { contradicted(&letter, &ended, received, guard, stray, now) }
@@ -111,20 +113,17 @@ pub fn settle(outgoing: Outgoing, received: &Received<'_>, now: Timestamp) -> Re
 
 /// The sender has been told, and is not told the contrary; the operator must find out which receipt is true.
 fn contradicted(letter: &Letter, ended: &Ended, received: &Received<'_>, guard: Guard, stray: Effects, now: Timestamp) -> Result<Effects, Failure> {
-    // Who sends a hundred of them fills no disk.
-    if ended.kept.len() >= KEPT_MAX {
+    // Once: who sends a hundred of them fills no disk and no mailbox.
+    if ended.late_told {
         return Ok(stray);
     }
     let what = format!("message {} ended as {:?}, and now came {}", letter.message_id, ended.end, received.receipt.outcome.summary());
     let alarm = Tell::alarm(Cause::StrayReceipt, &what, "ask the other organisation whether it has the message; both receipts are kept");
     let kept = ended.kept.iter().copied().chain([received.blob]).collect();
-    let ended = Ended { kept, ..ended.clone() };
+    let ended = Ended { kept, late_told: true, ..ended.clone() };
     let step = stray.step.guard(guard).op(Op::Put(Outgoing::Ended(ended).to_record()?)).op(alarm.job(letter.record, "contradiction", now));
     Ok(step.into())
 }
-
-/// Blobs that an ended message names: envelope, request, the access point's receipt, and message receipts.
-const KEPT_MAX: usize = 8;
 
 fn decide(letter: Letter, before: &Outgoing, received: &Received<'_>, guard: Guard, now: Timestamp) -> Result<Effects, Failure> {
     let receipt = received.receipt;

@@ -273,7 +273,7 @@ pub struct Ended {
     pub end: End,
     /// When.
     pub at: Timestamp,
-    /// Whether a late receipt was told.
+    /// Whether a receipt that came after the end was told: a late one to the sender, one that contradicts to the operator.
     pub late_told: bool,
     /// What is kept until retention ends: envelope, request, both receipts, as far as there were any.
     pub kept: Vec<BlobId>,

@@ -90,11 +90,17 @@ fn a_late_receipt_is_told_once_and_rewrites_nothing() {
 }
 
 #[test]
-fn a_contradiction_after_the_end_is_journaled_and_told_to_nobody() {
+fn a_contradiction_after_the_end_is_for_the_operator_and_changes_no_outcome() {
     let ended = Outgoing::Waiting(waiting()).ended(End::Accepted, None, at(25));
     let effects = settled(Outgoing::Ended(ended), &receipt(not_found()), AF);
     assert_eq!(names(&effects), [EventName::StrayReceipt]);
-    assert!(put(&effects).is_none() && tells(&effects).is_empty());
+    assert!(matches!(tells(&effects)[..], [Tell::Alarm { cause: Cause::StrayReceipt, .. }]));
+    let Some(Outgoing::Ended(after)) = put(&effects) else { panic!("ended") };
+    assert_eq!((after.end, after.kept.last()), (End::Accepted, Some(&blob(9))));
+    assert!(effects.discard.is_empty(), "it is kept");
+    // However many come, it is told once and they fill no disk.
+    let again = settled(Outgoing::Ended(after), &receipt(not_found()), AF);
+    assert!(put(&again).is_none() && tells(&again).is_empty() && again.discard == [blob(9)]);
 }
 
 #[test]

@@ -24,7 +24,7 @@ fn report(letter: &Letter) -> Report {
 }
 
 fn breach(code: ReasonCode, detail: Detail) -> Breach {
-    Breach::new(code, detail, "NA", SECRET)
+    Breach::new(code, detail, "NA", "Provat.")
 }
 
 /// Hands in a mail for a function of the peer.
