@@ -524,9 +524,9 @@ impl Lint {
         let text: Vec<u8> = body.iter().copied().filter(|octet| !b"\r\n".contains(octet)).collect();
         let mut out = Vec::new();
         for four in text.chunks(4) {
-            let bare: Vec<usize> =
-                four.iter().filter(|octet| **octet != b'=').filter_map(|octet| ALPHABET.iter().position(|letter| letter == octet)).collect();
-            let padding = four.iter().filter(|octet| **octet == b'=').count();
+            let letters: Vec<u8> = four.iter().copied().filter(|octet| *octet != b'=').collect();
+            let bare: Vec<usize> = letters.iter().filter_map(|octet| ALPHABET.iter().position(|letter| letter == octet)).collect();
+            let padding = four.len() - letters.len();
             if four.len() != 4 || bare.len() + padding != 4 || padding > 2 {
                 self.fault("the base64 is damaged");
                 return out;
