@@ -50,7 +50,7 @@ impl Gateway {
         let missing: Vec<Note> = blobs.iter().flat_map(seal::missing).collect();
         let remote = blobs.iter().filter(|blob| blob.kind == BlobKind::Request).find_map(|blob| Prepared::from_blob(blob).ok());
         let near = match &told.tell {
-            Tell::Rejected { .. } => self.addresses_like(&letter.participant, &letter.to_function).await,
+            Tell::Rejected { .. } => self.addresses_like(&letter.organisation, &letter.participant, &letter.to_function).await,
             _ => Vec::new(),
         };
         let (settings, id, at, letter) = (&self.settings, lease.job.id.0, told.since, letter.clone());
