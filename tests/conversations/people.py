@@ -17,7 +17,6 @@ import html
 import html.parser
 import imaplib
 import json
-import os
 import random
 import re
 import smtplib
