@@ -185,10 +185,11 @@ impl<'n> Walker<'n> {
         }
     }
 
-    /// What was signed is a part of a mail, or a file: `avtal.pdf.p7m`.
+    /// What was signed is a part of a mail, or a file: `avtal.pdf.p7m`. A part begins with its header.
     fn signed_content(&mut self, name: &str, content: Vec<u8>, depth: usize) -> Result<Structure<'static>, ConvertError> {
         let file = name.rsplit_once('.').map(|(stem, _)| stem).filter(|stem| stem.contains('.') && !stem.eq_ignore_ascii_case("smime"));
-        if let Some(file) = file {
+        let begins = |field: &[u8]| content.get(..field.len()).is_some_and(|head| head.eq_ignore_ascii_case(field));
+        if let Some(file) = file.filter(|_| !begins(b"Content-") && !begins(b"MIME-Version:")) {
             let mut all = Structure::default();
             all.files.push(Leaf::made("application/octet-stream", Some(file.to_owned()), None, content));
             return Ok(all);

@@ -126,6 +126,8 @@ fn the_mailbox_may_keep_what_was_signed() {
 fn a_signed_file_is_that_file() {
     let part = Part::multipart("mixed", &[Part::text("Hej\n"), Part::file("application/pkcs7-mime", "avtal.pdf.p7m", &signed(PDF))]);
     assert_eq!(files(&converted(&part.mail())), [("avtal.pdf", "application/pdf", PDF)]);
+    let mail = Part::file("application/pkcs7-mime", "Brev 2026.03.04.p7m", &signed(&entity(&with_pdf())));
+    assert_eq!(text(&converted(&mail.mail())), "Hej Åsa");
     let part = Part::multipart("mixed", &[Part::text("Hej\n"), Part::file("application/pkcs7-mime", "avtal.exe.p7m", &signed(PDF))]);
     assert!(matches!(refused(&part.mail()), ConvertError::Program { .. }));
 }
