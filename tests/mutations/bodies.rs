@@ -15,7 +15,7 @@ use brevbro::ident::{
     AccessPointId, As4MessageId, ConversationId, DocumentKind, Domain, FederationId, FunctionId, MailAddress, MessageId, ParticipantId,
 };
 use brevbro::mail::compose::{ComposeContext, incoming};
-use brevbro::mail::convert::{Ids, outgoing};
+use brevbro::mail::convert::{Ids, Outgoing, outgoing};
 use brevbro::mail::policy::MailboxPolicy;
 use brevbro::mail::session::{Action, OnwardTls, Options as SmtpOptions, Question, Reply, Security, Session};
 use brevbro::mail::thread::{self, Ends, Marked};
@@ -645,23 +645,34 @@ fn skeleton(document: &Document) -> Vec<String> {
 
 /// A mail. What is taken becomes a valid message of no more than the counted size, and a mail again.
 pub fn mail(input: &[u8]) -> bool {
+    let Some(mail) = converted(input) else { return false };
+    if mail.automatic.is_none() {
+        composes(&content_of(&mail));
+    }
+    true
+}
+
+/// A mail, converted to a message that is valid and of the size that was counted; `None` when it is refused.
+fn converted(input: &[u8]) -> Option<Outgoing> {
     let mail = match outgoing(input, &MailboxPolicy::default()) {
         Ok(mail) => mail,
         Err(refusal) => {
             assert!((400..600).contains(&refusal.code()));
-            return false;
+            return None;
         }
     };
-    if mail.automatic.is_some() {
-        return true;
+    if mail.automatic.is_none() {
+        let content = content_of(&mail);
+        let xml = message::write(&content).unwrap_or_else(|breaches| panic!("{breaches:?}"));
+        assert_eq!(xml.len() as u64, message::octets(&content));
+        assert!(xml.len() as u64 <= mail.wire_octets(), "{} octets, counted {}", xml.len(), mail.wire_octets());
+        assert_eq!(message::read(&xml, &MessageLimits::SENDING).unwrap(), content);
     }
-    let content = mail.content(ids(), party(HABO, "Håbo kommun", "socialkontoret"), party(AF, "Arbetsförmedlingen", "etablering"));
-    let xml = message::write(&content).unwrap_or_else(|breaches| panic!("{breaches:?}"));
-    assert_eq!(xml.len() as u64, message::octets(&content));
-    assert!(xml.len() as u64 <= mail.wire_octets(), "{} octets, counted {}", xml.len(), mail.wire_octets());
-    assert_eq!(message::read(&xml, &MessageLimits::SENDING).unwrap(), content);
-    composes(&content);
-    true
+    Some(mail)
+}
+
+fn content_of(mail: &Outgoing) -> Content {
+    mail.content(ids(), party(HABO, "Håbo kommun", "socialkontoret"), party(AF, "Arbetsförmedlingen", "etablering"))
 }
 
 /// What came back about a mail: what is said of it is bounded and one line, whatever stands there.
@@ -692,7 +703,7 @@ pub fn tnef(input: &[u8]) -> bool {
             at = to + 2;
         }
     }
-    mail(&mailed("application/ms-tnef", &octets))
+    converted(&mailed("application/ms-tnef", &octets)).is_some()
 }
 
 /// RTF as the body of winmail.dat.
@@ -711,7 +722,7 @@ pub fn lzfu(input: &[u8]) -> bool {
 
 /// text/calendar.
 pub fn calendar(input: &[u8]) -> bool {
-    mail(&mailed("text/calendar", input))
+    converted(&mailed("text/calendar", input)).is_some()
 }
 
 fn compressed_body(octets: &[u8]) -> bool {
