@@ -210,6 +210,18 @@ mod tests {
     }
 
     #[test]
+    fn of_all_answers_one_is_clean() {
+        use proptest::prelude::*;
+        let words = prop::sample::select(vec!["stream: ", "OK", " FOUND", "\0", "ERROR", "size limit exceeded. ", "X", " ", "\n"]);
+        let answers =
+            prop_oneof![prop::collection::vec(words, 0..8).prop_map(|words| words.concat().into_bytes()), prop::collection::vec(any::<u8>(), 0..64)];
+        proptest!(ProptestConfig::with_cases(2_000), |(answer in answers, whole in any::<bool>())| {
+            let clean = verdict(&answer, whole, 1) == Ok(Finding::Clean);
+            prop_assert_eq!(clean, whole && answer == b"stream: OK\0");
+        });
+    }
+
+    #[test]
     fn a_name_is_short_and_printable() {
         let answer = [b"stream: ", "x\u{1b}[31m\r\nå".as_bytes(), &[b'y'; 500], b" FOUND\0"].concat();
         let Ok(Finding::Malware(name)) = verdict(&answer, true, 1) else { panic!("found") };
