@@ -347,7 +347,7 @@ alarm-after = "1d"
 
 [loops]
 messages = 1
-hold = "1s"
+hold = "5s"
 
 [[organisation]]
 participant = "0203:{organisation}"
@@ -366,8 +366,8 @@ name = "Organisation {organisation}"
     for number in 0..=LONG {
         let (mailbox, more) = (side.mailbox(number), if number == LONG { "-registrator".repeat(6) } else { String::new() });
         let lines = format!("address = \"{mailbox}\"\nfunction = \"inkorg{number}{more}\"\nlabel = \"Inkorg {number}\"");
-        // Only the last one is made to answer too fast.
-        let pace = if number < 2 { "loop-messages = 1000\n" } else { "" };
+        // Only the last one of side A is made to answer too fast.
+        let pace = if number < 2 || side == Side::B { "loop-messages = 1000\n" } else { "" };
         text.extend(["\n[[organisation.mailbox]]\n", &lines, "\n", pace]);
     }
     let config = folder.join("gateway.toml");
