@@ -147,6 +147,8 @@ pub enum Field {
     Digest,
     /// The address of the other end of a connection.
     PeerAddress,
+    /// As whom a mail client was known, where that was not by its address.
+    Account,
     /// Which attempt.
     Attempt,
     /// When the next attempt is due.

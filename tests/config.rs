@@ -8,15 +8,17 @@
 mod common;
 
 use std::collections::BTreeSet;
+use std::io::Write as _;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use brevbro::config::{self, Discovery, History, InlineImages, PersonPolicy, SignedMail, SuccessNotice};
 use brevbro::crypto::{Certificate, Identity};
 use brevbro::edge::smtp_client::Protocol;
+
 use brevbro::ident::MailAddress;
 use brevbro::outbound::retry::Patience;
 use common::pki;
@@ -319,10 +321,39 @@ fn place() -> &'static Path {
             write("readable-by-all.pem", pki::pem(&tls).as_bytes(), 0o604);
             write("locked.pem", &key(&tls).private_key_to_pem_pkcs8_passphrase(Cipher::aes_256_cbc(), b"nyckel").unwrap(), 0o600);
             write("no-certificate.pem", b"-----BEGIN NOTHING-----\n", 0o644);
+            write("exchange.hash", smtp_password("räksmörgås med ägg").unwrap().as_bytes(), 0o600);
             write("mail-server.password", "brevlåda\n".as_bytes(), 0o400);
             place
         })
         .path()
+}
+
+/// What `brevbro smtp-password` makes of a password.
+fn smtp_password(password: &str) -> Result<String, String> {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_brevbro"))
+        .arg("smtp-password")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    child.stdin.take().unwrap().write_all(format!("{password}\n").as_bytes()).unwrap();
+    let output = child.wait_with_output().unwrap();
+    let text = |octets: Vec<u8>| String::from_utf8(octets).unwrap();
+    if output.status.success() { Ok(text(output.stdout)) } else { Err(text(output.stderr)) }
+}
+
+#[test]
+fn smtp_password_writes_the_line_that_an_account_is_known_by() {
+    let gateway = config::load(&written(&root().join("tests/config/good/accounts.toml"))).unwrap_or_else(|errors| panic!("{errors}"));
+    let [exchange, online] = &gateway.smtp.accounts[..] else { panic!("two accounts") };
+    let hash = exchange.password.as_ref().unwrap();
+    assert!(hash.verify("räksmörgås med ägg") && !hash.verify("räksmörgås utan ägg"));
+    assert_eq!(online.originator.as_ref().unwrap().as_str(), "habo.se");
+    let (one, other) = (smtp_password("ett lösenord").unwrap(), smtp_password("ett lösenord").unwrap());
+    assert_ne!(one, other, "salted");
+    assert!(!one.contains("lösenord") && one.ends_with('\n') && one.lines().count() == 1, "{one}");
+    assert!(smtp_password("kort").unwrap_err().contains("shorter than 12"));
 }
 
 fn key(identity: &Identity) -> PKey<openssl::pkey::Private> {

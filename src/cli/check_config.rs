@@ -68,7 +68,12 @@ fn summary(gateway: &Gateway, now: Timestamp) -> String {
         }
     }
     let smtp = &gateway.smtp;
-    line("mail in", format!("*@*.{} on {} from {}, at most {} octets", gateway.mail_domain, smtp.listen, list(&smtp.clients), smtp.max_message));
+    let accounts = smtp.accounts.iter().map(|account| {
+        let by = [account.password.as_ref().map(|_| "password"), account.certificate_name.as_ref().map(|_| "certificate")];
+        format!("{} (by {})", account.name, by.into_iter().flatten().collect::<Vec<_>>().join(" or "))
+    });
+    let clients: Vec<String> = smtp.clients.iter().map(ToString::to_string).chain(accounts).collect();
+    line("mail in", format!("*@*.{} on {} from {}, at most {} octets", gateway.mail_domain, smtp.listen, list(&clients), smtp.max_message));
     line("mail out", mail_server(&gateway.mail_server));
     for server in &gateway.other_mail_servers {
         line("", mail_server(server));

@@ -16,6 +16,7 @@ pub mod demo;
 pub mod journal;
 pub mod ping;
 pub mod run;
+pub mod smtp_password;
 pub mod testbed;
 
 use std::error::Error;
@@ -48,6 +49,8 @@ enum Command {
     As4(as4::As4Args),
     /// Shows what happened: of one participant, of one message, or all of it.
     Journal(journal::JournalArgs),
+    /// Makes the line that `password-hash-file` of an `[[smtp.account]]` holds, out of a password.
+    SmtpPassword(smtp_password::SmtpPasswordArgs),
     /// A federation in a box: CAs, name server and SMP on this machine, to try brevbro with.
     Testbed(testbed::TestbedArgs),
 }
@@ -61,6 +64,7 @@ impl Cli {
         match self.command {
             Command::CheckConfig(args) => check_config::run(args).await,
             Command::Run(args) => run::run(args).await,
+            Command::SmtpPassword(args) => smtp_password::run(&args),
             Command::Demo(args) => demo::run(args).await,
             Command::Convert(args) => convert::run(args).await,
             Command::As4(args) => as4::run(args).await,

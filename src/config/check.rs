@@ -8,16 +8,14 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::checked::{AccessPoint, Discovery, Gateway, Log, Organisation, Retry, Revocation, Smtp, StaticParticipant, TrustAnchors, Warning};
+use super::checked::{AccessPoint, Discovery, Gateway, Log, Organisation, Revocation, StaticParticipant, TrustAnchors, Warning};
 use super::declare::Errors;
 use super::environment::{self, Parts, environment};
 use super::errors::ConfigError;
-use super::keys::KeyFiles;
 use super::raw;
 use super::values::HttpUrl;
 use crate::crypto::Authorities;
 use crate::edge::reach::{IpNetwork, Reach};
-use crate::edge::tls::ClientAuth;
 use crate::ident::{Domain, MailAddress};
 /// A clock that differs more than this is wrong.
 const LONGEST_SKEW: Duration = Duration::from_hours(1);
@@ -64,6 +62,9 @@ impl<'a> Checker<'a> {
         }
         if let (Some(access_point), Some(trust)) = (&access_point, &trust) {
             self.own_environment(access_point, trust);
+        }
+        if let (Some(smtp), Some(organisations)) = (&smtp, &organisations) {
+            self.accounts_mailboxes(smtp, organisations);
         }
         if let (Some(organisations), Some(trust)) = (&organisations, &trust) {
             self.own_participants(organisations, trust);
@@ -233,39 +234,6 @@ impl<'a> Checker<'a> {
         let signing = signing?;
         let encryption = encryption.unwrap_or_else(|| Some(signing.clone()))?;
         Some(StaticParticipant { id: raw.id?, endpoint: raw.endpoint?, access_point: access_point?, signing, encryption })
-    }
-
-    fn smtp(&mut self, raw: raw::Smtp, common: &Common) -> Option<Smtp> {
-        let tls = raw.tls.map(|raw| {
-            let files = KeyFiles { key: raw.key, password: raw.key_password_file, certificate: raw.certificate };
-            let identity = self.tls_identity("smtp.tls", files)?;
-            self.server_tls("smtp.tls", identity, ClientAuth::None)
-        });
-        if raw.require_tls == Some(true) && tls.is_none() {
-            let hint = "add a section [smtp.tls], or say require-tls = false where the way from the mail server is safe";
-            self.error(ConfigError::new("smtp.require-tls", "needs a certificate").hint(hint));
-        }
-        for (i, network) in raw.clients.iter().flatten().enumerate().filter(|(_, network)| network.is_everything()) {
-            let hint = "name the mail servers of the organisation; anyone else could send as it";
-            self.error(ConfigError::new(format!("smtp.clients[{i}]"), "lets the whole world in").text(network).hint(hint));
-        }
-        if raw.clients.as_ref().is_some_and(Vec::is_empty) {
-            self.error(ConfigError::new("smtp.clients", "is empty: nobody could send"));
-        }
-        Some(Smtp {
-            listen: raw.listen?,
-            hostname: raw.hostname.or_else(|| common.name.clone())?,
-            clients: raw.clients?,
-            require_tls: raw.require_tls?,
-            max_message: raw.max_message?.0,
-            max_recipients: raw.max_recipients?,
-            max_connections: raw.max_connections?,
-            timeout: raw.timeout?.0,
-            tls: match tls {
-                Some(tls) => Some(tls?),
-                None => None,
-            },
-        })
     }
 
     /// The access point's certificate belongs to the environment whose CAs are trusted: the commonest mix-up.

@@ -54,7 +54,9 @@ impl Errors {
         self.0.dedup();
         // What is there but wrong is not missing as well.
         let wrong: Vec<String> = self.0.iter().filter(|error| !error.reason.starts_with("is missing")).map(|error| error.path.clone()).collect();
-        self.0.retain(|error| !error.reason.starts_with("is missing") || !wrong.contains(&error.path));
+        let is_wrong =
+            |missing: &str| wrong.iter().any(|path| path.strip_prefix(missing).is_some_and(|rest| rest.is_empty() || rest.starts_with('[')));
+        self.0.retain(|error| !error.reason.starts_with("is missing") || !is_wrong(&error.path));
         self.0
     }
 }

@@ -17,6 +17,7 @@ mod environment;
 mod errors;
 mod files;
 mod keys;
+mod mail_in;
 mod mail_servers;
 mod organisations;
 mod patience;

@@ -34,6 +34,7 @@ use crate::ident::{DocumentKind, MailAddress, ParticipantId};
 use crate::inbound::receive::Bringer;
 use crate::mail::pair::Pace;
 use crate::mail::policy::{AllowedTypes, MailboxPolicy};
+use crate::mail::session::OnwardTls;
 use crate::outbound::address::TRANSPORT_PROFILE;
 use crate::outbound::hours::Hours;
 use crate::outbound::retry::{Patience, Schedule};
@@ -41,8 +42,8 @@ use crate::port::{Blobs, Clock, Directory, Op, Realm, Step, Store, Transport, Tr
 use crate::sdk::message::MessageLimits;
 use crate::store::{SledOptions, SledStore, Spool, SpoolOptions};
 use crate::worker::{
-    AccessPoint, Acquaintances, Crew, Directions, Expiry, Gateway, Household, MailDoor, Mailbox, Malware, Mode, OnFailure, Organisation, Room,
-    Settings, Watched,
+    AccessPoint, Account, Acquaintances, Admission, Crew, Directions, Expiry, Gateway, Household, MailDoor, Mailbox, Malware, Mode, OnFailure,
+    Organisation, Rate, Room, SenderPace, Settings, Watched,
 };
 
 /// How often the ends of certificates are looked at.
@@ -127,8 +128,8 @@ impl Daemon {
         let Outside { directory, trust, as4: as4_http, .. } = Outside::of(&config)?;
         let client: Arc<dyn Transport> = Arc::new(As4Client::new(HttpOptions { tap, ..as4_http }));
         let sinks = sinks::sinks(&config).map_err(setup("delivery to the mail server"))?;
-        let (smtp_options, as4_options) = (smtp_options(&config.smtp), as4_options(&config.access_point));
-        let networks = config.smtp.clients.clone();
+        let (smtp_options, as4_options) = (smtp_options(&config.smtp, onward(&config)), as4_options(&config.access_point));
+        let admission = admission(&config.smtp);
         let gateway = Arc::new(Gateway {
             store: Arc::clone(&store),
             blobs: spool,
@@ -159,7 +160,7 @@ impl Daemon {
         let (stopper, stopped) = stop();
         let mut servers = JoinSet::new();
         servers.spawn(as4_server.run(Arc::clone(&gateway) as Arc<dyn As4Reception>, stopped.clone()));
-        let door = MailDoor::new(Arc::clone(&gateway), Box::new(move |address| networks.iter().any(|network| network.contains(address))));
+        let door = MailDoor::new(Arc::clone(&gateway), admission);
         servers.spawn(smtp_server.run(Arc::new(door), stopped));
         let (watching, asked) = (Arc::clone(&gateway), Arc::clone(&gateway));
         let mut aside = JoinSet::new();
@@ -374,7 +375,30 @@ fn as4_options(access_point: &checked::AccessPoint) -> As4ServerOptions {
     options
 }
 
-fn smtp_options(smtp: &checked::Smtp) -> SmtpServerOptions {
+/// AS4 goes over TLS and what it carries is encrypted to its receiver; what comes back to the sender are notices.
+fn onward(config: &checked::Gateway) -> OnwardTls {
+    let mut servers = std::iter::once(&config.mail_server).chain(&config.other_mail_servers);
+    if servers.any(|server| matches!(server.security, checked::DeliverySecurity::Plain)) { OnwardTls::Uncertain } else { OnwardTls::Always }
+}
+
+fn admission(smtp: &checked::Smtp) -> Admission {
+    let networks = smtp.clients.clone();
+    let account = |account: &checked::SmtpAccount| Account {
+        name: account.name.clone(),
+        password: account.password.clone(),
+        certificate_name: account.certificate_name.as_ref().map(ToString::to_string),
+        mailboxes: account.mailboxes.clone(),
+        originator: account.originator.clone(),
+    };
+    let pace = SenderPace {
+        mails: Rate { minute: smtp.mails_per_minute, hour: smtp.mails_per_hour },
+        recipients: Rate { minute: smtp.recipients_per_minute, hour: smtp.recipients_per_hour },
+    };
+    let admits = Box::new(move |address| networks.iter().any(|network| network.contains(address)));
+    Admission::new(admits, smtp.accounts.iter().map(account).collect(), pace)
+}
+
+fn smtp_options(smtp: &checked::Smtp, onward: OnwardTls) -> SmtpServerOptions {
     let tls = match &smtp.tls {
         None => SmtpTls::Plain,
         Some(tls) if smtp.require_tls => SmtpTls::Required(Arc::clone(&tls.config)),
@@ -382,11 +406,13 @@ fn smtp_options(smtp: &checked::Smtp) -> SmtpServerOptions {
     };
     SmtpServerOptions {
         tls,
-        connections: ConnectionLimits { total: smtp.max_connections as usize, ..ConnectionLimits::default() },
+        connections: ConnectionLimits { total: smtp.max_connections as usize, per_peer: smtp.max_connections_per_address as usize },
         // MIME is larger than what it becomes: base64 with line ends, twice the text, headers. What counts is the
         // message on the wire, and that is counted at the end of the data.
         max_message: smtp.max_message + smtp.max_message / 2,
         max_recipients: smtp.max_recipients as usize,
+        max_mails: smtp.max_mails,
+        onward,
         command_timeout: smtp.timeout,
         ..SmtpServerOptions::new(smtp.listen, smtp.hostname.clone())
     }

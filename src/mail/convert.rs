@@ -67,6 +67,8 @@ pub struct Outgoing {
     pub received_count: usize,
     /// Whether it asks for a receipt of delivery (Return-Receipt-To).
     pub receipt: Receipt,
+    /// What `X-OriginatorOrg` says: the tenant of Exchange Online that sent it. One value for each field.
+    pub originators: Vec<String>,
     /// The address in From; absent only for automatic mail.
     pub from: Option<MailAddress>,
     /// What was changed or left out.
@@ -138,6 +140,7 @@ pub fn outgoing(bytes: &[u8], policy: &MailboxPolicy) -> Result<Outgoing, Conver
         delivered_as: parse::texts(header, "X-SDK-Message-Id").next(),
         received_count: parse::count(&message, "Received"),
         receipt: if parse::has(&message, "Return-Receipt-To") { Receipt::Wanted } else { Receipt::NotAsked },
+        originators: parse::texts(header, "X-OriginatorOrg").collect(),
         from: from.map(|mailbox| mailbox.address),
         notes: Vec::new(),
     };
@@ -382,8 +385,10 @@ mod tests {
 
     #[test]
     fn a_mail_with_two_authors_or_none_is_refused() {
-        for header in ["", "From: a@b.se, c@d.se\n", "From: a@b.se\nFrom: c@d.se\n", "From: undisclosed\n"] {
-            assert_eq!(converted(&format!("{header}Subject: x\n\nHej\n")), Err(ConvertError::From), "{header:?}");
+        let refused = |header: &str| converted(&format!("{header}Subject: x\n\nHej\n")).unwrap_err();
+        assert_eq!(refused(""), ConvertError::From);
+        for header in ["From: a@b.se, c@d.se\n", "From: a@b.se\nFrom: c@d.se\n", "From: undisclosed\n"] {
+            assert!(matches!(refused(header), ConvertError::Author(_)), "{header:?}");
         }
     }
 

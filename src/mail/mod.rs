@@ -6,6 +6,7 @@
 //! |---|---|
 //! | [`session`] | the receiving side of SMTP, without I/O |
 //! | [`address`] | function address ↔ mail address |
+//! | [`author`] | who wrote a mail, where there is no doubt about it |
 //! | [`convert`] | a mail of our house → what goes into the SDK message, by the mailbox's [`policy`] |
 //! | [`compose`] | an SDK message → the mail that is delivered |
 //! | [`near`] | names that are like one which does not exist |
@@ -17,6 +18,7 @@
 
 pub mod address;
 pub mod alarm;
+pub mod author;
 pub mod compose;
 pub mod convert;
 pub mod near;

@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 use mail_parser::{Addr, HeaderName, HeaderValue, Message};
 
+use super::author::{self, AuthorError};
 use super::header;
 use super::refusal::ConvertError;
 use super::words;
@@ -19,12 +20,17 @@ pub(super) struct Mailbox {
 
 /// The one author. Two of them, in one field or several, would let the check of the first stand for the second.
 pub(super) fn from(message: &Message<'_>, header: &[u8]) -> Result<Mailbox, ConvertError> {
+    let author = author::author(header).map_err(|error| match error {
+        AuthorError::Missing => ConvertError::From,
+        doubt => ConvertError::Author(doubt),
+    })?;
     let fields: Vec<_> = message.headers().iter().filter(|header| header.name == HeaderName::From).collect();
-    let [field] = fields.as_slice() else { return Err(ConvertError::From) };
+    let [field] = fields.as_slice() else { return Err(ConvertError::Author(AuthorError::Several)) };
     let mut addresses = addresses(&field.value);
-    match (addresses.pop(), addresses.is_empty()) {
-        (Some(only), true) => only.map(|only| named(only, header, "From")).ok_or(ConvertError::From),
-        _ => Err(ConvertError::From),
+    match (addresses.pop().flatten(), addresses.is_empty()) {
+        // Two readers, one author: only then is there no doubt.
+        (Some(only), true) if only.address == author => Ok(named(only, header, "From")),
+        _ => Err(ConvertError::Author(AuthorError::Form)),
     }
 }
 

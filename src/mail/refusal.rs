@@ -1,5 +1,7 @@
 //! Why a mail cannot become an SDK message, with the SMTP reply that says so.
 
+use super::author::AuthorError;
+
 /// A mail that is refused at the end of DATA. Every refusal is permanent: the same mail would fail again.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ConvertError {
@@ -18,6 +20,9 @@ pub enum ConvertError {
     /// Another number of From headers or addresses than one, or none that is an address.
     #[error("the mail has no single From address")]
     From,
+    /// A From field that two readers could read as two authors.
+    #[error("the mail's author is in doubt")]
+    Author(#[source] AuthorError),
     /// A file of a type that the mailbox may not send.
     #[error("a file's type is not allowed: {media_type}")]
     Type {
@@ -75,7 +80,7 @@ impl ConvertError {
             Self::Type { .. } | Self::EmptyFile { .. } | Self::Partial | Self::Elsewhere => (6, 1),
             // RFC 3463 3.4: the system does not do this.
             Self::Recall => (3, 3),
-            Self::Program { .. } => (7, 1),
+            Self::Program { .. } | Self::Author(_) => (7, 1),
             Self::Encrypted => (7, 4),
         }
     }
@@ -89,6 +94,8 @@ impl ConvertError {
             Self::Charset(name) => format!("Mejlets text har en teckenkodning som inte kan läsas ({name}). Skicka det som UTF-8."),
             Self::TooManyParts => "Mejlet har för många delar. Samla filerna i en PDF.".to_owned(),
             Self::From => "Mejlet ska ha exakt en avsändare i From.".to_owned(),
+            Self::Author(AuthorError::Disguised) => "Namnet i From är en adress i en annan domän än avsändarens.".to_owned(),
+            Self::Author(_) => "From ska vara en enda adress, med eller utan namn.".to_owned(),
             Self::Type { name, media_type, allowed } => {
                 format!("Filen \"{name}\" ({media_type}) får inte skickas. Skicka den som PDF. Tillåtna filtyper: {allowed}.")
             }
@@ -114,6 +121,8 @@ impl ConvertError {
             Self::Charset(name) => format!("The text is in a charset that cannot be read ({name}). Send it as UTF-8."),
             Self::TooManyParts => "The mail has too many parts. Collect the files in one PDF.".to_owned(),
             Self::From => "The mail must have exactly one sender in From.".to_owned(),
+            Self::Author(AuthorError::Disguised) => "The name in From is an address of another domain than the sender's.".to_owned(),
+            Self::Author(_) => "From must be one address, with or without a name.".to_owned(),
             Self::Type { name, media_type, allowed } => {
                 format!("The file \"{name}\" ({media_type}) may not be sent. Send it as PDF. Allowed: {allowed}.")
             }

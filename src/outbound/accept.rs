@@ -11,7 +11,7 @@ use super::thread::Threads;
 use crate::crypto::sha256;
 use crate::event::{Event, EventName, Field};
 use crate::failure::{Blame, Failure, Stage};
-use crate::ident::{ConversationId, FunctionId, MailAddress, MessageId, ParticipantId, RecordId, Sha256};
+use crate::ident::{ConversationId, Domain, FunctionId, MailAddress, MessageId, ParticipantId, RecordId, Sha256};
 use crate::port::{Blob, BlobId, BlobKind, Guard, Job, JobId, Key, Op, Queue, Step};
 
 /// One accepted recipient of a transaction.
@@ -52,6 +52,12 @@ pub struct Transaction {
     pub recipients: Vec<Recipient>,
     /// The address of the mail server that sent it.
     pub peer: String,
+    /// As whom it had logged in, or whose certificate it showed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub account: Option<String>,
+    /// What `X-OriginatorOrg` must say in the mail.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub originator: Option<Domain>,
 }
 
 /// The conversation that a mail belongs to, found by the ids of the mails that it answers.
@@ -208,6 +214,9 @@ pub fn accept(
         if let Some(doubt) = threads.doubts.get(at).copied().flatten() {
             event = event.with(Field::Cause, doubt);
         }
+        if let Some(account) = &transaction.account {
+            event = event.with(Field::Account, account);
+        }
         let id = letter.record;
         let record = Outgoing::Scheduled(Scheduled { letter, delay_told: None }).to_record()?;
         step = step
@@ -264,6 +273,8 @@ mod tests {
             envid: None,
             recipients: vec![recipient(1, "x@b.se.sdk.a.se"), recipient(2, "y@b.se.sdk.a.se")],
             peer: "127.0.0.1".into(),
+            account: None,
+            originator: None,
         }
     }
 

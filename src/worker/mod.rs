@@ -12,6 +12,7 @@
 //! its step, so that tests can end the program between any two of them.
 
 mod acquaintances;
+mod admission;
 mod answer;
 mod arrival;
 mod attend;
@@ -25,6 +26,7 @@ mod notice;
 mod notify;
 mod open;
 mod orphans;
+mod pace;
 mod reading;
 mod reception;
 mod registration;
@@ -50,9 +52,11 @@ use crate::port::{Blobs, Clock, Directory, Store, Transport, Trust};
 use crate::sdk::message::MessageLimits;
 
 pub use acquaintances::Acquaintances;
+pub use admission::{Account, Admission, Admits};
 pub use expiry::{Expiry, Watched};
 pub use household::{Household, Mailbox, Mode, Organisation};
 pub use orphans::Found;
+pub use pace::{Rate, SenderPace};
 pub use reception::{Destination, Refusal, Sender, Settled};
 pub use registration::Misregistered;
 pub use room::Room;

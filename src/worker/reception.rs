@@ -13,7 +13,7 @@ use super::effects::{Outcome, blocking, from_store, point};
 use super::room::Holding;
 use crate::crypto::sha256;
 use crate::failure::{Blame, Failure, Stage};
-use crate::ident::{DocumentKind, FunctionId, MailAddress, MessageId, ParticipantId, RecordId, Sha256};
+use crate::ident::{DocumentKind, Domain, FunctionId, MailAddress, MessageId, ParticipantId, RecordId, Sha256};
 use crate::mail::address::{self, Reading};
 use crate::mail::convert::{self, ConvertError, Receipt};
 use crate::outbound::accept::{self, Mail, Recipient, Transaction};
@@ -90,6 +90,8 @@ pub struct Sender {
     pub organisation: ParticipantId,
     /// The mailbox's function.
     pub function: FunctionId,
+    /// The mailbox's address.
+    pub mailbox: MailAddress,
 }
 
 /// Where an address leads.
@@ -115,7 +117,7 @@ impl Gateway {
                 "the sender is not a function mailbox that may send to SDK",
             )
         })?;
-        Ok(Sender { organisation: organisation.participant.clone(), function: mailbox.function.clone() })
+        Ok(Sender { organisation: organisation.participant.clone(), function: mailbox.function.clone(), mailbox: mailbox.address.clone() })
     }
 
     /// Whether a notice with the empty sender is for us: it is taken and dropped.
@@ -220,6 +222,10 @@ impl Gateway {
                 ("Från-adressen får inte skicka som funktionsbrevlådan", "the From address may not send as the function mailbox");
             return Ok(Settled::Refused(Refusal::new(550, (7, 1), swedish, english)));
         }
+        if transaction.originator.as_ref().is_some_and(|domain| !originates_from(&mail.originators, domain)) {
+            let (swedish, english) = ("Mejlet kommer inte från er klientorganisation", "the mail is not from your tenant (X-OriginatorOrg)");
+            return Ok(Settled::Refused(Refusal::new(550, (7, 1), swedish, english)));
+        }
         if let Some(refusal) = self.scan_mail(transaction, &bytes, &mail.files).await? {
             return Ok(Settled::Refused(refusal));
         }
@@ -285,6 +291,11 @@ pub(super) fn name_recipient(address: &MailAddress, destination: Destination, no
     let message_id = MessageId::new(Uuid::new_v4().to_string()).map_err(|error| Failure::permanent(Stage::Accept, Blame::Us, error.to_string()))?;
     let Destination { participant, function } = destination;
     Ok(Recipient { record: RecordId(Uuid::new_v4()), message_id, address: address.clone(), participant, function, notify, orcpt })
+}
+
+/// One field alone: a second one could be the sender's own.
+fn originates_from(originators: &[String], domain: &Domain) -> bool {
+    matches!(originators, [only] if only.eq_ignore_ascii_case(domain.as_str()))
 }
 
 fn foreign() -> Refusal {

@@ -7,13 +7,15 @@ use std::sync::{Arc, Mutex, PoisonError};
 use uuid::Uuid;
 
 use super::Gateway;
+use super::admission::{Account, Admission};
 use super::effects::point;
-use super::reception::{Refusal, Settled, name_recipient};
+use super::pace::Counted;
+use super::reception::{Refusal, Sender, Settled, name_recipient};
 use super::returned::Returning;
 use crate::edge::smtp_server::{Accepted, Client, DataSink, Reception};
 use crate::failure::Failure;
 use crate::ident::Sha256;
-use crate::mail::session::{Envelope, Notify as Asked, Occasion, Recipient, Reply};
+use crate::mail::session::{Credentials, Envelope, Mechanism, Notify as Asked, Occasion, Recipient, Reply};
 use crate::outbound::accept::Transaction;
 use crate::outbound::state::Notify;
 use crate::port::{BlobWriter, Pending, StoreError};
@@ -22,39 +24,50 @@ use crate::port::{BlobWriter, Pending, StoreError};
 /// stays unconfirmed in the store.
 const REMEMBERED: usize = 10_000;
 
-/// Which networks may hand in mail.
-pub(super) type Admits = Box<dyn Fn(std::net::IpAddr) -> bool + Send + Sync>;
-
 /// The gateway behind its SMTP server.
 pub struct MailDoor {
     gateway: Arc<Gateway>,
-    admits: Admits,
+    admission: Admission,
     unconfirmed: Arc<Mutex<HashMap<String, (Transaction, Sha256)>>>,
 }
 
 impl MailDoor {
     /// A door that admits these clients.
     #[must_use]
-    pub fn new(gateway: Arc<Gateway>, admits: Admits) -> Self {
-        Self { gateway, admits, unconfirmed: Arc::default() }
+    pub fn new(gateway: Arc<Gateway>, admission: Admission) -> Self {
+        Self { gateway, admission, unconfirmed: Arc::default() }
+    }
+
+    /// Whether a client may send as this mailbox's: an account may be bound to some.
+    fn may_send_as(account: Option<&Account>, owner: &Sender) -> Result<(), Reply> {
+        let bound = account.filter(|account| !account.mailboxes.is_empty() && !account.mailboxes.contains(&owner.mailbox));
+        let refusal = |_| Reply::new(550, (7, 1), "Kontot far inte skicka som brevladan / this account may not send as that mailbox");
+        bound.map_or(Ok(()), |account| Err(refusal(account)))
     }
 }
 
 impl Reception for MailDoor {
     fn client(&self, client: &Client) -> Result<(), Reply> {
-        if (self.admits)(client.peer.address.ip()) {
-            return Ok(());
-        }
-        Err(Reply::new(554, (7, 1), "Servern far inte skicka hit / this client may not send here: add it to [smtp] clients"))
+        self.admission.greets(client)
     }
 
-    fn sender<'a>(&'a self, _: &'a Client, envelope: &'a Envelope) -> Pending<'a, Result<(), Reply>> {
+    fn mechanisms(&self, client: &Client) -> Vec<Mechanism> {
+        self.admission.mechanisms(client)
+    }
+
+    fn login<'a>(&'a self, client: &'a Client, credentials: &'a Credentials) -> Pending<'a, Result<String, Reply>> {
+        Box::pin(self.admission.log_in(client, credentials, self.gateway.now()))
+    }
+
+    fn sender<'a>(&'a self, client: &'a Client, envelope: &'a Envelope) -> Pending<'a, Result<(), Reply>> {
         Box::pin(async move {
-            match &envelope.sender.address {
-                // Notices of other programs: taken, and dropped at the end (mail loops).
-                None => Ok(()),
-                Some(address) => self.gateway.check_sender(address).map(|_| ()).map_err(|refusal| reply(&refusal)),
+            let account = self.admission.sends(client)?;
+            // Notices of other programs have no sender: taken, and dropped at the end (mail loops).
+            if let Some(address) = &envelope.sender.address {
+                let owner = self.gateway.check_sender(address).map_err(|refusal| reply(&refusal))?;
+                Self::may_send_as(account, &owner)?;
             }
+            self.admission.count(Counted::Mail, envelope.sender.address.as_ref(), self.gateway.now())
         })
     }
 
@@ -63,7 +76,8 @@ impl Reception for MailDoor {
             if envelope.sender.address.is_none() {
                 return self.gateway.check_return(&recipient.address).map_err(|refusal| reply(&refusal));
             }
-            self.gateway.check_recipient(&recipient.address).await.map(|_| ()).map_err(|refusal| reply(&refusal))
+            self.gateway.check_recipient(&recipient.address).await.map_err(|refusal| reply(&refusal))?;
+            self.admission.count(Counted::Recipient, envelope.sender.address.as_ref(), self.gateway.now())
         })
     }
 
@@ -76,6 +90,7 @@ impl Reception for MailDoor {
                 return Ok(Box::new(Returning { gateway, peer: address, to, octets: Vec::new() }) as Box<dyn DataSink>);
             };
             let owner = gateway.check_sender(sender).map_err(|refusal| reply(&refusal))?;
+            let account = self.admission.sends(client)?;
             let mut recipients = Vec::with_capacity(envelope.recipients.len());
             for recipient in &envelope.recipients {
                 let destination = gateway.destination(&recipient.address).await.map_err(|refusal| reply(&refusal))?;
@@ -92,6 +107,8 @@ impl Reception for MailDoor {
                 envid: envelope.sender.envid.clone(),
                 recipients,
                 peer: address,
+                account: account.map(|account| account.name.clone()),
+                originator: account.and_then(|account| account.originator.clone()),
             };
             let blob = transaction.blob().map_err(|failure| failed(&failure))?;
             let writer = gateway.blobs.create(blob, envelope.sender.size).map_err(|error| no_room(&error))?;

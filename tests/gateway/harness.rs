@@ -210,6 +210,13 @@ impl Gateway {
         Self::launch(world, setup, sink, state, port).await
     }
 
+    /// Stops it; it can be started again on its state.
+    pub(crate) async fn sleep(self) -> Asleep {
+        let Self { daemon, sink, state, port, .. } = self;
+        daemon.stop().await;
+        Asleep { sink, state, port }
+    }
+
     async fn launch(world: &World, setup: Setup, sink: Sink, state: TempDir, port: u16) -> Self {
         let text = configuration(world, &setup, state.path(), sink.address, port);
         let path = state.path().join("gateway.toml");
@@ -313,6 +320,19 @@ impl Gateway {
         assert_eq!(faults, []);
         assert_eq!(self.sink.faults(), [""; 0], "every notice is a sound report");
         self.daemon.stop().await;
+    }
+}
+
+/// A gateway that was stopped, with its mail server and state.
+pub(crate) struct Asleep {
+    sink: Sink,
+    state: TempDir,
+    port: u16,
+}
+
+impl Asleep {
+    pub(crate) async fn wake(self, setup: Setup) -> Gateway {
+        Gateway::launch(world().await, setup, self.sink, self.state, self.port).await
     }
 }
 

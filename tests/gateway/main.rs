@@ -7,6 +7,7 @@
 mod common;
 mod harness;
 
+mod admission;
 mod answers;
 mod as4;
 mod discovery;
@@ -15,6 +16,7 @@ mod loops;
 mod mailserver;
 mod notices;
 mod outcomes;
+mod postfix;
 mod returned;
 mod rules;
 mod secrets;

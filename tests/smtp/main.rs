@@ -5,9 +5,11 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+mod chunking;
 mod client;
 mod login;
 mod office;
 mod postfix;
 mod receivers;
 mod server;
+mod smuggling;
