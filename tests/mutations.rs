@@ -267,6 +267,7 @@ parsers! {
     smp 1000
     c14n 1500
     smtp_session 1500
+    mail_author 3000
     mail 1500
     tnef 1500
     rtf 1500

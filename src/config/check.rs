@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::checked::{AccessPoint, Discovery, Gateway, Log, Organisation, Revocation, StaticParticipant, TrustAnchors, Warning};
+use super::checked::{AccessPoint, Discovery, Gateway, Log, Organisation, Retry, Revocation, StaticParticipant, TrustAnchors, Warning};
 use super::declare::Errors;
 use super::environment::{self, Parts, environment};
 use super::errors::ConfigError;

@@ -143,6 +143,12 @@ impl Gateway {
                 let function = function.ok_or_else(|| Refusal::new(550, (1, 1), "Funktionsadressen är okänd", "the function address is unknown"))?;
                 Destination { participant, function }
             }
+            // RFC 5321 4.5.1 asks for a postmaster. Mail to it would need a way of its own; the client is told where to write.
+            Reading::Alias(name) if name.eq_ignore_ascii_case("postmaster") => {
+                let operator = &self.settings.operator;
+                let (swedish, english) = (format!("Skriv till {operator}"), format!("the postmaster is {operator}"));
+                return Err(Refusal::new(551, (1, 6), &swedish, &english));
+            }
             Reading::Alias(name) => {
                 return Err(Refusal::new(550, (1, 1), "Adressen finns inte", "no such address").near(&self.functions_like(&name).await));
             }

@@ -55,7 +55,7 @@ fn postfix_logs_in_over_tls_and_each_recipient_has_an_outcome_of_its_own() {
         peer.answer(&gateway, &message, Outcome::Accepted).await;
         let notice = gateway.notice("delivered", "2.0.0").await;
         assert_eq!(notice.line("Original-Envelope-Id:").unwrap(), "QQ314159");
-        assert_eq!(notice.line("Original-Recipient:").unwrap(), format!("rfc822;{good}"));
+        assert_eq!(notice.line("Original-Recipient:").unwrap(), format!("rfc822; {good}"));
         assert_eq!(gateway.events(EventName::MailAccepted).await.len(), 1);
         gateway.stop().await;
     });

@@ -14,10 +14,11 @@ use brevbro::crypto::{
 use brevbro::ident::{
     AccessPointId, As4MessageId, ConversationId, DocumentKind, Domain, FederationId, FunctionId, MailAddress, MessageId, ParticipantId,
 };
+use brevbro::mail::author::{AuthorError, author};
 use brevbro::mail::compose::{ComposeContext, incoming};
 use brevbro::mail::convert::{Ids, Outgoing, outgoing};
 use brevbro::mail::policy::MailboxPolicy;
-use brevbro::mail::session::{Action, OnwardTls, Options as SmtpOptions, Question, Reply, Security, Session};
+use brevbro::mail::session::{Action, Credentials, Mechanism, OnwardTls, Options as SmtpOptions, Question, Reply, Security, Session};
 use brevbro::mail::thread::{self, Ends, Marked};
 use brevbro::sdk::envelope::{self, EnvelopeError, Header, Passing};
 use brevbro::sdk::message::{self, MessageLimits};
@@ -32,7 +33,7 @@ use libxml::tree::c14n::{CanonicalizationMode, CanonicalizationOptions};
 pub type Body = fn(&[u8]) -> bool;
 
 /// All of them, by the names of the fuzz targets.
-pub const ALL: [(&str, Body); 21] = [
+pub const ALL: [(&str, Body); 22] = [
     ("as4_package", as4_package),
     ("as4_ebms", as4_ebms),
     ("as4_security", as4_security),
@@ -44,6 +45,7 @@ pub const ALL: [(&str, Body); 21] = [
     ("smp", smp),
     ("c14n", c14n),
     ("smtp_session", smtp_session),
+    ("mail_author", mail_author),
     ("mail", mail),
     ("tnef", tnef),
     ("rtf", rtf),
@@ -509,21 +511,55 @@ pub fn smtp_session(input: &[u8]) -> bool {
     let (replies, taken) = whole;
     assert!(replies.iter().all(|reply| (200..600).contains(&reply.code())));
     assert!(taken.iter().all(|mail| mail.len() <= 2000));
+    arrives_as_it_was_sent(input);
     !taken.is_empty()
 }
 
+/// The input as a mail's octets: what is lines that end in CRLF arrives as it is, by DATA and in chunks; nothing else does.
+fn arrives_as_it_was_sent(content: &[u8]) {
+    let content = content.get(..2000).unwrap_or(content);
+    let start = b"EHLO x\r\nMAIL FROM:<a@habo.se>\r\nRCPT TO:<b@sdk.habo.se>\r\n";
+    let ends = |octet: u8| content.iter().filter(|&&other| other == octet).count();
+    let whole_ends = content.windows(2).filter(|pair| pair == b"\r\n").count();
+    let sound = ends(b'\r') == whole_ends && ends(b'\n') == whole_ends;
+    // RFC 3030: cut where the content itself says.
+    let mut chunks = start.to_vec();
+    let mut rest = content;
+    while let Some((&first, _)) = rest.split_first().filter(|_| rest.len() > 1) {
+        let (chunk, after) = rest.split_at(usize::from(first).clamp(1, rest.len() - 1));
+        chunks.extend(format!("BDAT {}\r\n", chunk.len()).bytes());
+        chunks.extend(chunk);
+        rest = after;
+    }
+    chunks.extend(format!("BDAT {} LAST\r\n", rest.len()).bytes());
+    chunks.extend(rest);
+    let (_, taken) = dialogue(chunks.chunks(11));
+    assert_eq!(taken, if sound { vec![content.to_vec()] } else { Vec::new() });
+    // RFC 5321 4.5.2: a dot more where a line begins with one, and a dot alone after the last line.
+    if sound && (content.is_empty() || content.ends_with(b"\r\n")) {
+        let mut data = [start.as_slice(), b"DATA\r\n"].concat();
+        let mut line_begins = true;
+        for &octet in content {
+            if line_begins && octet == b'.' {
+                data.push(b'.');
+            }
+            data.push(octet);
+            line_begins = octet == b'\n';
+        }
+        data.extend(b".\r\n");
+        let (_, taken) = dialogue(data.chunks(13));
+        assert_eq!(taken, [content.to_vec()]);
+    }
+}
+
+/// Replies and mails of one connection. An encrypted one, so that logins are there too, after the first STARTTLS.
 fn dialogue<'i>(pieces: impl Iterator<Item = &'i [u8]>) -> (Vec<Reply>, Vec<Vec<u8>>) {
     let hostname = Domain::new("gw.habo.se").unwrap();
-    let options = SmtpOptions {
-        hostname,
-        security: Security::Offered,
-        max_message: 2000,
-        max_recipients: 3,
-        max_mails: 150,
-        max_errors: 5,
-        onward: OnwardTls::Uncertain,
-    };
+    let security = Security::Secured;
+    let onward = OnwardTls::Always;
+    let options = SmtpOptions { hostname, security, max_message: 2000, max_recipients: 3, max_mails: 150, max_errors: 5, onward };
     let mut session = Session::new(options);
+    session.secured(vec![Mechanism::Plain, Mechanism::Login, Mechanism::External]);
     let (mut replies, mut taken, mut mail) = (Vec::new(), Vec::new(), Vec::new());
     // The greeting comes before anything is said.
     for piece in std::iter::once(&[][..]).chain(pieces) {
@@ -531,7 +567,10 @@ fn dialogue<'i>(pieces: impl Iterator<Item = &'i [u8]>) -> (Vec<Reply>, Vec<Vec<
         while let Some(action) = session.next() {
             match action {
                 Action::Reply(reply) => replies.push(reply),
-                Action::Data(piece) => mail.extend(piece),
+                Action::Data(piece) => {
+                    mail.extend(piece);
+                    assert!(mail.len() <= 2000, "a mail over the limit is not kept");
+                }
                 Action::Discard => mail.clear(),
                 // When octets came is what a confirmation is about, and between STARTTLS and the handshake nothing counts.
                 Action::Confirmed => {}
@@ -539,6 +578,17 @@ fn dialogue<'i>(pieces: impl Iterator<Item = &'i [u8]>) -> (Vec<Reply>, Vec<Vec<
                 Action::Ask(question) => {
                     let answer = match question {
                         Question::Recipient(recipient) if recipient.address.local() == "okand" => Err(Reply::new(550, (1, 1), "Unknown")),
+                        Question::Data => {
+                            assert!(mail.is_empty(), "nothing is left of an earlier mail");
+                            Ok(String::new())
+                        }
+                        Question::Login(Credentials::Password { user, password }) => {
+                            if password.as_str() == "hemlig" {
+                                Ok(user.0)
+                            } else {
+                                Err(Reply::login_failed())
+                            }
+                        }
                         Question::Message => {
                             assert!(session.envelope().is_some_and(|envelope| !envelope.recipients.is_empty()));
                             taken.push(std::mem::take(&mut mail));
@@ -552,6 +602,17 @@ fn dialogue<'i>(pieces: impl Iterator<Item = &'i [u8]>) -> (Vec<Reply>, Vec<Vec<
         }
     }
     (replies, taken)
+}
+
+/// Who wrote a mail: one who is there is there in so many letters, and a second From takes the first one's word.
+pub fn mail_author(input: &[u8]) -> bool {
+    let Ok(address) = author(input) else { return false };
+    let text = address.to_string();
+    assert_eq!(author(format!("From: <{text}>\r\n").as_bytes()).as_ref(), Ok(&address));
+    let domain = address.domain().as_bytes();
+    assert!(input.windows(domain.len()).any(|octets| octets == domain));
+    assert_eq!(author(&[b"From: chef@habo.se\r\n", input].concat()), Err(AuthorError::Several));
+    true
 }
 
 fn party(id: &str, name: &str, function: &str) -> Party {

@@ -66,6 +66,7 @@ pub(crate) fn of(name: &str) -> Vec<Vec<u8>> {
             seeds
         }
         "smtp_session" => dialogues(),
+        "mail_author" => authors(),
         "mail" => read(&Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/mail"), &["eml"]),
         "tnef" => vec![winmail()],
         "rtf" => rtf(),
@@ -186,8 +187,26 @@ fn dialogues() -> Vec<Vec<u8>> {
         format!("HELO x\r\nNOOP\r\nVRFY a\r\nRSET\r\nMAIL FROM:<@a.se,@b.se:c@d.se>\r\nRCPT TO:<x@[127.0.0.1]>\r\nRSET\r\n{start}"),
         format!("{hello}STARTTLS\r\n{hello}"),
         format!("{hello}{start}{start}DATA\r\n{}\r\n.\r\nQUIT\r\n", "x".repeat(2500)),
+        format!("{hello}AUTH PLAIN AGV4Y2hhbmdlAGhlbWxpZw==\r\n{start}BDAT 14\r\nSubject: x\r\n\r\nBDAT 6\r\n.\r\nx\r\nBDAT 0 LAST\r\nQUIT\r\n"),
+        format!("{hello}AUTH LOGIN\r\nZXhjaGFuZ2U=\r\nZmVs\r\nAUTH EXTERNAL =\r\n{start}BDAT 3\r\na\nbBDAT 4 LAST\r\nRSETDATA\r\n"),
+        format!("{hello}{start}BDAT 2001\r\nBDAT 1500\r\n{}BDAT 501 LAST\r\n{}NOOP\r\n", "x".repeat(1500), "y".repeat(501)),
+        "Subject: x\r\n\r\n.\r\n..two\r\nMAIL FROM:<boss@habo.se>\r\n.\r\n".to_owned(),
     ]
     .map(String::into_bytes)
+    .into()
+}
+
+/// From fields, honest and not.
+fn authors() -> Vec<Vec<u8>> {
+    [
+        "From: studs@habo.se\r\n",
+        "From: \"Ek, Anna (Socialtj\u{e4}nsten)\"\r\n <studs@habo.se> (arbete (kontoret))\r\nTo: x\r\n",
+        "From: =?utf-8?Q?=C3=85sa_Ek?= <\"a b\"@habo.se>\r\n",
+        "Subject: x\nFrom : Anna.Ek <studs@habo.se>\nFrom: chef@habo.se\n",
+        "From: <@a.se,@b.se:studs@habo.se>, Grupp: a@b.se;\r\n",
+        "From: \"chef\u{ff20}annan.se \\\" x\" <studs@[192.0.2.1]>\r\n",
+    ]
+    .map(|text| text.as_bytes().to_vec())
     .into()
 }
 
