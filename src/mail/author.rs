@@ -75,7 +75,7 @@ fn address(tokens: &[Token<'_>]) -> Result<MailAddress, AuthorError> {
 /// Whether a name holds an address of another domain.
 fn names_another(name: &str, domain: &str) -> bool {
     let ends = |c: char| c.is_whitespace() || matches!(c, '<' | '>' | '(' | ')' | '[' | ']' | '"' | '\'' | ',' | ';' | ':' | '\u{ff20}');
-    let name = name.replace('\u{ff20}', "@").replace('\u{fe6b}', "@");
+    let name = name.replace(['\u{ff20}', '\u{fe6b}'], "@");
     name.split(ends).filter_map(|word| word.rsplit_once('@')).any(|(local, other)| {
         let other = other.trim_end_matches(['.', '!', '?']);
         !local.is_empty() && other.contains('.') && !other.eq_ignore_ascii_case(domain)
