@@ -19,6 +19,9 @@ use super::words;
 /// A longer text is shown as it stands: reading it as Markdown would take memory many times its size.
 const MARKDOWN_MAX: usize = 2 * 1024 * 1024;
 
+/// Deeper nesting than anybody writes. The sanitizer's time grows with the depth at each element.
+const MAX_DEPTH: usize = 60;
+
 /// What formats and nothing else. No images, no styles of the peer's: nothing that loads, hides or imitates.
 const TAGS: &str = "a b blockquote br code div em h1 h2 h3 h4 h5 h6 hr i li ol p pre strong table tbody td th thead tr u ul";
 /// Tags whose text is shown without what they add.
@@ -113,10 +116,26 @@ fn events(text: &str) -> Vec<Event<'_>> {
     let mut underline = None;
     let mut links: Vec<String> = Vec::new();
     let mut in_code = false;
+    let (mut depth, mut open) = (0_usize, 0_usize);
     for (event, range) in Parser::new(text).into_offset_iter() {
+        match &event {
+            Event::Start(Tag::List(_) | Tag::Item | Tag::BlockQuote(_) | Tag::Emphasis | Tag::Strong) => {
+                depth += 1;
+                if depth > MAX_DEPTH {
+                    continue;
+                }
+            }
+            Event::End(TagEnd::List(_) | TagEnd::Item | TagEnd::BlockQuote(_) | TagEnd::Emphasis | TagEnd::Strong) => {
+                depth = depth.saturating_sub(1);
+                if depth >= MAX_DEPTH {
+                    continue;
+                }
+            }
+            _ => {}
+        }
         match event {
             Event::SoftBreak => out.push(Event::HardBreak),
-            Event::Html(html) | Event::InlineHtml(html) => tags(html, &mut out),
+            Event::Html(html) | Event::InlineHtml(html) => tags(html, &mut open, &mut out),
             // `-- ` under a name begins a signature; only `#` makes a heading in the subset.
             Event::Start(Tag::Heading { .. }) if underlined(text, &range) => {
                 underline = text.get(range).and_then(|lines| lines.trim_end().lines().next_back()).map(str::trim);
@@ -205,8 +224,8 @@ fn indented(lines: &str, out: &mut Vec<Event<'_>>) {
     }
 }
 
-/// Tags that format stay tags; all other is text.
-fn tags<'a>(html: CowStr<'a>, out: &mut Vec<Event<'a>>) {
+/// Tags that format stay tags, as deep as they make sense; all other is text. `open` counts those that are not closed.
+fn tags<'a>(html: CowStr<'a>, open: &mut usize, out: &mut Vec<Event<'a>>) {
     let mut rest: &str = &html;
     while let Some(at) = rest.find('<') {
         let (before, tag) = rest.split_at(at);
@@ -214,10 +233,20 @@ fn tags<'a>(html: CowStr<'a>, out: &mut Vec<Event<'a>>) {
         let (tag, after) = tag.split_at(length);
         push(out, before);
         let name: String = tag.trim_start_matches(['<', '/']).chars().take_while(char::is_ascii_alphanumeric).collect();
-        if tag.ends_with('>') && KNOWN.contains(name.to_ascii_lowercase().as_str()) {
+        let name = name.to_ascii_lowercase();
+        if !tag.ends_with('>') || !KNOWN.contains(name.as_str()) {
+            push(out, tag);
+        } else if tag.starts_with("</") {
+            *open = open.saturating_sub(1);
+            out.push(Event::Html(tag.to_owned().into()));
+        } else if matches!(name.as_str(), "br" | "hr") {
+            out.push(Event::Html(tag.to_owned().into()));
+        } else if *open < MAX_DEPTH {
+            *open += 1;
             out.push(Event::Html(tag.to_owned().into()));
         } else {
-            push(out, tag);
+            // What it begins stays a line of its own.
+            out.push(Event::HardBreak);
         }
         rest = after;
     }
@@ -318,6 +347,16 @@ mod tests {
     fn a_huge_text_is_shown_as_it_stands() {
         let rendered = text(&"*a* <b>\n".repeat(MARKDOWN_MAX / 8 + 1));
         assert!(rendered.html.contains("*a* &lt;b&gt;<br>") && rendered.plain.starts_with("*a* <b>\n*a*"));
+    }
+
+    #[test]
+    fn nesting_without_end_costs_no_more_than_its_length() {
+        for piece in ["<div>", "<table><tr><td>", "<ul><li>", "</p>", "> ", "* ", "*a ", "[", "![", "`", "<p>", "<x ", "**"] {
+            let began = std::time::Instant::now();
+            let rendered = text(&(piece.repeat(100_000 / piece.len()) + " slut"));
+            assert!(rendered.plain.contains("slut") && rendered.html.contains("slut"), "{piece}");
+            assert!(began.elapsed() < std::time::Duration::from_secs(30), "{piece}: {:?}", began.elapsed());
+        }
     }
 
     proptest! {
