@@ -180,7 +180,7 @@ fn a_mail_that_a_rule_sends_on_is_refused_and_what_a_person_forwards_is_not() {
             assert!(reply.starts_with("554 5.4.6 ") && reply.contains("forward the mail by hand"), "{reply}");
             gateway.nth_event(EventName::LoopStopped, number).await;
         }
-        let quoted: String = delivered.text.lines().map(|line| format!("> {line}\r\n")).collect();
+        let quoted = delivered.text.lines().map(|line| format!("> {line}\r\n")).collect::<Vec<_>>().concat();
         let forward = mail(&gateway.mailbox, "fwd", &format!("Se nedan.\r\n\r\n{quoted}"));
         let forward = forward.replace("Subject: Prov", &format!("Subject: VB: Prov\r\nReferences: <{id}>"));
         assert!(submit(&gateway, &[&to], "", &forward).await.starts_with("250"));
