@@ -402,7 +402,7 @@ mod tests {
         #[test]
         fn every_text_survives_its_encoded_words(subject in "[a-zåäöÅÄÖ =?_\\-]{0,80}", step in 1..20_usize) {
             let words: Vec<String> = subject.as_bytes().chunks(step).map(|piece| {
-                let q: String = piece.iter().map(|octet| format!("={octet:02X}")).collect();
+                let q = piece.iter().map(|octet| format!("={octet:02X}")).collect::<Vec<_>>().concat();
                 format!("=?utf-8?Q?{q}?=")
             }).collect();
             prop_assert_eq!(text(words.join("\r\n ").as_bytes()), subject);
