@@ -239,6 +239,8 @@ pub struct Smtp {
     pub max_recipients: u32,
     /// Mails on one connection.
     pub max_mails: u32,
+    /// How long a file type that a function has rejected is remembered.
+    pub refused_types: Duration,
     /// Connections at once.
     pub max_connections: u32,
     /// Connections at once from one address.

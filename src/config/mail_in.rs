@@ -60,6 +60,7 @@ impl Checker<'_> {
             require_tls: raw.require_tls?,
             max_message: raw.max_message?.0,
             max_recipients: raw.max_recipients?,
+            refused_types: raw.refused_types?.0,
             max_mails: raw.max_mails?,
             max_connections: raw.max_connections?,
             max_connections_per_address: raw.max_connections_per_address?,

@@ -283,6 +283,9 @@ section! {
         max_recipients: u32 = Default "100";
         /// Mails on one connection. Then the client goes on with another.
         max_mails: u32 = Default "1000";
+        /// How long a file type is remembered that a receiving function has rejected. A mail with such a file to it is refused at
+        /// once, with the file's name; of several recipients only those are told who do not take it. PDF is always sent.
+        refused_types: Span = Default "\"30d\"";
         /// Connections at once, of all clients together.
         max_connections: u32 = Default "100";
         /// Connections at once from one address (of IPv6: one network of 64 bits).

@@ -144,6 +144,13 @@ impl AllowedTypes {
         Self::new(media_types.iter().map(|name| (name.clone(), usual(name).iter().map(|e| (*e).to_owned()).collect())))
     }
 
+    /// These types but for some.
+    #[must_use]
+    pub fn without<'a>(&self, media_types: impl Iterator<Item = &'a str> + Clone) -> Self {
+        let stays = |allowed: &&AllowedType| !media_types.clone().any(|media_type| allowed.media_type.eq_ignore_ascii_case(media_type));
+        Self(self.0.iter().filter(stays).cloned().collect())
+    }
+
     /// Whether files of this media type may be sent.
     #[must_use]
     pub fn allows(&self, media_type: &str) -> bool {

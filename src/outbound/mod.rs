@@ -13,6 +13,7 @@ pub mod address;
 pub mod convert;
 pub mod hold;
 pub mod hours;
+pub mod refused;
 pub mod retry;
 pub mod scan;
 pub mod seal;

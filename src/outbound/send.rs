@@ -304,6 +304,7 @@ pub(super) fn end(outgoing: &Outgoing, lease: Lease, failure: &Failure, fail: Fa
                 Fail::NoReceipt { .. } => Some(Cause::NoReceipt),
                 Fail::Certificate => Some(Cause::Certificate),
                 Fail::AccessPoint | Fail::Unproven | Fail::Directory | Fail::NotServed | Fail::RefusedByPeer => Some(Cause::Unsent),
+                Fail::FileType { .. } => None,
                 Fail::NotRegistered | Fail::Internal => (failure.blame != Blame::Sender).then_some(Cause::Fault),
             }
         }

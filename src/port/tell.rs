@@ -111,6 +111,11 @@ pub enum Fail {
     Certificate,
     /// The other access point says that it does not serve the participant, or not for this document (SDK C3.2.1 2.5.c).
     NotServed,
+    /// The receiving function has refused a file of this type before.
+    FileType {
+        /// Which of the mail's files, from 0 on.
+        file: usize,
+    },
     /// The other access point refused it.
     RefusedByPeer,
     /// A fault of ours; the operator was told.

@@ -29,6 +29,7 @@ mod orphans;
 mod pace;
 mod reading;
 mod reception;
+mod refusals;
 mod registration;
 mod returned;
 mod room;
@@ -113,6 +114,8 @@ pub struct Settings {
     pub operator: MailAddress,
     /// The sender of notices.
     pub postmaster: MailAddress,
+    /// How long a file type that a function has refused is not sent to it.
+    pub refused_types: jiff::SignedDuration,
     /// Attempts and patience, where no organisation is known that has its own.
     pub schedule: Schedule,
     /// Attempts at delivering to the mail server.

@@ -136,6 +136,7 @@ fn outcome(told: &Tell, receipt: Option<&Receipt>, files: impl FnOnce() -> Vec<R
             Fail::NotRegistered => Outcome::OrganisationUnknown,
             Fail::Certificate => Outcome::CertificateBad,
             Fail::NotServed => Outcome::NotServed,
+            Fail::FileType { file } => Outcome::TypeRefused { file: files().into_iter().nth(*file) },
             Fail::RefusedByPeer => Outcome::Faulty { at: Fault::AccessPoint },
             Fail::Internal => Outcome::Faulty { at: Fault::Gateway },
         },

@@ -214,8 +214,10 @@ impl Gateway {
                 let signed = Signed { record, subject, certificate: signer.fingerprint(), checked: now };
                 let kept = NewBlob { blob: signed.blob(blob)?, body: xml.clone().into() };
                 let received = Received { receipt: &receipt, envelope_id: &arrival.envelope_id, from: &arrival.from, blob };
+                let mut remembered = Step::new();
+                remembered.ops = self.remember_types(&sent, &receipt, &arrival.from).await?;
                 let settled = outgoing::settle(sent, &received, now)?;
-                Effects { blobs: vec![kept], ..Effects::default() }.and(own).and(settled)
+                Effects { blobs: vec![kept], ..Effects::default() }.and(own).and(settled).and(remembered.into())
             } else {
                 let event = Event::new(now, EventName::StrayReceipt)
                     .of(arrival.record, &arrival.organisation)

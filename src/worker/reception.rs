@@ -235,6 +235,10 @@ impl Gateway {
         if let Some(refusal) = self.scan_mail(transaction, &bytes, &mail.files).await? {
             return Ok(Settled::Refused(refusal));
         }
+        let policy = mailbox.map(|mailbox| mailbox.policy.clone()).unwrap_or_default();
+        if let Some(refusal) = self.refused_by_all(transaction, &mail, &bytes, &policy).await? {
+            return Ok(Settled::Refused(refusal));
+        }
         drop(bytes);
         let mut transaction = transaction.clone();
         for recipient in &mut transaction.recipients {

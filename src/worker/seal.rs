@@ -63,10 +63,31 @@ impl Gateway {
             .event(now, EventName::Addressed)
             .with(Field::PeerAccessPoint, metadata.access_point.common_name().unwrap_or_default())
             .with(Field::PeerCertificate, metadata.access_point.fingerprint());
+        let own = policy.clone();
+        let (mail, converted) = blocking(move || {
+            let converted = convert::outgoing(&mail, &own)
+                .map_err(|error| Failure::permanent(Stage::Convert, Blame::Us, format!("an accepted mail can no longer be converted: {error}")));
+            (mail, converted)
+        })
+        .await?;
+        let to = (&state.letter.participant, &state.letter.to_function);
+        let converted = match converted {
+            Ok(converted) => self.welcome(converted, mail, &policy, to).await?.map_err(|unwelcome| {
+                let what = format!("the receiving function has refused {} before", unwelcome.media_type);
+                (Failure::permanent(Stage::Convert, Blame::Sender, what), Fail::FileType { file: unwelcome.file })
+            }),
+            Err(failure) => Err((failure, Fail::Internal)),
+        };
+        let mail = match converted {
+            Ok(mail) => mail,
+            Err((failure, fail)) => {
+                let schedule = &self.settings.schedule;
+                let effects = send::failed(Attempted::Scheduled(state), lease, &failure, fail, schedule, now, Self::random())?;
+                return self.carry_out("seal", effects).await;
+            }
+        };
         let failed = (state.clone(), lease.clone());
         let sealed = blocking(move || {
-            let mail = convert::outgoing(&mail, &policy)
-                .map_err(|error| Failure::permanent(Stage::Convert, Blame::Us, format!("an accepted mail can no longer be converted: {error}")))?;
             let content = content(&mail, &state.letter, &labels, &returned);
             let missing = convert::missing(&mail.notes);
             let with = Seal { signer: &signer, federation: &federation, as4_id, envelope, limits, missing: &missing, now };

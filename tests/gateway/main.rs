@@ -10,6 +10,7 @@ mod harness;
 mod admission;
 mod answers;
 mod as4;
+mod conversion;
 mod discovery;
 mod envelopes;
 mod loops;
