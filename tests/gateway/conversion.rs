@@ -1,5 +1,7 @@
 //! What a conversion costs, as the sender learns it: what is missing in the message, and what its receiver does not take.
 
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
+
 use brevbro::event::EventName;
 use brevbro::sdk::receipt::Outcome;
 use brevbro::sdk::rules::{Breach, Detail, ReasonCode};
@@ -25,11 +27,11 @@ fn who_lost_something_is_told_what_without_asking_and_others_hear_nothing() {
         gateway.quiet().await;
         assert_eq!(gateway.notices(), [], "nothing was lost");
 
-        let lost = html(&gateway.mailbox, "c2", "<p>Se <img src=3D\"https://x.example/karta.png\" height=\"400\"></p>".replace("=3D", "=").as_str());
+        let lost = html(&gateway.mailbox, "c2", "<p>Se <img src=\"https://x.example/karta.png\" height=\"400\"></p>");
         assert!(submit(&gateway, &[&to], "", &lost).await.starts_with("250 "));
         peer.answer(&gateway, &peer.message(1).await, Outcome::Accepted).await;
         let notice = gateway.notice("delivered", "2.0.0").await;
-        assert!(notice.text.contains("en bild som bara") || notice.text.contains("En bild som bara"), "{}", notice.text);
+        assert!(notice.text.contains("En bild som bara"), "{}", notice.text);
         gateway.stop().await;
     });
 }
