@@ -73,7 +73,7 @@ mod tests {
             issued: Timestamp::UNIX_EPOCH,
             sender: "0203:b.se".parse().unwrap(),
             receiver: "0203:a.se".parse().unwrap(),
-            refers_to: "m".parse().unwrap(),
+            refers_to: "7bc5576a-3f87-4cf5-a0c5-277da06fcacb".parse().unwrap(),
             outcome: Outcome::Rejected(lines.iter().map(|(detail, line)| Breach::new(ReasonCode::Bv, *detail, *line, "Provat.")).collect()),
         };
         let types: Vec<String> = types.iter().map(|kind| (*kind).to_owned()).collect();
