@@ -2,6 +2,7 @@
 
 use unicode_normalization::UnicodeNormalization;
 
+use super::archive::{self, Archive};
 use super::convert::Note;
 use super::policy::AllowedTypes;
 use super::refusal::ConvertError;
@@ -45,7 +46,11 @@ pub(super) fn check(file: Attached, number: usize, allowed: &AllowedTypes, notes
     let given = file.name.as_deref().unwrap_or_default();
     let mut name = clean_name(given);
     let sniffed = infer::get(&file.body);
-    let media_type = media_type(&file.declared, extension(&name), sniffed.as_ref().map(infer::Type::mime_type), allowed);
+    let archive = Archive::read(&file.body);
+    // A small document looks like any archive; its names tell more.
+    let looks = sniffed.as_ref().map(infer::Type::mime_type).filter(|looks| *looks != archive::PLAIN);
+    let found = archive.as_ref().and_then(Archive::media_type).or(looks);
+    let media_type = media_type(&file.declared, extension(&name), found, allowed);
     if name.is_empty() {
         name = match allowed.extension(&media_type) {
             Some(extension) => format!("bilaga-{number}.{extension}"),
@@ -60,6 +65,9 @@ pub(super) fn check(file: Attached, number: usize, allowed: &AllowedTypes, notes
     }
     if is_program(&name) || sniffed.is_some_and(runs) {
         return Err(ConvertError::Program { name });
+    }
+    if let Some(program) = archive.and_then(|archive| archive.program) {
+        return Err(ConvertError::Program { name: format!("{name}: {program}") });
     }
     if !allowed.allows(&media_type) {
         return Err(ConvertError::Type { name, media_type, allowed: allowed.list() });
@@ -108,14 +116,21 @@ fn extension(name: &str) -> &str {
     name.rsplit_once('.').map_or("", |(_, extension)| extension)
 }
 
-/// What the mail says, unless it says nothing that may pass; then what the bytes say, then what the name says.
+/// What only bytes of that type begin with, and what an archive's list of names tells: no other word counts against it.
+const SURE: &[&str] = &["application/pdf", "image/png", "image/jpeg", "image/gif", "image/tiff", archive::PLAIN];
+
+/// What the bytes are sure to be, or what the mail says, unless it says nothing that may pass; then what the bytes look
+/// like, then what the name says.
 fn media_type(declared: &str, extension: &str, sniffed: Option<&str>, allowed: &AllowedTypes) -> String {
     let declared = normal_type(declared);
+    if let Some(sure) = sniffed.filter(|sniffed| SURE.contains(sniffed) || archive::has_macros(sniffed)) {
+        return sure.to_owned();
+    }
     // Mail programs write text/plain for whatever they do not know.
     if allowed.allows(&declared) && declared != "text/plain" {
         return declared;
     }
-    // A workbook with macros has the bytes of one without; what its name and its type say counts then.
+    // What is no archive that can be read may still begin as a document; what its name and its type say counts then.
     let unsaid = matches!(declared.as_str(), "application/octet-stream" | "text/plain");
     if let Some(sniffed) = sniffed.map(normal_type)
         && allowed.allows(&sniffed)
@@ -170,6 +185,27 @@ mod tests {
         assert_eq!(checked("lista.CSV", "application/octet-stream", b"a;b\r\n").unwrap(), pair("lista.CSV", "text/csv"));
         assert_eq!(checked("", "application/octet-stream", b"%PDF-1.7\n").unwrap(), pair("bilaga-2.pdf", "application/pdf"));
         assert_eq!(checked("a.jpg", "image/jpg", b"x").unwrap(), pair("a.jpg", "image/jpeg"));
+    }
+
+    #[test]
+    fn bytes_that_are_sure_overrule_what_the_mail_and_the_name_say() {
+        let jpeg = b"\xff\xd8\xff\xe0\x00\x10JFIF";
+        assert_eq!(checked("image001.png", "image/png", jpeg).unwrap(), pair("image001.png", "image/jpeg"));
+        assert_eq!(checked("a.docx", "application/msword", b"%PDF-1.7\n").unwrap(), pair("a.docx", "application/pdf"));
+        assert_eq!(checked("lista.csv", "text/csv", b"BM;100\r\n").unwrap(), pair("lista.csv", "text/csv"));
+    }
+
+    #[test]
+    fn an_archive_is_what_its_names_say() {
+        let word = "application/vnd.openxmlformats-officedocument.wordprocessingml.document";
+        let made = |names: &[&str]| crate::mail::archive::tests::zip(names);
+        assert_eq!(checked("a.docx", word, &made(&["[Content_Types].xml", "word/document.xml"])).unwrap(), pair("a.docx", word));
+        let macros = checked("a.docx", word, &made(&["[Content_Types].xml", "word/document.xml", "word/vbaProject.bin"]));
+        assert!(matches!(macros, Err(ConvertError::Type { media_type, .. }) if media_type == "application/vnd.ms-word.document.macroenabled.12"));
+        let disguised = checked("a.docx", word, &made(&["skript.txt"]));
+        assert!(matches!(disguised, Err(ConvertError::Type { media_type, .. }) if media_type == "application/zip"));
+        let program = checked("a.docx", word, &made(&["läs mig.txt", "bilder/visa.EXE"]));
+        assert_eq!(program, Err(ConvertError::Program { name: "a.docx: visa.EXE".into() }));
     }
 
     #[test]

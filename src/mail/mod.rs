@@ -29,6 +29,7 @@ pub mod returned;
 pub mod session;
 pub mod thread;
 
+mod archive;
 mod attached;
 mod body;
 mod calendar;
