@@ -44,10 +44,11 @@ fn a_forwarded_mail_stands_in_the_text_and_its_files_are_files() {
 
 #[test]
 fn cutting_the_history_leaves_a_forwarded_mail_whole() {
-    let answer = Part::text("Svar\n\nFrån: Bo\nSkickat: i går\n\nGammalt\n");
-    let part = Part::multipart("mixed", &[answer, eml(inner("x", &Part::text("Från: Bo\nSkickat: i går\n\nViktigt\n")))]);
+    let answer = Part::text("Svar\n\nFrån: Bo\nSkickat: i går\nTill: Kim\nÄmne: x\n\nGammalt\n");
+    let part = Part::multipart("mixed", &[answer, eml(inner("x", &Part::text("Från: Bo\nSkickat: i går\nTill: Kim\nÄmne: y\n\nViktigt\n")))]);
     let policy = brevbro::mail::policy::MailboxPolicy { history: brevbro::mail::policy::History::Cut, ..Default::default() };
-    let mail = outgoing(&part.mail(), &policy).unwrap();
+    let answering = String::from_utf8(part.mail()).unwrap().replacen("Subject: Prov", "Subject: SV: Prov", 1);
+    let mail = outgoing(answering.as_bytes(), &policy).unwrap();
     assert!(text(&mail).starts_with("Svar\n\n———") && text(&mail).ends_with("Viktigt") && !text(&mail).contains("Gammalt"), "{}", text(&mail));
 }
 
