@@ -9,6 +9,7 @@ use super::markdown::Block;
 mod builder;
 mod clean;
 mod counts;
+mod depth;
 mod frame;
 mod glyphs;
 mod links;
@@ -79,6 +80,7 @@ pub(super) fn charset(html: &[u8]) -> Option<String> {
 
 /// Reads HTML. `image` is asked once for each image shown and says what words stand in its place, if any.
 pub(super) fn read(html: &str, image: &mut dyn FnMut(&ImageUse) -> Option<String>) -> Read {
+    let html = &*depth::bounded(html);
     let clean = clean::clean(html);
     let mut builder = Builder::new(Sheet::of(html), image);
     for token in Tokens(&clean) {
