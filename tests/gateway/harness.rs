@@ -222,11 +222,12 @@ impl Gateway {
         let path = state.path().join("gateway.toml");
         std::fs::write(&path, text).unwrap();
         let config = brevbro::config::load(&path).unwrap();
-        let daemon = Daemon::start(config).await.unwrap();
         let name = &setup.name;
         let endpoint = format!("https://127.0.0.1:{port}/as4");
         let participant = format!("0203:{name}.se");
+        // A gateway looks for its own registration as it starts, and remembers for a while that there is none.
         world.register(&participant, &endpoint, &world.own_point, &world.own);
+        let daemon = Daemon::start(config).await.unwrap();
         Self {
             daemon,
             sink,
