@@ -6,9 +6,11 @@
 //! |---|---|
 //! | [`session`] | the receiving side of SMTP, without I/O |
 //! | [`address`] | function address ↔ mail address |
+//! | [`addressees`] | the recipients in a header, where a mail has no envelope |
 //! | [`author`] | who wrote a mail, where there is no doubt about it |
 //! | [`convert`] | a mail of our house → what goes into the SDK message, by the mailbox's [`policy`] |
 //! | [`compose`] | an SDK message → the mail that is delivered |
+//! | [`imap`] | the client's side of IMAP, without I/O |
 //! | [`near`] | names that are like one which does not exist |
 //! | [`notice`] | an outcome → a delivery status notification |
 //! | [`alarm`] | what needs a human → a mail to the operator |
@@ -17,10 +19,12 @@
 //! | [`thread`] | the Message-IDs and return paths that hold messages and answers together |
 
 pub mod address;
+pub mod addressees;
 pub mod alarm;
 pub mod author;
 pub mod compose;
 pub mod convert;
+pub mod imap;
 pub mod near;
 pub mod notice;
 pub mod pair;
