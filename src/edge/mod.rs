@@ -11,6 +11,7 @@ pub mod directory;
 pub mod dns;
 pub mod forwarded;
 pub mod http;
+pub mod imap;
 pub mod reach;
 mod revocation;
 pub mod serving;

@@ -65,6 +65,13 @@ fn enhanced(text: &str) -> Option<(u16, u16)> {
 pub trait MailSink: Send + Sync {
     /// Hands the mail over; durable there when it returns.
     fn deliver(&self, delivery: Delivery) -> Pending<'_, Result<SinkAnswer, SinkError>>;
+
+    /// Hands a mail over that may be there already: how an earlier attempt ended is unknown. A sink that can look for the
+    /// mail does; the others hand it over once more.
+    fn deliver_again(&self, delivery: Delivery) -> Pending<'_, Result<SinkAnswer, SinkError>> {
+        self.deliver(delivery)
+    }
+
     /// Takes leave of the mail server, at the end of the program.
     fn close(&self) -> Pending<'_, ()> {
         Box::pin(async {})
