@@ -35,6 +35,8 @@ pub enum EventName {
     Unscanned,
     /// A mail equal to an unconfirmed one came again and is the same transaction (RFC 1047).
     MailRepeated,
+    /// A mail in an outbox folder was refused, and its writer told.
+    MailRefused,
     /// The recipient's metadata was looked up and verified.
     Addressed,
     /// Metadata was used beyond its age, since DNS or the SMP is down.

@@ -65,7 +65,8 @@ fn the_minimal_configuration_is_taken_and_defaults_hold() {
     let gateway = config::load(&written(&root().join("config/minimal.toml"))).unwrap_or_else(|errors| panic!("{errors}"));
     assert_eq!(gateway.access_point.name.as_str(), "AP0040-SDK-QA");
     assert_eq!((gateway.access_point.path.as_str(), gateway.access_point.max_envelope), ("/as4", 150_000_000));
-    assert_eq!((gateway.smtp.hostname.as_str(), gateway.smtp.max_message, gateway.smtp.require_tls), ("sdk-gw.habo.se", 30_000_000, true));
+    let smtp = gateway.smtp.as_ref().unwrap();
+    assert_eq!((smtp.hostname.as_str(), smtp.max_message, smtp.require_tls), ("sdk-gw.habo.se", 30_000_000, true));
     assert_eq!(gateway.organisations[0].decryption.len(), 1);
     assert_eq!(gateway.organisations[0].mailboxes[0].deliver_to.as_str(), "socialkontoret@habo.se");
     assert!(gateway.organisations[0].mailboxes[0].confidential);

@@ -67,13 +67,14 @@ fn summary(gateway: &Gateway, now: Timestamp) -> String {
             line("discovery", format!("in the file: {}", list(participants.iter().map(|participant| &participant.id))));
         }
     }
-    let smtp = &gateway.smtp;
-    let accounts = smtp.accounts.iter().map(|account| {
-        let by = [account.password.as_ref().map(|_| "password"), account.certificate_name.as_ref().map(|_| "certificate")];
-        format!("{} (by {})", account.name, by.into_iter().flatten().collect::<Vec<_>>().join(" or "))
-    });
-    let clients: Vec<String> = smtp.clients.iter().map(ToString::to_string).chain(accounts).collect();
-    line("mail in", format!("*@*.{} on {} from {}, at most {} octets", gateway.mail_domain, smtp.listen, list(&clients), smtp.max_message));
+    if let Some(smtp) = &gateway.smtp {
+        let accounts = smtp.accounts.iter().map(|account| {
+            let by = [account.password.as_ref().map(|_| "password"), account.certificate_name.as_ref().map(|_| "certificate")];
+            format!("{} (by {})", account.name, by.into_iter().flatten().collect::<Vec<_>>().join(" or "))
+        });
+        let clients: Vec<String> = smtp.clients.iter().map(ToString::to_string).chain(accounts).collect();
+        line("mail in", format!("*@*.{} on {} from {}, at most {} octets", gateway.mail_domain, smtp.listen, list(&clients), smtp.max_message));
+    }
     line("mail out", mail_server(&gateway.mail_server));
     for server in &gateway.other_mail_servers {
         line("", mail_server(server));
@@ -83,6 +84,11 @@ fn summary(gateway: &Gateway, now: Timestamp) -> String {
         for mailbox in &organisation.mailboxes {
             let server = mailbox.mail_server.as_ref().map(|name| format!(", by mail server {name}")).unwrap_or_default();
             line("", format!("{} is function {} ({}){server}", mailbox.address, mailbox.function, mailbox.label));
+            if let Some(imap) = &mailbox.imap {
+                let folders = imap.outbox.iter().map(|outbox| format!("sends what is put into {:?}", outbox.folder));
+                let folders = folders.chain(imap.inbox.iter().map(|inbox| format!("gets messages in {:?}", inbox.folder)));
+                line("", format!("  by IMAP, {} at {}:{}: {}", imap.username, imap.host, imap.port, list(folders)));
+            }
         }
     }
     let trusted = [("access points", &gateway.trust.access_point), ("participants", &gateway.trust.participant), ("SMP", &gateway.trust.smp)];
@@ -92,7 +98,7 @@ fn summary(gateway: &Gateway, now: Timestamp) -> String {
     let mut own = vec![("access point", &point.identity.certificate)];
     own.extend(point.tls.iter().map(|tls| ("endpoint TLS", &tls.certificate)));
     own.extend(point.client_tls.certificate.iter().map(|certificate| ("client TLS", certificate)));
-    own.extend(smtp.tls.iter().map(|tls| ("SMTP TLS", &tls.certificate)));
+    own.extend(gateway.smtp.iter().flat_map(|smtp| &smtp.tls).map(|tls| ("SMTP TLS", &tls.certificate)));
     for organisation in &gateway.organisations {
         own.push(("signing", &organisation.signing.certificate));
         let decrypting = organisation.decryption.iter().map(|identity| &identity.certificate);

@@ -141,7 +141,7 @@ fn converted(bytes: &[u8], config: Option<&Gateway>, to: Option<&MailAddress>) -
     };
     let content = mail.content(ids()?, party(sender, labels.unwrap_or_default()), party(recipient, Labels::default()));
     let xml = message::write(&content).map_err(|breaches| CliError::failure(Unsound::Rejected(told(&breaches))))?;
-    let largest = config.map_or(30_000_000, |config| config.smtp.max_message);
+    let largest = config.map_or(30_000_000, crate::config::Gateway::max_message);
     if xml.len() as u64 > largest {
         let size = xml.len();
         let swedish = format!("Meddelandet blir {size} byte i SDK, högst {largest} får skickas.");

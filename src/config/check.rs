@@ -51,7 +51,7 @@ impl<'a> Checker<'a> {
         let access_point = raw.access_point.and_then(|raw| self.access_point(raw));
         let trust = raw.trust.and_then(|raw| self.trust(raw, only_here));
         let discovery = raw.discovery.and_then(|raw| self.discovery(raw));
-        let smtp = raw.smtp.and_then(|raw| self.smtp(raw, &common));
+        let smtp = raw.smtp.map(|raw| self.smtp(raw, &common));
         let mail_server = raw.mail_server.and_then(|raw| self.mail_server("mail-server", raw, &common));
         let other_mail_servers = self.other_mail_servers(raw.other_mail_server.unwrap_or_default(), &common);
         let loops = raw.loops.and_then(|raw| self.loops(raw));
@@ -81,6 +81,9 @@ impl<'a> Checker<'a> {
         if let Some(organisations) = &organisations {
             self.mail_servers_known(organisations, mail_server.as_ref(), other_mail_servers.as_deref());
         }
+        if smtp.is_none() {
+            self.sources(organisations.as_deref().unwrap_or_default());
+        }
         let trust = trust?;
         Some(Gateway {
             environment: environment(&trust),
@@ -94,7 +97,10 @@ impl<'a> Checker<'a> {
             trust,
             discovery: discovery?,
             reach,
-            smtp: smtp?,
+            smtp: match smtp {
+                Some(smtp) => Some(smtp?),
+                None => None,
+            },
             mail_server: mail_server?,
             other_mail_servers: other_mail_servers?,
             retry: retry?,

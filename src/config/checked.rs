@@ -43,8 +43,8 @@ pub struct Gateway {
     pub discovery: Discovery,
     /// Where addresses that others name may lead.
     pub reach: Reach,
-    /// Mail in.
-    pub smtp: Smtp,
+    /// Mail in by SMTP.
+    pub smtp: Option<Smtp>,
     /// Mail out.
     pub mail_server: MailServer,
     /// Mail out of mailboxes that name one of these; each has a name of its own.
@@ -72,6 +72,13 @@ impl Gateway {
     #[must_use]
     pub fn organisation(&self, participant: &ParticipantId) -> Option<&Organisation> {
         self.organisations.iter().find(|organisation| organisation.participant == *participant)
+    }
+
+    /// The largest SDK message that a mail may become, in octets of its XML.
+    #[must_use]
+    pub fn max_message(&self) -> u64 {
+        // What no receiver needs to take more than.
+        self.smtp.as_ref().map_or(30_000_000, |smtp| smtp.max_message)
     }
 
     /// The mailbox that may send as this address, with its organisation.
@@ -388,7 +395,7 @@ impl Organisation {
 }
 
 /// A function mailbox.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct Mailbox {
     /// Its address.
     pub address: MailAddress,
@@ -422,6 +429,79 @@ pub struct Mailbox {
     pub loop_messages: Option<u32>,
     /// Media types that it takes, in lower case, PDF among them; empty for the common ones.
     pub file_types: Vec<String>,
+    /// It by IMAP.
+    pub imap: Option<Imap>,
+}
+
+/// A mailbox by IMAP.
+#[derive(Debug, Clone)]
+pub struct Imap {
+    /// The server's name or address.
+    pub host: String,
+    /// Its port.
+    pub port: u16,
+    /// How it is spoken to.
+    pub security: DeliverySecurity,
+    /// Whose mailbox it is.
+    pub username: String,
+    /// How it is opened.
+    pub access: ImapAccess,
+    /// How long the server may be silent.
+    pub timeout: Duration,
+    /// The folder whose mails are sent.
+    pub outbox: Option<Outbox>,
+    /// The folder that gets messages.
+    pub inbox: Option<Inbox>,
+}
+
+/// How a mailbox is opened.
+#[derive(Debug, Clone)]
+pub enum ImapAccess {
+    /// By password.
+    Password(Secret),
+    /// By access tokens.
+    Oauth2(Oauth2),
+}
+
+/// Access tokens.
+#[derive(Debug, Clone)]
+pub struct Oauth2 {
+    /// The token endpoint.
+    pub token_url: HttpUrl,
+    /// The client's id.
+    pub client_id: String,
+    /// The client's secret.
+    pub client_secret: Secret,
+    /// What a token is for.
+    pub scope: String,
+    /// The CAs of the token endpoint; empty for the operating system's.
+    pub ca: Vec<Certificate>,
+}
+
+/// A folder whose mails are sent.
+#[derive(Debug, Clone)]
+pub struct Outbox {
+    /// It.
+    pub folder: String,
+    /// Where mails go that were taken.
+    pub processed: String,
+    /// Where mails go that were refused.
+    pub failed: String,
+    /// How often it is looked at.
+    pub poll: Duration,
+    /// Recipients outside the mail domain.
+    pub other_recipients: OtherRecipients,
+}
+
+/// A folder that gets messages.
+#[derive(Debug, Clone)]
+pub struct Inbox {
+    /// It.
+    pub folder: String,
+    /// Whether it is made when it is not there.
+    pub create: bool,
+    /// What messages are marked as.
+    pub flags: Vec<Flag>,
 }
 
 /// What works but should not stay so.
@@ -531,6 +611,20 @@ words! {
         Unwrap = "unwrap",
         /// The signed whole is attached besides.
         Keep = "keep",
+    }
+    /// What to do about recipients outside the mail domain.
+    pub OtherRecipients {
+        /// Tell the writer.
+        Notice = "notice",
+        /// Nothing.
+        Ignore = "ignore",
+    }
+    /// A flag of a mail.
+    pub Flag {
+        /// For follow-up.
+        Flagged = "flagged",
+        /// Read.
+        Seen = "seen",
     }
     /// When the sender is told that a message was accepted.
     pub SuccessNotice {

@@ -16,6 +16,7 @@ mod declare;
 mod environment;
 mod errors;
 mod files;
+mod imap;
 mod keys;
 mod mail_in;
 mod mail_servers;
@@ -32,9 +33,9 @@ use jiff::Timestamp;
 
 pub use crate::edge::reach::IpNetwork;
 pub use checked::{
-    AccessPoint, ClientTls, DeliverySecurity, Discovery, Gateway, History, InlineImages, Log, LogFormat, LogLevel, MailServer, Mailbox, Organisation,
-    PersonPolicy, Retry, Revocation, RevocationOrder, SenderAccessPoint, ServerTls, SignedMail, Smtp, StaticParticipant, SuccessNotice, TrustAnchors,
-    Warning,
+    AccessPoint, ClientTls, DeliverySecurity, Discovery, Flag, Gateway, History, Imap, ImapAccess, Inbox, InlineImages, Log, LogFormat, LogLevel,
+    MailServer, Mailbox, Oauth2, Organisation, OtherRecipients, Outbox, PersonPolicy, Retry, Revocation, RevocationOrder, SenderAccessPoint,
+    ServerTls, SignedMail, Smtp, StaticParticipant, SuccessNotice, TrustAnchors, Warning,
 };
 pub use environment::Environment;
 pub use errors::{ConfigError, ConfigErrors};

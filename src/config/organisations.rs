@@ -23,6 +23,7 @@ impl Checker<'_> {
             }
         }
         self.mailboxes_apart(&organisations);
+        self.outboxes_apart(&organisations);
         Some(organisations)
     }
 
@@ -81,6 +82,7 @@ impl Checker<'_> {
             let hint = "say delivery = \"notice\", or remove it";
             self.error(ConfigError::new(format!("{at}.remind-after"), "has no meaning with delivery = \"full\"").hint(hint));
         }
+        let imap = raw.imap.map(|imap| self.imap(&format!("{at}.imap"), imap, raw.address.as_ref()));
         let address = raw.address?;
         Some(Mailbox {
             deliver_to: raw.deliver_to.unwrap_or_else(|| address.clone()),
@@ -99,6 +101,10 @@ impl Checker<'_> {
             remind_after: raw.remind_after.map(|span| span.0),
             loop_messages: raw.loop_messages,
             file_types,
+            imap: match imap {
+                Some(imap) => Some(imap?),
+                None => None,
+            },
         })
     }
 

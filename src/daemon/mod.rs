@@ -3,6 +3,7 @@
 //! Order of start: store and spool, orphans taken in, workers, AS4, and last SMTP, so that nothing is taken in before
 //! what was taken in earlier is safe. Order of stop: SMTP and AS4 take nothing new, running jobs end, the store closes.
 
+mod imap;
 mod isolation;
 mod sinks;
 
@@ -23,6 +24,7 @@ use crate::edge::clock::SystemClock;
 use crate::edge::directory::{DirectoryOptions, DnsDirectory, StaticDirectory, StaticEntry};
 use crate::edge::dns::DnsOptions;
 use crate::edge::http::{HttpOptions, PlainHttp};
+use crate::edge::imap::watch;
 use crate::edge::reach::Reach;
 use crate::edge::serving::{ConnectionLimits, Stopper, stop};
 use crate::edge::smtp_server::{SmtpServer, SmtpServerError, SmtpServerOptions, SmtpTls};
@@ -43,7 +45,7 @@ use crate::sdk::message::MessageLimits;
 use crate::store::{SledOptions, SledStore, Spool, SpoolOptions};
 use crate::worker::{
     AccessPoint, Account, Acquaintances, Admission, Crew, Directions, Expiry, Gateway, Household, MailDoor, Mailbox, Malware, Mode, OnFailure,
-    Organisation, Rate, Room, SenderPace, Settings, Watched,
+    Organisation, OutboxDoor, Rate, Room, SenderPace, Settings, Watched,
 };
 
 /// How often the ends of certificates are looked at.
@@ -83,7 +85,7 @@ pub enum StartError {
 pub struct Daemon {
     /// The worker's view of everything.
     pub gateway: Arc<Gateway>,
-    /// Where mail is taken.
+    /// Where mail is taken by SMTP; port 0 where it is not, and comes from outbox folders only.
     pub smtp: SocketAddr,
     /// Where AS4 is taken.
     pub as4: SocketAddr,
@@ -127,9 +129,10 @@ impl Daemon {
         std::fs::create_dir_all(&scratch).map_err(|error| setup("the scratch folder")(error.to_string()))?;
         let Outside { directory, trust, as4: as4_http, .. } = Outside::of(&config)?;
         let client: Arc<dyn Transport> = Arc::new(As4Client::new(HttpOptions { tap, ..as4_http }));
-        let sinks = sinks::sinks(&config).map_err(setup("delivery to the mail server"))?;
-        let (smtp_options, as4_options) = (smtp_options(&config.smtp, onward(&config)), as4_options(&config.access_point));
-        let admission = admission(&config.smtp);
+        let imap::Folders { outboxes, inboxes } = imap::folders(&config).map_err(setup("a mailbox by IMAP"))?;
+        let sinks = sinks::sinks(&config, inboxes).map_err(setup("delivery to the mail server"))?;
+        let as4_options = as4_options(&config.access_point);
+        let smtp = config.smtp.as_ref().map(|smtp| (smtp_options(smtp, onward(&config)), admission(smtp)));
         let gateway = Arc::new(Gateway {
             store: Arc::clone(&store),
             blobs: spool,
@@ -154,14 +157,25 @@ impl Daemon {
         if unread > 0 {
             tracing::info!(unread, "messages that nobody has read go to their mailboxes, which get them whole by now");
         }
-        let (as4_server, smtp_server) = (As4Server::bind(as4_options).await?, SmtpServer::bind(smtp_options).await?);
-        let (as4, smtp) = (as4_server.address(), smtp_server.address());
+        let as4_server = As4Server::bind(as4_options).await?;
+        let smtp_server = match smtp {
+            Some((options, admission)) => Some((SmtpServer::bind(options).await?, admission)),
+            None => None,
+        };
+        let as4 = as4_server.address();
+        let smtp = smtp_server.as_ref().map_or_else(nowhere, |(server, _)| server.address());
         let crew = Crew::start(&gateway);
         let (stopper, stopped) = stop();
         let mut servers = JoinSet::new();
         servers.spawn(as4_server.run(Arc::clone(&gateway) as Arc<dyn As4Reception>, stopped.clone()));
-        let door = MailDoor::new(Arc::clone(&gateway), admission);
-        servers.spawn(smtp_server.run(Arc::new(door), stopped));
+        if let Some((server, admission)) = smtp_server {
+            let door = MailDoor::new(Arc::clone(&gateway), admission);
+            servers.spawn(server.run(Arc::new(door), stopped.clone()));
+        }
+        for (options, settings) in outboxes {
+            let door = OutboxDoor::new(Arc::clone(&gateway), settings);
+            servers.spawn(watch(options, Arc::new(door), stopped.clone()));
+        }
         let (watching, asked) = (Arc::clone(&gateway), Arc::clone(&gateway));
         let mut aside = JoinSet::new();
         aside.spawn(async move {
@@ -375,6 +389,11 @@ fn as4_options(access_point: &checked::AccessPoint) -> As4ServerOptions {
     options
 }
 
+/// An address at which nothing is.
+fn nowhere() -> SocketAddr {
+    SocketAddr::from((std::net::Ipv4Addr::UNSPECIFIED, 0))
+}
+
 /// AS4 goes over TLS and what it carries is encrypted to its receiver; what comes back to the sender are notices.
 fn onward(config: &checked::Gateway) -> OnwardTls {
     let mut servers = std::iter::once(&config.mail_server).chain(&config.other_mail_servers);
@@ -434,7 +453,7 @@ fn settings(config: &checked::Gateway, scratch: std::path::PathBuf) -> Result<Se
         refused_types: jiff::SignedDuration::try_from(config.smtp.refused_types).unwrap_or(jiff::SignedDuration::MAX),
         schedule,
         message: limits(config.access_point.max_message)?,
-        sending: limits(config.smtp.max_message)?,
+        sending: limits(config.max_message())?,
         reading: config.reading_url.as_ref().map(|url| url.as_str().to_owned()),
         scratch,
         transport_profiles: transport_profiles(config),
@@ -456,7 +475,7 @@ fn expiry(config: &checked::Gateway) -> Expiry {
     if let Some(certificate) = &point.client_tls.certificate {
         watch("the TLS certificate towards other access points".into(), certificate, OWN);
     }
-    if let Some(tls) = &config.smtp.tls {
+    if let Some(tls) = config.smtp.as_ref().and_then(|smtp| smtp.tls.as_ref()) {
         watch("the TLS certificate of the SMTP server".into(), &tls.certificate, OWN);
     }
     for organisation in &config.organisations {

@@ -4,19 +4,24 @@ use std::sync::Arc;
 
 use crate::config::checked;
 use crate::crypto::Certificate;
+use crate::edge::imap::ImapSink;
 use crate::edge::smtp_client::{ClientTls, Login, SmtpClient, SmtpClientOptions};
 use crate::edge::tls::{self, Roots};
+use crate::ident::MailAddress;
 use crate::port::MailSink;
 use crate::worker::Sinks;
 
-/// Every mail server, ready to be connected to.
-pub(super) fn sinks(config: &checked::Gateway) -> Result<Sinks, String> {
+/// Every mail server, ready to be connected to, and the folders of mailboxes that have one.
+pub(super) fn sinks(config: &checked::Gateway, inboxes: Vec<(MailAddress, ImapSink)>) -> Result<Sinks, String> {
     let mut sinks = Sinks::new(sink(&config.mail_server)?);
     // A mailbox that names the first one finds no other by that name, which is the first again.
     for server in &config.other_mail_servers {
         if let Some(name) = &server.name {
             sinks = sinks.with(name.clone(), sink(server)?);
         }
+    }
+    for (mailbox, folder) in inboxes {
+        sinks = sinks.with_folder(&mailbox, Arc::new(folder));
     }
     Ok(sinks)
 }

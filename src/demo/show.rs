@@ -65,6 +65,7 @@ fn swedish(name: EventName) -> &'static str {
         EventName::MalwareFound => "skadlig kod hittad",
         EventName::Unscanned => "inte kontrollerat mot skadlig kod",
         EventName::MailRepeated => "samma mejl igen",
+        EventName::MailRefused => "mejlet i utkorgen avvisat, skribenten har fått besked",
         EventName::StaleMetadata => "äldre uppgifter om deltagaren användes, DNS eller SMP svarade inte",
         EventName::Addressed => "mottagaren funnen i DNS och SMP",
         EventName::Sealed => "kuvertet förseglat",

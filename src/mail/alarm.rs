@@ -39,6 +39,8 @@ pub enum Cause {
     Certificate,
     /// A certificate of ours or of a CA, or a revocation list, ends soon.
     Expiry,
+    /// An outbox folder has not been read for a long time.
+    OutboxUnread,
     /// Two functions exchange mails too fast: one of them answers by itself.
     Loop,
     /// Malware was found.
@@ -51,7 +53,7 @@ pub enum Cause {
 
 impl Cause {
     /// All causes.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::RejectedAsFaulty,
         Self::EnvelopeDiscarded,
         Self::ReceiptUndelivered,
@@ -62,6 +64,7 @@ impl Cause {
         Self::StrayReceipt,
         Self::Certificate,
         Self::Expiry,
+        Self::OutboxUnread,
         Self::Loop,
         Self::Malware,
         Self::Scanner,
@@ -82,6 +85,7 @@ impl Cause {
             Self::StrayReceipt => ("En kvittens stämmer inte", "A receipt does not match"),
             Self::Certificate => ("Ett certifikat kan inte användas", "A certificate cannot be used"),
             Self::Expiry => ("Ett certifikat går snart ut", "A certificate ends soon"),
+            Self::OutboxUnread => ("En utkorg kan inte läsas", "An outbox folder cannot be read"),
             Self::Loop => ("Två funktioner svarar varandra automatiskt", "Two functions answer each other by themselves"),
             Self::Malware => ("Skadlig kod har stoppats", "Malware was stopped"),
             Self::Scanner => ("Skyddet mot skadlig kod svarar inte", "The malware scanner gives no answer"),
@@ -132,6 +136,10 @@ impl Cause {
             Self::Expiry => (
                 "Ett certifikat eller en spärrlista går ut inom kort. När det har hänt slutar meddelanden att gå fram. Beställ ett nytt certifikat i god tid och byt det stegvis; handboken docs/certificates.md säger hur.",
                 "A certificate or a revocation list ends soon. After that, messages stop. Order a new certificate in good time and change it step by step; the manual docs/certificates.md says how.",
+            ),
+            Self::OutboxUnread => (
+                "Mejl som läggs i utkorgen skickas inte till SDK förrän brevlådan går att nå igen. De ligger kvar i utkorgen. Kontrollera mejlservern, inloggningen och behörigheten till brevlådan.",
+                "Mails that are put into the outbox folder are not sent to SDK until the mailbox can be reached again. They stay in the folder. Check the mail server, the login and the rights to the mailbox.",
             ),
             Self::Loop => (
                 "Två funktioner, en här och en hos en annan organisation, svarar varandra tätare än människor gör. Våra meddelanden mellan dem hålls kvar och går sedan iväg av sig själva, ett i taget; det som kommer in tas emot som vanligt. Ta reda på vilken brevlåda som svarar automatiskt och stäng av det.",

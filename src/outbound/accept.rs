@@ -50,7 +50,7 @@ pub struct Transaction {
     pub envid: Option<String>,
     /// At least one.
     pub recipients: Vec<Recipient>,
-    /// The address of the mail server that sent it.
+    /// The address of the mail server that sent it, or had it in a folder.
     pub peer: String,
     /// As whom it had logged in, or whose certificate it showed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -58,6 +58,124 @@ pub struct Transaction {
     /// What `X-OriginatorOrg` must say in the mail.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub originator: Option<Domain>,
+    /// Where it lay, when it was found in a folder and not sent by SMTP.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub origin: Option<Origin>,
+}
+
+/// The place of a mail that was found in a folder: what it is known by, however often it is looked at.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Origin {
+    /// Of mailbox, folder, UIDVALIDITY and UID.
+    place: Sha256,
+    /// UIDVALIDITY.
+    validity: u32,
+    /// Of mailbox, folder, mail and the time that it came there, with a number for equal ones.
+    twin: Option<Sha256>,
+}
+
+impl Origin {
+    /// The place with this UIDVALIDITY and UID in the folder of a mailbox, both named in any unmistakable way.
+    #[must_use]
+    pub fn new(account: &str, folder: &str, validity: u32, uid: u32) -> Self {
+        Self { place: sha256(format!("{account}\n{folder}\n{validity}\n{uid}").as_bytes()), validity, twin: None }
+    }
+
+    /// The mark of a mail that was settled.
+    #[must_use]
+    pub fn mark(&self) -> Key {
+        Key::new("imap", &short(&self.place))
+    }
+
+    /// The keys of a mail that is recognised although UIDVALIDITY has changed: by what it is and when it came. Equal mails that
+    /// came in the same second have a key each.
+    pub fn twins(account: &str, folder: &str, mail: Sha256, internal_date: &str) -> impl Iterator<Item = Twin> {
+        let (account, folder, internal_date) = (account.to_owned(), folder.to_owned(), internal_date.to_owned());
+        (0..TWINS).map(move |number| Twin(sha256(format!("{account}\n{folder}\n{mail}\n{internal_date}\n{number}").as_bytes())))
+    }
+
+    /// With the key that it is to be recognised by.
+    #[must_use]
+    pub fn known_by(self, twin: Twin) -> Self {
+        Self { twin: Some(twin.0), ..self }
+    }
+
+    /// What is noted with the mail, beside its mark.
+    fn note(&self, what: Told) -> Option<Op> {
+        self.twin.as_ref().map(|twin| Op::Note(Twin(*twin).key(), format!("{} {}", self.validity, what.word())))
+    }
+
+    /// The step that notes of a mail what became of it, where nothing else is noted of it.
+    #[must_use]
+    pub fn settled(&self, what: Told, now: Timestamp) -> Step {
+        let twin = self.twin.map(|twin| short(&twin)).unwrap_or_default();
+        let mut step = Step::new().op(Op::Note(self.mark(), format!("{} {now} {twin}", what.word())));
+        step.ops.extend(self.note(what));
+        step
+    }
+
+    /// What the note of a mark says.
+    #[must_use]
+    pub fn told(note: &str) -> Told {
+        if note.starts_with(Told::Refused.word()) { Told::Refused } else { Told::Taken }
+    }
+
+    /// The step that forgets it; `note` is what stands at its mark.
+    #[must_use]
+    pub fn forgotten(&self, note: &str) -> Step {
+        let step = Step::new().op(Op::Forget(self.mark()));
+        match note.split(' ').nth(2).filter(|twin| twin.len() == SHORT) {
+            Some(twin) => step.op(Op::Forget(Key::new("twin", twin))),
+            None => step,
+        }
+    }
+}
+
+/// What became of a mail in a folder.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Told {
+    /// It is ours.
+    Taken,
+    /// It was refused.
+    Refused,
+}
+
+impl Told {
+    const fn word(self) -> &'static str {
+        match self {
+            Self::Taken => "taken",
+            Self::Refused => "refused",
+        }
+    }
+}
+
+/// Equal mails of one second that can be told apart.
+const TWINS: u32 = 16;
+/// Characters of a digest that make a key.
+const SHORT: usize = 40;
+
+fn short(digest: &Sha256) -> String {
+    digest.to_string().chars().take(SHORT).collect()
+}
+
+/// A key that a mail is recognised by when UIDVALIDITY has changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Twin(Sha256);
+
+impl Twin {
+    /// Where its note stands.
+    #[must_use]
+    pub fn key(self) -> Key {
+        Key::new("twin", &short(&self.0))
+    }
+
+    /// What became of the mail, when its note was made under another UIDVALIDITY than this: then it is the same mail. Under
+    /// the same UIDVALIDITY it is another one that is equal.
+    #[must_use]
+    pub fn told(note: &str, validity: u32) -> Option<Told> {
+        let (under, word) = note.split_once(' ')?;
+        (under.parse() != Ok(validity)).then_some(if word == Told::Refused.word() { Told::Refused } else { Told::Taken })
+    }
 }
 
 /// The conversation that a mail belongs to, found by the ids of the mails that it answers.
@@ -134,6 +252,18 @@ impl Transaction {
             .map_err(|error| Failure::permanent(Stage::Accept, Blame::Us, format!("a mail's header cannot be read: {error}")))
     }
 
+    /// The mark by which this transaction is known when it comes again.
+    #[must_use]
+    pub fn mark(&self, mail: Sha256) -> Key {
+        self.origin.as_ref().map_or_else(|| self.unconfirmed(mail), Origin::mark)
+    }
+
+    /// What stands at the mark.
+    fn marked(&self, now: Timestamp) -> String {
+        let twin = self.origin.as_ref().and_then(|origin| origin.twin).map(|twin| format!(" {}", short(&twin))).unwrap_or_default();
+        format!("{} {now}{twin}", self.id.simple())
+    }
+
     /// The mark of this transaction while its client may not have seen our 250: the envelope and the mail's digest.
     ///
     /// RFC 1047: a client that missed our answer sends the same transaction again. It finds this mark, as long as no
@@ -193,8 +323,9 @@ pub fn accept(
     mail: &Mail,
     now: Timestamp,
 ) -> Result<Step, Failure> {
-    let mark = transaction.unconfirmed(digest);
-    let mut step = Step::new().guard(Guard::Absent(mark.clone())).op(Op::Note(mark, format!("{} {now}", transaction.id.simple())));
+    let mark = transaction.mark(digest);
+    let mut step = Step::new().guard(Guard::Absent(mark.clone())).op(Op::Note(mark, transaction.marked(now)));
+    step.ops.extend(transaction.origin.as_ref().and_then(|origin| origin.note(Told::Taken)));
     let digests: Vec<String> = mail.attachments.iter().map(|digest| digest.to_string().chars().take(16).collect()).collect();
     let digests = digests.join(" ");
     for (at, letter) in letters.into_iter().enumerate() {
@@ -239,7 +370,11 @@ pub fn drop_automatic(transaction: &Transaction, why: &str, mail: &Mail, now: Ti
     if let Some(id) = &mail.message_id {
         event = event.with(Field::MailMessageId, id);
     }
-    Step::new().op(Op::Audit(event))
+    let step = match &transaction.origin {
+        Some(origin) => origin.settled(Told::Taken, now),
+        None => Step::new(),
+    };
+    step.op(Op::Audit(event))
 }
 
 /// The event of a transaction that came again before it was confirmed.
@@ -275,6 +410,7 @@ mod tests {
             peer: "127.0.0.1".into(),
             account: None,
             originator: None,
+            origin: None,
         }
     }
 
@@ -310,5 +446,41 @@ mod tests {
     #[test]
     fn a_transaction_survives_its_blob() {
         assert_eq!(Transaction::from_blob(&transaction().blob().unwrap()).unwrap(), transaction());
+        let origin = Origin::new("a", "b", 1, 2).known_by(Origin::twins("a", "b", Sha256([1; 32]), "date").next().unwrap());
+        let found = Transaction { origin: Some(origin), ..transaction() };
+        assert_eq!(Transaction::from_blob(&found.blob().unwrap()).unwrap(), found);
+    }
+
+    #[test]
+    fn a_mail_of_a_folder_is_known_by_its_place_alone() {
+        let at = |uid| Transaction { origin: Some(Origin::new("a", "b", 1, uid)), ..transaction() };
+        let (one, digest) = (at(1), Sha256([1; 32]));
+        assert_eq!(one.mark(digest), one.mark(Sha256([2; 32])));
+        assert_ne!(one.mark(digest), at(2).mark(digest));
+        assert_ne!(Origin::new("a", "b", 1, 1).mark(), Origin::new("a", "b", 2, 1).mark());
+        assert_ne!(one.mark(digest), one.unconfirmed(digest));
+    }
+
+    #[test]
+    fn what_is_noted_of_a_place_is_forgotten_whole() {
+        let twin = Origin::twins("a", "b", Sha256([1; 32]), "date").next().unwrap();
+        let origin = Origin::new("a", "b", 1, 1).known_by(twin);
+        let keys = |step: &Step| {
+            let key = |op: &Op| match op {
+                Op::Note(key, _) | Op::Forget(key) => Some(key.as_str().to_owned()),
+                _ => None,
+            };
+            step.ops.iter().filter_map(key).filter(|key| key.starts_with("imap/") || key.starts_with("twin/")).collect::<Vec<_>>()
+        };
+        let settled = origin.settled(Told::Refused, Timestamp::UNIX_EPOCH);
+        let Some(Op::Note(_, note)) = settled.ops.first() else { panic!("a note") };
+        assert_eq!(keys(&settled), keys(&origin.forgotten(note)));
+        let found = Transaction { origin: Some(origin.clone()), ..transaction() };
+        let accepted = accept(&found, vec![], &Threads::default(), Sha256([1; 32]), &Mail::default(), Timestamp::UNIX_EPOCH).unwrap();
+        let Some(Op::Note(_, note)) = accepted.ops.first() else { panic!("a note") };
+        assert_eq!(keys(&accepted), keys(&origin.forgotten(note)));
+        assert_eq!(keys(&accepted).len(), 2);
+        let dropped = drop_automatic(&found, "List-Id", &Mail::default(), Timestamp::UNIX_EPOCH);
+        assert_eq!(keys(&dropped), keys(&accepted));
     }
 }

@@ -41,11 +41,11 @@ impl Gateway {
         let (mut held, delivery) = self.compose(&taken, told).await?;
         // A slow mail server keeps the mail in memory, and nothing else.
         held.keep(Holding::Blob.need(delivery.message.len() as u64));
-        if self.hand_over(&lease, taken.arrival.event(self.now(), EventName::Delivered)).await? == Outcome::Overtaken {
-            return Ok(Outcome::Overtaken);
-        }
+        let event = taken.arrival.event(self.now(), EventName::Delivered);
+        let Some(repeated) = self.hand_over(&lease, event).await? else { return Ok(Outcome::Overtaken) };
         point("deliver", "before-mail");
-        let answer = self.sinks.of(mailbox).deliver(delivery).await;
+        let sink = self.sinks.of(mailbox);
+        let answer = if repeated { sink.deliver_again(delivery).await } else { sink.deliver(delivery).await };
         drop(held);
         point("deliver", "after-mail");
         let now = self.now();
@@ -71,10 +71,12 @@ impl Gateway {
         self.carry_out("deliver", effects).await
     }
 
-    /// Marks that a mail is being handed over, and says so in the journal when one may have been before.
-    pub(super) async fn hand_over(&self, lease: &Lease, event: Event) -> Result<Outcome, Failure> {
+    /// Marks that a mail is being handed over, and says so in the journal when one may have been before. Whether this is
+    /// another attempt; `None` when the job is somebody else's.
+    pub(super) async fn hand_over(&self, lease: &Lease, event: Event) -> Result<Option<bool>, Failure> {
         let mark = self.store.note(deliver::handover(lease.job.id)).await.map_err(|error| from_store(&error))?;
-        self.carry_out("hand-over", deliver::hand_over(event, lease, mark.is_some()).into()).await
+        let outcome = self.carry_out("hand-over", deliver::hand_over(event, lease, mark.is_some()).into()).await?;
+        Ok((outcome == Outcome::Applied).then_some(mark.is_some() || lease.job.attempt > 0))
     }
 
     /// The mail of a message, or the one that tells of it.

@@ -36,18 +36,20 @@ impl Gateway {
             _ => match letter_of(record.as_ref()) {
                 Some(letter) if self.household.sender(&letter.sender).is_none() => return self.keep_silent(lease, event).await,
                 Some(letter) => match self.compose_notice(&lease, &letter, told, record.as_ref()).await? {
-                    Some(delivery) => (delivery, self.sinks.of(self.household.mailbox(&letter.organisation, &letter.function))),
+                    Some(delivery) => {
+                        let mailbox = self.household.mailbox(&letter.organisation, &letter.function);
+                        let sink = self.sinks.of_notices(mailbox, &delivery.to);
+                        (delivery, sink)
+                    }
                     // Reconciled with an earlier attempt: there is nothing to tell.
                     None => return self.abandon(lease).await,
                 },
                 None => return self.abandon(lease).await,
             },
         };
-        if self.hand_over(&lease, event.clone()).await? == Done::Overtaken {
-            return Ok(Done::Overtaken);
-        }
+        let Some(repeated) = self.hand_over(&lease, event.clone()).await? else { return Ok(Done::Overtaken) };
         point("notify", "before-mail");
-        let answer = sink.deliver(delivery).await;
+        let answer = if repeated { sink.deliver_again(delivery).await } else { sink.deliver(delivery).await };
         point("notify", "after-mail");
         let held = Step::new().guard(Guard::Held(lease.clone())).op(Op::Forget(deliver::handover(lease.job.id)));
         let step = match answer {

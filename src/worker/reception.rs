@@ -191,8 +191,8 @@ impl Gateway {
     pub async fn settle_mail(&self, transaction: &Transaction, digest: Sha256) -> Result<Settled, Failure> {
         point("accept", "spooled");
         let now = self.now();
-        let mark = transaction.unconfirmed(digest);
-        if let Some(first) = self.unconfirmed(&mark, now).await? {
+        let mark = transaction.mark(digest);
+        if let Some(first) = self.marked(transaction, &mark, now).await? {
             self.carry_out("accept.repeated", accept::repeated(transaction, &first, now).into()).await?;
             return Ok(Settled::Repeated(first));
         }
@@ -263,7 +263,7 @@ impl Gateway {
         let step = accept::accept(&transaction, letters, &threads, digest, &kept, now)?;
         match self.carry_out("accept", step.into()).await? {
             Outcome::Applied => Ok(Settled::Accepted),
-            Outcome::Overtaken => match self.unconfirmed(&mark, now).await? {
+            Outcome::Overtaken => match self.marked(&transaction, &mark, now).await? {
                 Some(first) => Ok(Settled::Repeated(first)),
                 None => Err(Failure::temporary(Stage::Accept, Blame::Us, "the transaction was overtaken by another")),
             },
@@ -279,10 +279,12 @@ impl Gateway {
         self.carry_out("accept.confirm", step.into()).await.map(|_| ())
     }
 
-    async fn unconfirmed(&self, mark: &Key, now: Timestamp) -> Result<Option<String>, Failure> {
+    /// The transaction that left this mark. A mail in a folder stays the same mail for ever; a client that has not tried
+    /// again for days does not mean the same one.
+    async fn marked(&self, transaction: &Transaction, mark: &Key, now: Timestamp) -> Result<Option<String>, Failure> {
         let Some(note) = self.store.note(mark.clone()).await.map_err(|error| from_store(&error))? else { return Ok(None) };
         let Some((first, at)) = note.split_once(' ') else { return Ok(None) };
-        let fresh = at.parse::<Timestamp>().is_ok_and(|at| now.duration_since(at) < UNCONFIRMED);
+        let fresh = transaction.origin.is_some() || at.parse::<Timestamp>().is_ok_and(|at| now.duration_since(at) < UNCONFIRMED);
         if fresh {
             return Ok(Some(first.to_owned()));
         }
@@ -317,7 +319,7 @@ pub(super) fn short_form(key: &str) -> Key {
     Key::new("short", key)
 }
 
-fn too_large(size: u64, largest: u64) -> Refusal {
+pub(super) fn too_large(size: u64, largest: u64) -> Refusal {
     let swedish = format!("Meddelandet blir {} MB ({size} byte) i SDK, högst {} MB får skickas", megabytes(size), megabytes(largest));
     let english = format!("the message becomes {} MB ({size} octets) in SDK, at most {} MB may be sent", megabytes(size), megabytes(largest));
     Refusal::new(552, (3, 4), &swedish, &english)

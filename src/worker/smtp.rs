@@ -109,6 +109,7 @@ impl Reception for MailDoor {
                 peer: address,
                 account: account.map(|account| account.name.clone()),
                 originator: account.and_then(|account| account.originator.clone()),
+                origin: None,
             };
             let blob = transaction.blob().map_err(|failure| failed(&failure))?;
             let writer = gateway.blobs.create(blob, envelope.sender.size).map_err(|error| no_room(&error))?;

@@ -3,7 +3,16 @@
 #![allow(unreachable_pub)]
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
-mod stage;
-
 #[path = "../common/mod.rs"]
 mod common;
+#[path = "../gateway"]
+mod gateway {
+    #[allow(unused_imports, reason = "other binaries need more of it")]
+    pub(crate) mod harness;
+}
+
+use gateway::harness;
+
+mod stage;
+
+mod folders;

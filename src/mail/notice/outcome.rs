@@ -82,6 +82,15 @@ pub enum Outcome {
     Insecure,
     /// The recipient's certificate is expired or revoked, also after a fresh look.
     CertificateBad,
+    /// It was not taken: a mail in an outbox folder is refused by a notice for what SMTP would refuse it for at once.
+    NotTaken {
+        /// The enhanced status code.
+        status: String,
+        /// Why, in Swedish.
+        swedish: Redacted<String>,
+        /// Why, in English.
+        english: Redacted<String>,
+    },
 }
 
 /// What a late receipt says.
@@ -179,8 +188,9 @@ impl Outcome {
 
     /// The enhanced status code (RFC 3463). Few and distinct: Exchange shows its own text for each.
     #[must_use]
-    pub fn status(&self) -> &'static str {
+    pub fn status(&self) -> &str {
         match self {
+            Self::NotTaken { status, .. } => status,
             Self::Accepted { .. } | Self::LateReceipt { verdict: Verdict::Accepted, .. } => "2.0.0",
             Self::LateReceipt { verdict: Verdict::Rejected(outcome), .. } => outcome.status(),
             Self::AnswersRejected => "5.0.0",
@@ -229,6 +239,7 @@ impl Outcome {
             Self::Faulty { at: Fault::Gateway } => "fault of the gateway",
             Self::Insecure => "REJECTED SIG or BV security",
             Self::CertificateBad => "certificate expired or revoked",
+            Self::NotTaken { .. } => "refused before it was sent",
         }
     }
 

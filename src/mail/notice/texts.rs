@@ -101,6 +101,7 @@ impl Outcome {
             Self::Insecure => format!(
                 "Meddelandet har inte tagits emot. {name} avvisade det vid säkerhetskontrollen, på grund av ett tekniskt fel hos oss. Driftansvarig har fått larm. Kontakta mottagaren på annat sätt om det brådskar."
             ),
+            Self::NotTaken { swedish, .. } => format!("Mejlet har inte skickats. {}", closed(swedish)),
             Self::CertificateBad => format!(
                 "Meddelandet har inte skickats. Certifikatet hos {name} har gått ut, är spärrat eller går inte att lita på. Felet ligger hos mottagarens organisation, och driftansvarig här har fått besked. Kontakta mottagaren på annat sätt."
             ),
@@ -186,6 +187,7 @@ impl Outcome {
             Self::Insecure => format!(
                 "The message has not been received. {name} rejected it at its security check, because of a technical fault on our side. The operator has been alarmed. Contact the recipient in another way if it is urgent."
             ),
+            Self::NotTaken { english, .. } => format!("The mail has not been sent. {}", closed(english)),
             Self::CertificateBad => format!(
                 "The message has not been sent. The certificate of {name} has expired, is revoked or cannot be trusted. The fault lies with the recipient's organisation, and the operator here has been told. Contact the recipient in another way."
             ),
@@ -200,6 +202,13 @@ fn listed(what: &str, addresses: &[MailAddress]) -> String {
     }
     let list: Vec<&str> = addresses.iter().map(MailAddress::as_str).collect();
     format!(" {what}: {}.", list.join(", "))
+}
+
+/// A sentence: it begins with a capital letter and ends with a full stop.
+fn closed(text: &str) -> String {
+    let mut characters = text.trim().trim_end_matches('.').chars();
+    let first = characters.next().map(|first| first.to_uppercase().to_string()).unwrap_or_default();
+    format!("{first}{}.", characters.as_str())
 }
 
 /// The time where the reader is.
