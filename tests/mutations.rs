@@ -275,6 +275,7 @@ parsers! {
     calendar 1500
     mail_thread 3000
     returned 1500
+    imap 1500
     certificate 2000
     crl 1000
     ocsp 1000

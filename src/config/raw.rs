@@ -9,8 +9,7 @@ use http::HeaderName;
 
 use super::checked::{
     DeliveryMode, Flag, History, InlineImages, LogFormat, LogLevel, OnScanFailure, OtherRecipients, PersonPolicy, Revocation, RevocationOrder,
-    ScanDirections,
-    SenderAccessPoint, SignedMail, SuccessNotice,
+    ScanDirections, SenderAccessPoint, SignedMail, SuccessNotice,
 };
 use super::declare::section;
 use super::values::{CalendarDate, Host, HttpUrl, Line, MediaType, ScannerAddress, SecretFile, Size, Span, TimeOfDay, UrlPath, words};

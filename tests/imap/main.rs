@@ -13,6 +13,12 @@ mod gateway {
 
 use gateway::harness;
 
+mod server;
 mod stage;
 
+mod delivery;
 mod folders;
+#[cfg(feature = "failpoints")]
+mod kills;
+mod login;
+mod quirks;

@@ -17,6 +17,9 @@ use brevbro::ident::{
 use brevbro::mail::author::{AuthorError, author};
 use brevbro::mail::compose::{ComposeContext, incoming};
 use brevbro::mail::convert::{Ids, Outgoing, outgoing};
+use brevbro::mail::imap::frame::{FrameLimits, Framer};
+use brevbro::mail::imap::refusal::Refusal as ImapRefusal;
+use brevbro::mail::imap::reply::Reply as ImapReply;
 use brevbro::mail::policy::MailboxPolicy;
 use brevbro::mail::session::{Action, Credentials, Mechanism, OnwardTls, Options as SmtpOptions, Question, Reply, Security, Session};
 use brevbro::mail::thread::{self, Ends, Marked};
@@ -53,6 +56,7 @@ pub const ALL: [(&str, Body); 22] = [
     ("calendar", calendar),
     ("mail_thread", mail_thread),
     ("returned", returned),
+    ("imap", imap),
     ("certificate", certificate),
     ("crl", crl),
     ("ocsp", ocsp),
@@ -797,6 +801,51 @@ fn compressed_body(octets: &[u8]) -> bool {
 fn mailed(kind: &str, octets: &[u8]) -> Vec<u8> {
     let head = format!("From: soc@habo.se\r\nSubject: x\r\nContent-Type: {kind}\r\nContent-Transfer-Encoding: binary\r\n\r\n");
     [head.as_bytes(), octets].concat()
+}
+
+/// What an IMAP server sends: the same responses however they are cut, nothing longer than was allowed.
+pub fn imap(input: &[u8]) -> bool {
+    let whole = responses(input, usize::MAX);
+    assert_eq!(responses(input, 1), whole);
+    assert_eq!(responses(input, 7), whole);
+    let short = |text: &str| assert!(text.chars().count() <= 300 && !text.chars().any(char::is_control), "{text:?}");
+    let mut known = 0;
+    for frame in whole.0 {
+        let octets = frame.len();
+        assert!(octets <= IMAP_LIMITS.response);
+        let reply = ImapReply::read(frame);
+        known += usize::from(reply != ImapReply::Other);
+        match reply {
+            ImapReply::Continue(text) => short(&text),
+            ImapReply::Said(said) | ImapReply::Done(_, said) => {
+                short(&said.text);
+                let refusal = ImapRefusal::of(&said);
+                assert!(refusal.wait.is_none_or(|wait| wait.as_secs() <= 3600));
+            }
+            ImapReply::Fetch(fetched) => assert!(fetched.body.is_none_or(|body| body.len() < octets)),
+            _ => {}
+        }
+    }
+    known > 0
+}
+
+const IMAP_LIMITS: FrameLimits = FrameLimits { line: 300, literal: 200, response: 500 };
+
+/// The responses up to the first that is too long, and whether there was one.
+fn responses(input: &[u8], piece: usize) -> (Vec<Vec<u8>>, bool) {
+    let mut framer = Framer::new(IMAP_LIMITS);
+    let mut frames = Vec::new();
+    for piece in input.chunks(piece) {
+        framer.push(piece);
+        loop {
+            match framer.cut_next() {
+                Ok(Some(frame)) => frames.push(frame),
+                Ok(None) => break,
+                Err(_) => return (frames, true),
+            }
+        }
+    }
+    (frames, false)
 }
 
 pub const NONCE: &[u8] = &[7; 32];

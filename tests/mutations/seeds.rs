@@ -79,6 +79,7 @@ pub(crate) fn of(name: &str) -> Vec<Vec<u8>> {
             vec![signed_part(&any).to_vec(), strict, any]
         }
         "returned" => returned(),
+        "imap" => imap(),
         "ocsp" => {
             let bodies::Issuing { ca, leaf, answer, .. } = &pki().strict;
             let question = brevbro::crypto::ocsp_request(&leaf.certificate, &ca.certificate, bodies::NONCE).unwrap();
@@ -330,4 +331,18 @@ fn returned() -> Vec<Vec<u8>> {
         prose.as_bytes().to_vec(),
         b"From: anna@habo.se\r\nAuto-Submitted: auto-replied\r\nSubject: Borta\r\n\r\nHej\r\n".to_vec(),
     ]
+}
+
+/// What IMAP servers say.
+fn imap() -> Vec<Vec<u8>> {
+    let session = "* OK [CAPABILITY IMAP4rev1 LITERAL+ AUTH=PLAIN] Dovecot ready.\r\nb1 OK [CAPABILITY IMAP4rev1 IDLE MOVE] Logged in\r\n\
+        * FLAGS (\\Answered \\Seen)\r\n* 2 EXISTS\r\n* OK [UIDVALIDITY 1767600000] UIDs valid\r\nb2 OK [READ-WRITE] Select completed.\r\n\
+        * SEARCH 1 2 77\r\nb3 OK Search completed.\r\n";
+    let fetched = "* 2 FETCH (UID 77 RFC822.SIZE 4321 INTERNALDATE \" 5-Jan-2026 10:00:00 +0100\" FLAGS (\\Seen $x))\r\n\
+        * 2 FETCH (UID 77 BODY[HEADER.FIELDS (From To)] {18}\r\nFrom: a@b.se\r\n\r\n\r\n X (a (b \"c)\" NIL {2}\r\n))) BODY[]<0> \"x\\\"y\")\r\nb4 OK done\r\n";
+    let refused = "+ idling\r\n* BYE [UNAVAILABLE] Temporary. Backoff Time: 30 seconds\r\n\
+        b5 NO [THROTTLED] Request is throttled. Suggested Backoff Time: 299961 milliseconds\r\nb6 BAD User is authenticated but not connected.\r\n";
+    let told = "* STATUS \"SDK/&AMU-tg\" (MESSAGES 1 APPENDLIMIT 35651584)\r\n* QUOTA \"\" (STORAGE 10 512 MESSAGE 3 99)\r\n* 1 EXPUNGE\r\n\
+        * LIST (\\Noselect) NIL ~{3+}\r\na\"b\r\nb7 OK [APPENDUID 38505 3955] APPEND completed\r\n";
+    [session, fetched, refused, told].map(|text| text.as_bytes().to_vec()).into()
 }

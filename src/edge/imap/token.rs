@@ -3,7 +3,7 @@
 use std::io::Cursor;
 use std::time::{Duration, Instant};
 
-use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use tokio::sync::Mutex;
 use zeroize::Zeroizing;
 
@@ -14,6 +14,8 @@ use crate::edge::http::{HttpClient, HttpOptions};
 const EARLY: Duration = Duration::from_mins(5);
 /// A token whose end is not told is used so long.
 const UNTOLD: Duration = Duration::from_mins(10);
+/// What a form does not need to encode (WHATWG URL 5.2) stays as it is, but for spaces.
+const FORM: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'*');
 /// Octets of an answer.
 const ANSWER: usize = 256 << 10;
 
@@ -80,7 +82,7 @@ impl TokenSource {
         let options = &self.options;
         let fields =
             [("grant_type", "client_credentials"), ("client_id", &options.client_id), ("client_secret", &options.secret), ("scope", &options.scope)];
-        let encoded = fields.map(|(name, value)| format!("{name}={}", utf8_percent_encode(value, NON_ALPHANUMERIC)));
+        let encoded = fields.map(|(name, value)| format!("{name}={}", utf8_percent_encode(value, FORM)));
         let form = Zeroizing::new(encoded.map(Zeroizing::new).each_ref().map(|field| field.as_str()).join("&"));
         let failed = |reason: String, wait| ImapError::Token { reason: format!("{}: {reason}", options.url), wait };
         let body = Cursor::new(form.as_bytes().to_vec());
