@@ -108,6 +108,18 @@ fn an_organisation_has_its_own_patience_and_hours_and_the_rest_of_what_holds_for
 }
 
 #[test]
+fn without_smtp_mails_come_from_outbox_folders() {
+    let gateway = config::load(&written(&root().join("tests/config/good/without-smtp.toml"))).unwrap_or_else(|errors| panic!("{errors}"));
+    assert!(gateway.smtp.is_none());
+    assert_eq!(gateway.max_message(), 30_000_000);
+    let imap = gateway.organisations[0].mailboxes[0].imap.as_ref().unwrap();
+    assert_eq!((imap.port, imap.username.as_str()), (993, "socialkontoret@habo.se"));
+    let outbox = imap.outbox.as_ref().unwrap();
+    assert_eq!([&outbox.folder, &outbox.processed, &outbox.failed], ["SDK att skicka", "SDK/Skickat", "SDK ej skickat"]);
+    assert!(gateway.warnings.iter().any(|warning| warning.what.contains("can only receive")), "{:?}", gateway.warnings);
+}
+
+#[test]
 fn on_one_machine_plain_http_and_static_discovery_are_taken() {
     let gateway = config::load(&written(&root().join("tests/config/good/loopback.toml"))).unwrap();
     assert!(gateway.access_point.tls.is_none());

@@ -36,10 +36,8 @@ impl Checker<'_> {
             }
         };
         if raw.outbox.is_none() && raw.inbox.is_none() {
-            self.error(
-                ConfigError::new(at, "has neither an outbox nor an inbox")
-                    .hint(format!("add a section [{at}.outbox] or [{at}.inbox]").replace("[0]", "")),
-            );
+            let hint = "add a section [organisation.mailbox.imap.outbox] or [organisation.mailbox.imap.inbox]";
+            self.error(ConfigError::new(at, "has neither an outbox nor an inbox").hint(hint));
         }
         let outbox = raw.outbox.map(|raw| self.outbox(&format!("{at}.outbox"), raw));
         let inbox = raw.inbox.map(|raw| self.inbox(&format!("{at}.inbox"), raw));

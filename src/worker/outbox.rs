@@ -27,6 +27,8 @@ use crate::port::{Delivery, Op, Pending, SinkError, Step, Tell};
 
 /// Octets of a mail that a notice and a look at the recipients need.
 const HEADER: usize = 256 << 10;
+/// Notices that are remembered; one that is forgotten goes out again, with the same Message-ID.
+const REMEMBERED: usize = 10_000;
 /// Addresses that a notice names.
 const NAMED: usize = 10;
 
@@ -259,7 +261,12 @@ impl OutboxDoor {
             Err(error @ SinkError::Permanent(_)) => tracing::error!(%error, "a notice of a refused mail cannot be delivered"),
             Err(error) => return Err(Failure::temporary(Stage::Accept, Blame::MailServer, error.to_string())),
         }
-        self.told.lock().unwrap_or_else(PoisonError::into_inner).insert(id);
+        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        if told.len() >= REMEMBERED {
+            told.clear();
+        }
+        told.insert(id);
+        drop(told);
         point("outbox", "told");
         Ok(())
     }
