@@ -10,14 +10,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 use uuid::Uuid;
 
 use super::effects::{blocking, from_store, point};
-use super::notify::zone;
+use super::notice::zone;
 use super::reception::{Destination, Refusal, Settled, name_recipient, too_large};
 use super::{Gateway, Mailbox};
 use crate::crypto::sha256;
 use crate::edge::imap::{Content, Fate, Found, ImapError, OutboxReception, Place};
 use crate::event::{Event, EventName, Field};
 use crate::failure::{Blame, Failure, Stage};
-use crate::ident::{FunctionId, MailAddress, ParticipantId, RecordId, Sha256};
+use crate::ident::{FunctionId, MailAddress, MessageId, ParticipantId, RecordId, Sha256};
 use crate::mail::addressees::{self, Addressees};
 use crate::mail::alarm::Cause;
 use crate::mail::notice::{self, Notice, Outcome};
@@ -281,13 +281,16 @@ impl OutboxDoor {
             english: english.to_owned().into(),
         };
         let names: Vec<&str> = refused.recipients.iter().take(NAMED).map(MailAddress::as_str).collect();
-        let (now, zone) = (self.gateway.now(), zone());
-        let notice = Notice {
+        let case = MessageId::new(id.to_string()).map_err(|error| Failure::permanent(Stage::Accept, Blame::Us, error.to_string()))?;
+        let (now, zone, settings) = (self.gateway.now(), zone(), &self.gateway.settings);
+        Ok(notice::compose(&Notice {
             outcome: &outcome,
             id,
             at: now,
             zone: &zone,
-            gateway: &self.gateway.settings.domain,
+            gateway: &settings.domain,
+            host: &settings.name,
+            contact: &settings.operator,
             to,
             recipient,
             recipient_name: &names.join(", "),
@@ -295,11 +298,12 @@ impl OutboxDoor {
             envelope_id: None,
             accepted_at: now,
             original: &letter.header,
-            case: &id.to_string(),
+            message_id: &case,
+            remote: None,
+            codes: None,
             evidence: None,
             notes: &[],
-        };
-        notice::compose(&notice).map_err(|error| Failure::permanent(Stage::Accept, Blame::Us, format!("a notice cannot be made: {error}")))
+        }))
     }
 }
 
