@@ -221,7 +221,7 @@ mod tests {
     #[test]
     fn what_is_too_much_is_refused_before_it_is_held() {
         assert_eq!(frames(&[b'x'; 1000], 10), Err(FrameError::Line(64)));
-        let literals = "* F {1}\r\nx".repeat(1) + &" {1}\r\nx".repeat(30);
+        let literals = "* F {1}\r\nx".to_owned() + &" {1}\r\nx".repeat(30);
         assert_eq!(frames(literals.as_bytes(), 5), Err(FrameError::Line(64)), "lines between literals count together");
         assert_eq!(frames(b"* F {100001}\r\n", 5), Err(FrameError::Literal { octets: 100_001, limit: 100_000 }));
         assert_eq!(frames(b"* F {99999999999999999999999}\r\n", 99), Err(FrameError::Literal { octets: u64::MAX, limit: 100_000 }));
