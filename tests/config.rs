@@ -359,7 +359,7 @@ fn smtp_password(password: &str) -> Result<String, String> {
 #[test]
 fn smtp_password_writes_the_line_that_an_account_is_known_by() {
     let gateway = config::load(&written(&root().join("tests/config/good/accounts.toml"))).unwrap_or_else(|errors| panic!("{errors}"));
-    let [exchange, online] = &gateway.smtp.accounts[..] else { panic!("two accounts") };
+    let [exchange, online] = &gateway.smtp.as_ref().unwrap().accounts[..] else { panic!("two accounts") };
     let hash = exchange.password.as_ref().unwrap();
     assert!(hash.verify("räksmörgås med ägg") && !hash.verify("räksmörgås utan ägg"));
     assert_eq!(online.originator.as_ref().unwrap().as_str(), "habo.se");

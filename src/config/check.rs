@@ -63,7 +63,7 @@ impl<'a> Checker<'a> {
         if let (Some(access_point), Some(trust)) = (&access_point, &trust) {
             self.own_environment(access_point, trust);
         }
-        if let (Some(smtp), Some(organisations)) = (&smtp, &organisations) {
+        if let (Some(Some(smtp)), Some(organisations)) = (&smtp, &organisations) {
             self.accounts_mailboxes(smtp, organisations);
         }
         if let (Some(organisations), Some(trust)) = (&organisations, &trust) {

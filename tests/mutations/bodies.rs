@@ -36,7 +36,7 @@ use libxml::tree::c14n::{CanonicalizationMode, CanonicalizationOptions};
 pub type Body = fn(&[u8]) -> bool;
 
 /// All of them, by the names of the fuzz targets.
-pub const ALL: [(&str, Body); 22] = [
+pub const ALL: [(&str, Body); 23] = [
     ("as4_package", as4_package),
     ("as4_ebms", as4_ebms),
     ("as4_security", as4_security),
