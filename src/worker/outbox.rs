@@ -280,7 +280,8 @@ impl OutboxDoor {
             swedish: swedish.to_owned().into(),
             english: english.to_owned().into(),
         };
-        let names: Vec<&str> = refused.recipients.iter().take(NAMED).map(MailAddress::as_str).collect();
+        let named = refused.recipients.iter().chain(refused.recipients.is_empty().then_some(recipient));
+        let names: Vec<&str> = named.take(NAMED).map(MailAddress::as_str).collect();
         let case = MessageId::new(id.to_string()).map_err(|error| Failure::permanent(Stage::Accept, Blame::Us, error.to_string()))?;
         let (now, zone, settings) = (self.gateway.now(), zone(), &self.gateway.settings);
         Ok(notice::compose(&Notice {
