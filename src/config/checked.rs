@@ -81,6 +81,12 @@ impl Gateway {
         self.smtp.as_ref().map_or(30_000_000, |smtp| smtp.max_message)
     }
 
+    /// How long a file type that a function has rejected is remembered.
+    #[must_use]
+    pub fn refused_types(&self) -> Duration {
+        self.smtp.as_ref().map_or(Duration::from_hours(30 * 24), |smtp| smtp.refused_types)
+    }
+
     /// The mailbox that may send as this address, with its organisation.
     #[must_use]
     pub fn sender(&self, address: &MailAddress) -> Option<(&Organisation, &Mailbox)> {

@@ -450,7 +450,7 @@ fn settings(config: &checked::Gateway, scratch: std::path::PathBuf) -> Result<Se
         operator: config.operator.clone(),
         postmaster: MailAddress::new(format!("postmaster@{}", config.mail_domain)).map_err(|error| error.to_string())?,
         delivery: schedule.clone(),
-        refused_types: jiff::SignedDuration::try_from(config.smtp.refused_types).unwrap_or(jiff::SignedDuration::MAX),
+        refused_types: jiff::SignedDuration::try_from(config.refused_types()).unwrap_or(jiff::SignedDuration::MAX),
         schedule,
         message: limits(config.access_point.max_message)?,
         sending: limits(config.max_message())?,

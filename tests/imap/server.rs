@@ -159,7 +159,7 @@ impl Server {
                 Some(Act::First(text)) => stream.write_all(text.as_bytes()).await?,
                 Some(Act::Bye(text)) => return stream.write_all(text.as_bytes()).await,
                 Some(Act::Hang) => {
-                    tokio::time::sleep(Duration::from_secs(600)).await;
+                    tokio::time::sleep(Duration::from_mins(10)).await;
                     return Ok(());
                 }
                 _ => {}
@@ -187,12 +187,11 @@ impl Server {
     async fn authenticate(&self, stream: &mut BufReader<TcpStream>, tag: &str, command: &str) -> std::io::Result<Vec<u8>> {
         let mut parts = command.split(' ').skip(1);
         let mechanism = parts.next().unwrap_or_default();
-        let first = match parts.next() {
-            Some(first) => first.to_owned(),
-            None => {
-                stream.write_all(b"+ \r\n").await?;
-                read_line(stream).await?
-            }
+        let first = if let Some(first) = parts.next() {
+            first.to_owned()
+        } else {
+            stream.write_all(b"+ \r\n").await?;
+            read_line(stream).await?
         };
         let said = String::from_utf8(STANDARD.decode(first).unwrap()).unwrap();
         let good = match mechanism {

@@ -33,8 +33,10 @@ pub fn account(dovecot: &Dovecot) -> String {
     std::fs::set_permissions(&password, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
     let ca = temporary(dir, "ca.pem", dovecot.ca.certificate().to_pem());
     format!(
-        "[organisation.mailbox.imap]\nhost = \"localhost\"\nport = {}\nca = [{ca:?}]\npassword-file = {password:?}\ntimeout = \"20s\"\n",
-        dovecot.imaps.port()
+        "[organisation.mailbox.imap]\nhost = \"localhost\"\nport = {}\nca = [\"{}\"]\npassword-file = \"{}\"\ntimeout = \"20s\"\n",
+        dovecot.imaps.port(),
+        ca.display(),
+        password.display()
     )
 }
 
