@@ -324,8 +324,8 @@ fn when_time_runs_out_the_sender_reads_whether_it_may_have_arrived() {
         send(&gateway, &lost, 0).await;
         send(&gateway, &refused, 0).await;
         for (peer, swedish, english) in [
-            (&lost, "Det kan ha kommit fram. Fr=C3=A5ga mottagaren", "It may have arrived."),
-            (&refused, "har det inte kommit fram.", "it has not arrived."),
+            (&lost, "Det =C3=A4r oklart om meddelandet har kommit fram.", "It is not known whether the message has arrived."),
+            (&refused, "Meddelandet har inte skickats.", "The message has not been sent."),
         ] {
             let told = notice(&gateway, peer, "failed").await;
             assert_eq!(told.outcome().1, "5.4.7");
