@@ -50,7 +50,7 @@ pub struct Outgoing {
     pub attention: Option<Redacted<String>>,
     /// Message-IDs without brackets of what it answers: In-Reply-To, then References, newest first.
     pub in_reply_to: Vec<String>,
-    /// Its Thread-Index, for [`thread::index::read`](super::thread::index::read).
+    /// Its Thread-Index, for [`thread::index::read`].
     pub thread_index: Option<String>,
     /// The ids of delivered messages that its text quotes, newest first.
     pub quoted: Vec<MessageId>,

@@ -6,7 +6,7 @@
 //! | [`frame`] | octets → whole responses, within limits |
 //! | [`reply`] | a response → [`reply::Reply`] |
 //! | [`refusal`] | NO, BAD and BYE → whose it is and how long to wait |
-//! | [`write`] | folder names, strings, logins |
+//! | [`mod@write`] | folder names, strings, logins |
 
 pub mod frame;
 pub mod refusal;
