@@ -22,6 +22,7 @@ use brevbro::mail::notice::{self, Evidence, Fault, Notice, Outcome, Service, Ver
 use brevbro::mail::policy::{AllowedTypes, History, InlineImages, MailboxPolicy, PersonPolicy};
 use brevbro::mail::{address, thread};
 use brevbro::sdk::message::{self, MessageLimits};
+use common::golden::Golden;
 use mail_parser::{MessageParser, MimeHeaders as _};
 use pulldown_cmark::{Event, Parser, Tag, TagEnd};
 
@@ -129,20 +130,13 @@ fn account(result: &Result<Outgoing, ConvertError>) -> String {
 
 #[test]
 fn real_mails_become_what_their_golden_files_say() {
-    let bless = std::env::var_os("BREVBRO_BLESS").is_some();
-    let mut wrong = Vec::new();
+    let mut golden = Golden::default();
     for (name, bytes) in fixtures() {
         let path = folder().join(format!("{name}.expected"));
         let account = account(&outgoing(&bytes, &policy()));
-        if bless {
-            std::fs::write(&path, &account).unwrap();
-        }
-        let expected = std::fs::read_to_string(&path).unwrap_or_default();
-        if expected != account {
-            wrong.push(format!("=== {name}\n--- expected\n{expected}\n--- got\n{account}"));
-        }
+        golden.hold(&path, &account);
     }
-    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    golden.settle();
 }
 
 #[test]

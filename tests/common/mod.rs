@@ -4,9 +4,11 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, clippy::print_stdout)]
 
 pub mod dovecot;
+pub mod golden;
 pub mod judged;
 pub mod pki;
 pub mod postfix;
+pub mod smime;
 pub mod soap;
 
 use std::path::{Path, PathBuf};

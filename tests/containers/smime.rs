@@ -1,46 +1,18 @@
 //! Signed and encrypted mails. OpenSSL makes them, in the forms that mail programs use.
 
-use std::sync::OnceLock;
-
 use brevbro::mail::convert::{ConvertError, outgoing};
 use brevbro::mail::policy::{MailboxPolicy, SignedMail};
-use openssl::asn1::Asn1Time;
 use openssl::cms::{CMSOptions, CmsContentInfo};
-use openssl::hash::MessageDigest;
-use openssl::pkey::{PKey, Private};
-use openssl::rsa::Rsa;
 use openssl::stack::Stack;
 use openssl::symm::Cipher;
-use openssl::x509::{X509, X509Name};
 
+use crate::common::smime::{signed_data, signer};
 use crate::common::{has, run, temporary};
 use crate::writer::{Attachment, Part, Properties, Winmail};
 use crate::{PDF, converted, files, notes, refused, text};
 
-/// One signer for all tests: keys take their time.
-fn signer() -> (X509, PKey<Private>) {
-    static SIGNER: OnceLock<(X509, PKey<Private>)> = OnceLock::new();
-    SIGNER.get_or_init(made).clone()
-}
-
-fn made() -> (X509, PKey<Private>) {
-    let key = PKey::from_rsa(Rsa::generate(2048).unwrap()).unwrap();
-    let mut name = X509Name::builder().unwrap();
-    name.append_entry_by_text("CN", "Anna").unwrap();
-    let name = name.build();
-    let mut certificate = X509::builder().unwrap();
-    certificate.set_subject_name(&name).unwrap();
-    certificate.set_issuer_name(&name).unwrap();
-    certificate.set_pubkey(&key).unwrap();
-    certificate.set_not_before(&Asn1Time::days_from_now(0).unwrap()).unwrap();
-    certificate.set_not_after(&Asn1Time::days_from_now(1).unwrap()).unwrap();
-    certificate.sign(&key, MessageDigest::sha256()).unwrap();
-    (certificate.build(), key)
-}
-
 fn signed(content: &[u8]) -> Vec<u8> {
-    let (certificate, key) = signer();
-    CmsContentInfo::sign(Some(&certificate), Some(&key), None, Some(content), CMSOptions::BINARY).unwrap().to_der().unwrap()
+    signed_data(content, CMSOptions::empty())
 }
 
 /// An entity: a header and a body.

@@ -9,6 +9,8 @@ use base64::Engine as _;
 use brevbro::mail::convert::{Outgoing, outgoing};
 use brevbro::mail::policy::{History, MailboxPolicy};
 
+use crate::common::golden::Golden;
+
 fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/convert/html")
 }
@@ -64,8 +66,7 @@ fn account(mail: &Outgoing) -> String {
 
 #[test]
 fn html_of_every_program_becomes_what_its_golden_file_says() {
-    let bless = std::env::var_os("BREVBRO_BLESS").is_some();
-    let mut wrong = Vec::new();
+    let mut golden = Golden::default();
     let inputs = inputs();
     assert!(inputs.len() >= 8);
     for (name, html) in inputs {
@@ -73,15 +74,9 @@ fn html_of_every_program_becomes_what_its_golden_file_says() {
         let trim = account(&outgoing(&mail("SV: Prov", &html), &MailboxPolicy { history: History::Cut, ..MailboxPolicy::default() }).unwrap());
         let got = if keep == trim { keep } else { format!("{keep}\n==== history = \"trim\"\n{trim}") };
         let path = folder().join(format!("{name}.expected"));
-        if bless {
-            std::fs::write(&path, &got).unwrap();
-        }
-        let expected = std::fs::read_to_string(&path).unwrap_or_default();
-        if expected != got {
-            wrong.push(format!("=== {name}\n--- expected\n{expected}\n--- got\n{got}"));
-        }
+        golden.hold(&path, &got);
     }
-    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    golden.settle();
 }
 
 #[test]

@@ -1,13 +1,9 @@
 //! Mails whose content is wrapped once more: winmail.dat, S/MIME, meetings, forwarded mails, reports, uuencode.
 
-use openssl::asn1::Asn1Time;
-use openssl::cms::{CMSOptions, CmsContentInfo};
-use openssl::hash::MessageDigest;
-use openssl::pkey::PKey;
-use openssl::rsa::Rsa;
-use openssl::x509::{X509, X509Name};
+use openssl::cms::CMSOptions;
 
 use crate::build::{DOCX, Enc, Loss, Mail, Name, Part, file, file_in, html, lines76, mail, multi, office, pdf, plain, text};
+use crate::common::smime::signed_data;
 use crate::outlook::{p, word};
 use crate::writer::{Attachment, Properties, Winmail, compressed};
 
@@ -109,23 +105,6 @@ fn tnef() -> Vec<Mail> {
     ]
 }
 
-/// What S/MIME makes of a part when the signature holds the content.
-fn opaque(content: &[u8]) -> Vec<u8> {
-    let key = PKey::from_rsa(Rsa::generate(2048).unwrap()).unwrap();
-    let mut name = X509Name::builder().unwrap();
-    name.append_entry_by_text("CN", "Anna").unwrap();
-    let name = name.build();
-    let mut certificate = X509::builder().unwrap();
-    certificate.set_subject_name(&name).unwrap();
-    certificate.set_issuer_name(&name).unwrap();
-    certificate.set_pubkey(&key).unwrap();
-    certificate.set_not_before(&Asn1Time::days_from_now(0).unwrap()).unwrap();
-    certificate.set_not_after(&Asn1Time::days_from_now(1).unwrap()).unwrap();
-    certificate.sign(&key, MessageDigest::sha256()).unwrap();
-    let flags = CMSOptions::BINARY | CMSOptions::NOSMIMECAP;
-    CmsContentInfo::sign(Some(&certificate.build()), Some(&key), None, Some(content), flags).unwrap().to_der().unwrap()
-}
-
 fn signed() -> Vec<Mail> {
     let smime = |content: &Part| {
         Part::raw(
@@ -134,7 +113,7 @@ fn signed() -> Vec<Mail> {
                 "Content-Transfer-Encoding: base64",
                 "Content-Disposition: attachment; filename=\"smime.p7m\"",
             ],
-            lines76(&opaque(&content.bytes())),
+            lines76(&signed_data(&content.bytes(), CMSOptions::NOSMIMECAP)),
         )
     };
     let whole = multi(

@@ -6,6 +6,7 @@ use std::process::Command;
 use brevbro::crypto::sha256;
 
 use crate::common;
+use crate::common::golden::Golden;
 use crate::messages;
 
 fn folder() -> PathBuf {
@@ -14,20 +15,14 @@ fn folder() -> PathBuf {
 
 #[test]
 fn messages_become_the_mails_of_the_golden_files() {
-    let mut wrong = Vec::new();
+    let mut golden = Golden::default();
     for message in messages::all() {
         let mail = messages::mail(&messages::xml(&message));
         assert_eq!(mail, messages::mail(&messages::xml(&message)), "{}: the same message is the same mail", message.name);
         let path = folder().join(format!("{}.eml", message.name));
-        if std::env::var_os("BREVBRO_BLESS").is_some() {
-            std::fs::write(&path, &mail).unwrap();
-        }
-        let expected = std::fs::read(&path).unwrap_or_default();
-        if expected != mail {
-            wrong.push(format!("{}:\n{}", message.name, String::from_utf8_lossy(&mail)));
-        }
+        golden.hold(&path, std::str::from_utf8(&mail).unwrap());
     }
-    assert!(wrong.is_empty(), "{}", wrong.join("\n\n"));
+    golden.settle();
 }
 
 #[test]

@@ -208,7 +208,7 @@ fn a_browser_loads_nothing_runs_nothing_and_shows_every_word() {
     assert!(head("hostile") == head("plain"), "the text changes nothing above it");
     assert_eq!(asked.load(Ordering::SeqCst), 0, "nothing is asked for");
 
-    if std::env::var_os("BREVBRO_BLESS").is_some() {
+    if crate::common::golden::blessed() {
         let images = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/images");
         std::fs::create_dir_all(&images).unwrap();
         for (message, page) in &drawn {
