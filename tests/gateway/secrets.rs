@@ -33,7 +33,7 @@ fn neither_journal_nor_index_nor_log_holds_what_people_write() {
         let to = sender.address_of("inkorg", "secret-peer.se");
         let write = |id: &str, extension: &str, media_type: &str| {
             let name = format!("{MARKER}.{extension}");
-            let file = format!("%PDF-1.4 {MARKER}");
+            let file = if extension == "pdf" { format!("%PDF-1.4 {MARKER}") } else { format!("1;{MARKER}") };
             let mail = mail_with(&sender.mailbox, id, &name, media_type, file.as_bytes());
             mail.replace("Subject: Prov", &format!("Subject: {MARKER}")).replace("Se bilaga.", &format!("Se {MARKER}."))
         };
