@@ -13,9 +13,9 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use brevbro::content::{Content, Party, Redacted};
+use brevbro::content::{Content, Redacted};
 use brevbro::crypto::sha256;
-use brevbro::ident::{ConversationId, Domain, FunctionId, MailAddress, MessageId, ParticipantId};
+use brevbro::ident::{ConversationId, FunctionId, MailAddress, MessageId, ParticipantId};
 use brevbro::mail::compose::{ComposeContext, incoming};
 use brevbro::mail::convert::{ConvertError, Ids, Outgoing, outgoing};
 use brevbro::mail::notice::{self, Evidence, Fault, Notice, Outcome, Service, Verdict};
@@ -23,6 +23,7 @@ use brevbro::mail::policy::{AllowedTypes, History, InlineImages, MailboxPolicy, 
 use brevbro::mail::{address, thread};
 use brevbro::sdk::message::{self, MessageLimits};
 use common::golden::Golden;
+use common::parties::{gateway, party};
 use mail_parser::{MessageParser, MimeHeaders as _};
 use pulldown_cmark::{Event, Parser, Tag, TagEnd};
 
@@ -43,21 +44,6 @@ fn fixtures() -> Vec<(String, Vec<u8>)> {
 
 fn policy() -> MailboxPolicy {
     MailboxPolicy { person: PersonPolicy::NameAndAddress, ..MailboxPolicy::default() }
-}
-
-fn gateway() -> Domain {
-    Domain::new("sdk.habo.se").unwrap()
-}
-
-fn party(participant: &str, label: &str, function_label: &str) -> Party {
-    Party {
-        participant: ParticipantId::new(participant).unwrap(),
-        label: Some(label.to_owned().into()),
-        function: Some(FunctionId::new("sdk:reg:1").unwrap()),
-        function_label: Some(function_label.to_owned().into()),
-        persons: Vec::new(),
-        references: Vec::new(),
-    }
 }
 
 fn content(mail: &Outgoing) -> Content {

@@ -6,6 +6,7 @@
 pub mod dovecot;
 pub mod golden;
 pub mod judged;
+pub mod parties;
 pub mod pki;
 pub mod postfix;
 pub mod smime;

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use brevbro::content::{Content, Party};
+use brevbro::content::Content;
 use brevbro::crypto::sha256;
-use brevbro::ident::{ConversationId, Domain, FunctionId, MailAddress, MessageId, ParticipantId};
+use brevbro::ident::{ConversationId, MailAddress, MessageId};
 use brevbro::inbound::render::{self, Render};
 use brevbro::mail::convert::{Ids, Note, Outgoing, outgoing};
 use brevbro::mail::policy::MailboxPolicy;
@@ -12,25 +12,11 @@ use brevbro::mail::{address, thread};
 use brevbro::sdk::message::{self, MessageLimits};
 
 use crate::build::{End, Loss, Mail};
+use crate::common::parties::{gateway, party};
 use crate::{common, judge};
 
 const MESSAGE: &str = "7bc5576a-3f87-4cf5-a0c5-277da06fcacb";
 const CONVERSATION: &str = "22222222-2222-4222-8222-222222222222";
-
-fn gateway() -> Domain {
-    Domain::new("sdk.habo.se").unwrap()
-}
-
-fn party(participant: &str, label: &str, function_label: &str) -> Party {
-    Party {
-        participant: ParticipantId::new(participant).unwrap(),
-        label: Some(label.to_owned().into()),
-        function: Some(FunctionId::new("sdk:reg:1").unwrap()),
-        function_label: Some(function_label.to_owned().into()),
-        persons: Vec::new(),
-        references: Vec::new(),
-    }
-}
 
 /// The SDK message of a mail, and the mail that it is at the other end.
 pub fn through(mail: &Outgoing) -> (Vec<u8>, Vec<u8>) {
