@@ -74,7 +74,7 @@ fn rate<T>(span: Duration, work: impl Fn(u64) -> T + Sync) -> f64 {
 fn keep(spool: &Spool, body: &[u8]) -> BlobId {
     let id = BlobId(Uuid::new_v4());
     let blob = Blob { id, kind: BlobKind::Mail, header: r#"{"from":"namn@kommun.se","to":["funktion@annan.se"]}"#.into() };
-    let mut writer = spool.create(blob, Some(body.len() as u64)).unwrap();
+    let mut writer = block(spool.create(blob, Some(body.len() as u64))).unwrap();
     writer.write_all(body).unwrap();
     block(writer.commit()).unwrap();
     id

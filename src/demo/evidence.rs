@@ -23,7 +23,7 @@ pub(super) async fn keep(stage: &Stage, checks: &mut Checks) -> Result<(), DemoE
         ("kvittens.xml", &stage.habo, BlobKind::Receipt),
     ];
     for (name, player, kind) in blobs {
-        keep_blob(stage, checks, name, player, kind)?;
+        keep_blob(stage, checks, name, player, kind).await?;
     }
     for (name, player) in [("as4", &stage.habo), ("kvittens", &stage.af)] {
         let exchange = player.tape.first_post().unwrap_or_default();
@@ -49,8 +49,8 @@ pub(super) async fn keep(stage: &Stage, checks: &mut Checks) -> Result<(), DemoE
 ///
 /// # Errors
 /// As [`keep`].
-pub(super) fn keep_blob(stage: &Stage, checks: &mut Checks, name: &str, player: &Player, kind: BlobKind) -> Result<Vec<u8>, DemoError> {
-    let body = blob(player, kind)?;
+pub(super) async fn keep_blob(stage: &Stage, checks: &mut Checks, name: &str, player: &Player, kind: BlobKind) -> Result<Vec<u8>, DemoError> {
+    let body = blob(player, kind).await?;
     checks.that(&format!("{name} finns"), body.is_some());
     let body = body.unwrap_or_default();
     stage.folder.keep(name, &body)?;
@@ -61,11 +61,14 @@ pub(super) fn keep_blob(stage: &Stage, checks: &mut Checks, name: &str, player: 
 ///
 /// # Errors
 /// [`DemoError`] when its store cannot be read.
-pub(super) fn blob(player: &Player, kind: BlobKind) -> Result<Option<Vec<u8>>, DemoError> {
+pub(super) async fn blob(player: &Player, kind: BlobKind) -> Result<Option<Vec<u8>>, DemoError> {
     let blobs = &player.daemon.gateway.blobs;
-    let Some(Blob { id, .. }) = blobs.all()?.into_iter().find(|blob| blob.kind == kind) else { return Ok(None) };
-    let (_, _, mut reader) = blobs.open(id)?;
-    let mut body = Vec::new();
-    reader.read_to_end(&mut body).map_err(|source| DemoError::File { path: PathBuf::from(player.cast.folder).join("state/spool"), source })?;
-    Ok(Some(body))
+    let Some(Blob { id, .. }) = blobs.heads().await?.into_iter().find(|blob| blob.kind == kind) else { return Ok(None) };
+    let (_, _, mut reader) = blobs.open(id).await?;
+    let read = tokio::task::spawn_blocking(move || {
+        let mut body = Vec::new();
+        reader.read_to_end(&mut body).map(|_| body)
+    });
+    let body = read.await.map_err(std::io::Error::other).flatten();
+    body.map(Some).map_err(|source| DemoError::File { path: PathBuf::from(player.cast.folder).join("state/spool"), source })
 }

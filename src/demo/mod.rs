@@ -84,8 +84,8 @@ async fn tell(stage: &Stage, timeline: &mut Timeline, out: &mut (dyn Write + Sen
     let (delivered, dsn) = leg(stage, (&stage.af, &stage.habo), &to, &answer, timeline, out).await?;
     stage.folder.keep("answer-delivered.eml", &delivered)?;
     stage.folder.keep("answer-dsn.eml", &dsn)?;
-    let first = evidence::blob(&stage.af, BlobKind::Message)?.unwrap_or_default();
-    let second = evidence::keep_blob(stage, &mut checks, "answer-message.xml", &stage.habo, BlobKind::Message)?;
+    let first = evidence::blob(&stage.af, BlobKind::Message).await?.unwrap_or_default();
+    let second = evidence::keep_blob(stage, &mut checks, "answer-message.xml", &stage.habo, BlobKind::Message).await?;
     checks.answer(&delivered, FIRST);
     checks.thread(&first, &second);
     checks.notice("besked till Arbetsförmedlingen", &dsn, ANSWER);

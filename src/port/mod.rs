@@ -21,8 +21,8 @@ pub use effects::{Effects, NewBlob};
 pub use scan::{Finding, ScanError, Scanner};
 pub use sink::{Delivery, MailSink, SinkAnswer, SinkError};
 pub use store::{
-    Blob, BlobId, BlobKind, BlobReader, BlobWriter, Blobs, Guard, Health, Job, JobId, Key, Lease, Op, Queue, Record, State, Step, Store, StoreError,
-    Stored,
+    Blob, BlobId, BlobKind, BlobReader, BlobWriter, Blobs, Guard, Health, Job, JobId, Key, Lease, Listed, Op, OpenBlob, Queue, Record, State, Step,
+    Store, StoreError, Stored,
 };
 pub use tell::{Delay, Fail, Tell, Told};
 pub use transport::{Answer, Request, Transport, TransportError};

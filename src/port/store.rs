@@ -301,6 +301,9 @@ pub enum StoreError {
     /// What was asked for is not there.
     #[error("no such {0}")]
     Missing(&'static str),
+    /// What is kept is not what was written. Another attempt finds the same.
+    #[error("damaged: {0}")]
+    Damaged(String),
     /// The store is damaged or stopped; what it was doing may or may not have happened.
     #[error("the store is not working: {0}")]
     Broken(String),
@@ -387,16 +390,29 @@ pub struct Stored {
     pub digest: Sha256,
 }
 
-/// A blob that is being written. Dropped without [`BlobWriter::commit`] it never was.
+/// A blob that is there, without its head.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Listed {
+    /// Its name.
+    pub id: BlobId,
+    /// How long ago it was written, by the clock of whatever keeps it. A young one that no record names may be of somebody
+    /// who is just about to apply the step that names it.
+    pub age: Duration,
+}
+
+/// A blob that is being written, on a thread that may block. Dropped without [`BlobWriter::commit`] it never was.
 pub trait BlobWriter: io::Write + Send {
     /// Makes the blob durable: file and directory.
     fn commit(self: Box<Self>) -> Pending<'static, Result<Stored, StoreError>>;
 }
 
-/// A blob's body.
+/// A blob's body, read on a thread that may block.
 pub trait BlobReader: io::Read + io::Seek + Send {}
 
 impl<T: io::Read + io::Seek + Send> BlobReader for T {}
+
+/// A blob that is open: its head, the number of its body's octets, and its body.
+pub type OpenBlob = (Blob, u64, Box<dyn BlobReader>);
 
 /// Bodies.
 ///
@@ -406,13 +422,35 @@ impl<T: io::Read + io::Seek + Send> BlobReader for T {}
 /// that pass for right ones.
 pub trait Blobs: Send + Sync {
     /// Begins a blob. [`StoreError::Full`] when there is no room for `expected` octets.
-    fn create(&self, blob: Blob, expected: Option<u64>) -> Result<Box<dyn BlobWriter>, StoreError>;
-    /// Opens a blob for reading, with the number of its octets; [`StoreError::Missing`] when there is none.
-    fn open(&self, id: BlobId) -> Result<(Blob, u64, Box<dyn BlobReader>), StoreError>;
+    fn create(&self, blob: Blob, expected: Option<u64>) -> Pending<'_, Result<Box<dyn BlobWriter>, StoreError>>;
+    /// Opens a blob for reading; [`StoreError::Missing`] when there is none, [`StoreError::Damaged`] when its head is not
+    /// what was written. The body is not touched yet.
+    fn open(&self, id: BlobId) -> Pending<'_, Result<OpenBlob, StoreError>>;
     /// Deletes a blob; it is no error when there is none.
-    fn delete(&self, id: BlobId) -> Result<(), StoreError>;
-    /// Every blob there is: at start, those that no record names are taken in or deleted.
-    fn all(&self) -> Result<Vec<Blob>, StoreError>;
+    fn delete(&self, id: BlobId) -> Pending<'_, Result<(), StoreError>>;
+    /// The blobs there are, at most `limit` of them, in the order of their names, from behind `after` on; none are left when
+    /// none come. Reads no heads, so that millions can be listed. One that is committed or deleted meanwhile may be in it or not.
+    fn all(&self, after: Option<BlobId>, limit: usize) -> Pending<'_, Result<Vec<Listed>, StoreError>>;
+
+    /// The heads of all blobs, in the order of their names; reads every one of them, which is for looking at few. One that
+    /// is damaged is left out.
+    fn heads(&self) -> Pending<'_, Result<Vec<Blob>, StoreError>> {
+        Box::pin(async move {
+            let (mut heads, mut after) = (Vec::new(), None);
+            loop {
+                let page = self.all(after, 1_000).await?;
+                let Some(last) = page.last() else { return Ok(heads) };
+                after = Some(last.id);
+                for Listed { id, .. } in page {
+                    match self.open(id).await {
+                        Ok((blob, ..)) => heads.push(blob),
+                        Err(StoreError::Missing(_) | StoreError::Damaged(_)) => {}
+                        Err(error) => return Err(error),
+                    }
+                }
+            }
+        })
+    }
 }
 
 #[cfg(test)]

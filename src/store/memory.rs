@@ -2,8 +2,9 @@
 //!
 //! Nothing survives the process. What the other stores do is compared with this.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::io::{Cursor, Write};
+use std::ops::Bound;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -14,7 +15,7 @@ use super::{MAX_HEADER, check_limits, within};
 use crate::event::Event;
 use crate::ident::RecordId;
 use crate::port::{
-    Blob, BlobId, BlobReader, BlobWriter, Blobs, Clock, Guard, Health, Job, JobId, Key, Lease, Op, Pending, Queue, Record, State, Step, Store,
+    Blob, BlobId, BlobWriter, Blobs, Clock, Guard, Health, Job, JobId, Key, Lease, Listed, Op, OpenBlob, Pending, Queue, Record, State, Step, Store,
     StoreError, Stored,
 };
 
@@ -214,41 +215,69 @@ impl Store for MemoryStore {
 }
 
 /// [`Blobs`] in memory.
-#[derive(Clone, Default)]
-pub struct MemoryBlobs(Arc<Mutex<Bodies>>);
+#[derive(Clone)]
+pub struct MemoryBlobs {
+    bodies: Arc<Mutex<Bodies>>,
+    clock: Arc<dyn Clock>,
+}
 
-type Bodies = HashMap<BlobId, (Blob, Arc<[u8]>)>;
+/// Heads and bodies with the time at which they were written.
+type Bodies = BTreeMap<BlobId, (Blob, Arc<[u8]>, Timestamp)>;
 
 impl MemoryBlobs {
     /// No blobs.
     #[must_use]
     pub fn new() -> Self {
-        Self::default()
+        Self::with_clock(Arc::new(Wall))
+    }
+
+    /// No blobs, whose age goes by this clock.
+    #[must_use]
+    pub fn with_clock(clock: Arc<dyn Clock>) -> Self {
+        Self { bodies: Arc::default(), clock }
     }
 
     fn lock(&self) -> MutexGuard<'_, Bodies> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.bodies.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Blobs for MemoryBlobs {
-    fn create(&self, blob: Blob, _expected: Option<u64>) -> Result<Box<dyn BlobWriter>, StoreError> {
-        within("the header of a blob", blob.header.len(), MAX_HEADER)?;
-        Ok(Box::new(MemoryWriter { blobs: self.clone(), blob, body: Vec::new() }))
+    fn create(&self, blob: Blob, _expected: Option<u64>) -> Pending<'_, Result<Box<dyn BlobWriter>, StoreError>> {
+        Box::pin(async move {
+            within("the header of a blob", blob.header.len(), MAX_HEADER)?;
+            Ok(Box::new(MemoryWriter { blobs: self.clone(), blob, body: Vec::new() }) as Box<dyn BlobWriter>)
+        })
     }
 
-    fn open(&self, id: BlobId) -> Result<(Blob, u64, Box<dyn BlobReader>), StoreError> {
-        let (blob, body) = self.lock().get(&id).cloned().ok_or(StoreError::Missing("blob"))?;
-        Ok((blob, body.len() as u64, Box::new(Cursor::new(body))))
+    fn open(&self, id: BlobId) -> Pending<'_, Result<OpenBlob, StoreError>> {
+        Box::pin(async move {
+            let (blob, body, _) = self.lock().get(&id).cloned().ok_or(StoreError::Missing("blob"))?;
+            Ok((blob, body.len() as u64, Box::new(Cursor::new(body)) as _))
+        })
     }
 
-    fn delete(&self, id: BlobId) -> Result<(), StoreError> {
-        self.lock().remove(&id);
-        Ok(())
+    fn delete(&self, id: BlobId) -> Pending<'_, Result<(), StoreError>> {
+        Box::pin(async move {
+            self.lock().remove(&id);
+            Ok(())
+        })
     }
 
-    fn all(&self) -> Result<Vec<Blob>, StoreError> {
-        Ok(self.lock().values().map(|(blob, _)| blob.clone()).collect())
+    fn all(&self, after: Option<BlobId>, limit: usize) -> Pending<'_, Result<Vec<Listed>, StoreError>> {
+        Box::pin(async move {
+            let from = after.map_or(Bound::Unbounded, Bound::Excluded);
+            let now = self.clock.now();
+            let age = |at: &Timestamp| now.duration_since(*at).try_into().unwrap_or_default();
+            let listed = |(id, (_, _, at)): (&BlobId, &(_, _, Timestamp))| Listed { id: *id, age: age(at) };
+            Ok(self.lock().range((from, Bound::Unbounded)).take(limit).map(listed).collect())
+        })
+    }
+}
+
+impl Default for MemoryBlobs {
+    fn default() -> Self {
+        Self::new()
     }
 }
 
@@ -272,7 +301,8 @@ impl BlobWriter for MemoryWriter {
     fn commit(self: Box<Self>) -> Pending<'static, Result<Stored, StoreError>> {
         Box::pin(async move {
             let stored = Stored { id: self.blob.id, octets: self.body.len() as u64, digest: crate::crypto::sha256(&self.body) };
-            self.blobs.lock().insert(self.blob.id, (self.blob, self.body.into()));
+            let now = self.blobs.clock.now();
+            self.blobs.lock().insert(self.blob.id, (self.blob, self.body.into(), now));
             Ok(stored)
         })
     }

@@ -12,19 +12,19 @@
 //! several times slower, since names that are made at the same time stand in different directories.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, BufWriter, Write};
+use std::io;
 use std::os::unix::fs::OpenOptionsExt;
-use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError, mpsc};
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, mpsc};
 
-use tokio::sync::oneshot;
-
-use self::file::{head, open, trailer};
-use super::{MAX_HEADER, create_directory, free_space, store_error, sync_directory, within};
-use crate::crypto::Hasher;
-use crate::port::{Blob, BlobId, BlobReader, BlobWriter, Blobs, Pending, StoreError, Stored};
+use self::folder::Folder;
+use self::writer::{Commit, closed, serve};
+use super::{create_directory, store_error, sync_directory};
+use crate::port::{Blob, BlobId, BlobWriter, Blobs, Listed, OpenBlob, Pending, StoreError};
 
 mod file;
+mod folder;
+mod writer;
 
 /// Where and how a spool is kept.
 #[derive(Debug, Clone)]
@@ -56,23 +56,11 @@ pub struct Damage {
 
 /// [`Blobs`] as files.
 pub struct Spool {
-    dir: PathBuf,
-    reserve: u64,
+    folder: Arc<Folder>,
     commits: mpsc::Sender<Commit>,
     /// Keeps a second process from taking our unfinished files for left ones.
     _lock: File,
 }
-
-/// A blob that is written and waits for being durable.
-struct Commit {
-    file: File,
-    temporary: Temporary,
-    path: PathBuf,
-    stored: Stored,
-    answer: Answer,
-}
-
-type Answer = oneshot::Sender<Result<Stored, StoreError>>;
 
 impl Spool {
     /// Opens a spool, removes what was left half-written, and makes its folders.
@@ -103,211 +91,36 @@ impl Spool {
             // It ends by itself when the spool and every writer are gone.
             std::thread::Builder::new().name("spool".into()).spawn(move || serve(&waiting)).map_err(failed)?;
         }
-        Ok(Self { dir, reserve, commits, _lock: lock })
+        Ok(Self { folder: Arc::new(Folder { dir, reserve }), commits, _lock: lock })
     }
 
     /// Reads every blob from front to back; those that are damaged.
     pub fn check(&self) -> Result<Vec<Damage>, StoreError> {
-        let mut damaged = Vec::new();
-        for path in self.paths()? {
-            let whole = open(&path).and_then(|(_, mut body)| io::copy(&mut body, &mut io::sink()));
-            match whole {
-                Ok(_) => {}
-                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-                Err(error) => damaged.push(Damage { path, why: error.to_string() }),
-            }
-        }
-        Ok(damaged)
+        self.folder.check()
     }
 
-    fn path(&self, id: BlobId, ending: &str) -> PathBuf {
-        let name = id.0.simple().to_string();
-        self.dir.join(name.get(..2).unwrap_or_default()).join(format!("{name}.{ending}"))
-    }
-
-    fn paths(&self) -> Result<Vec<PathBuf>, StoreError> {
-        let failed = |error: io::Error| store_error("listing the spool", &self.dir, &error);
-        let mut paths = Vec::new();
-        for shard in 0..=u8::MAX {
-            for entry in fs::read_dir(self.dir.join(format!("{shard:02x}"))).map_err(failed)? {
-                let path = entry.map_err(failed)?.path();
-                if path.extension().is_some_and(|ending| ending == "blob") {
-                    paths.push(path);
-                }
-            }
-        }
-        Ok(paths)
+    /// Does something with the files on a thread that may wait for the disk.
+    fn with<T: Send + 'static>(&self, work: impl FnOnce(&Folder) -> Result<T, StoreError> + Send + 'static) -> Pending<'_, Result<T, StoreError>> {
+        let folder = Arc::clone(&self.folder);
+        Box::pin(async move { tokio::task::spawn_blocking(move || work(&folder)).await.map_err(|_| closed())? })
     }
 }
 
 impl Blobs for Spool {
-    fn create(&self, blob: Blob, expected: Option<u64>) -> Result<Box<dyn BlobWriter>, StoreError> {
-        within("the header of a blob", blob.header.len(), MAX_HEADER)?;
-        let free = free_space(&self.dir).map_err(|error| store_error("asking for free space of", &self.dir, &error))?;
-        if free < self.reserve.saturating_add(expected.unwrap_or(0)) {
-            return Err(StoreError::Full);
-        }
-        // Two writers of one name, one of them of a run that was given up, must not write into one file.
-        let temporary = Temporary(Some(self.path(blob.id, &format!("{}.tmp", uuid::Uuid::new_v4().simple()))));
-        let path = self.path(blob.id, "blob");
-        let begin = || {
-            let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(temporary.path())?;
-            let mut file = BufWriter::with_capacity(64 * 1024, file);
-            file.write_all(&head(&blob)?)?;
-            Ok(file)
-        };
-        let file = begin().map_err(|error| store_error("writing", &path, &error))?;
-        Ok(Box::new(SpoolWriter {
-            id: blob.id,
-            file,
-            temporary,
-            path,
-            commits: self.commits.clone(),
-            hasher: Hasher::new(),
-            octets: 0,
-            failed: None,
-        }))
+    fn create(&self, blob: Blob, expected: Option<u64>) -> Pending<'_, Result<Box<dyn BlobWriter>, StoreError>> {
+        let commits = self.commits.clone();
+        self.with(move |folder| Ok(Box::new(folder.create(&blob, expected, commits)?) as Box<dyn BlobWriter>))
     }
 
-    fn open(&self, id: BlobId) -> Result<(Blob, u64, Box<dyn BlobReader>), StoreError> {
-        let path = self.path(id, "blob");
-        match open(&path) {
-            Ok((blob, body)) if blob.id == id => Ok((blob, body.octets(), Box::new(body))),
-            Ok(_) => Err(StoreError::Broken(format!("{} holds another blob", path.display()))),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Err(StoreError::Missing("blob")),
-            Err(error) => Err(store_error("opening", &path, &error)),
-        }
+    fn open(&self, id: BlobId) -> Pending<'_, Result<OpenBlob, StoreError>> {
+        self.with(move |folder| folder.open(id))
     }
 
-    fn delete(&self, id: BlobId) -> Result<(), StoreError> {
-        let path = self.path(id, "blob");
-        // The directory is not synced: a blob that a power cut brings back is one that no record names.
-        match fs::remove_file(&path) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(store_error("deleting", &path, &error)),
-            _ => Ok(()),
-        }
+    fn delete(&self, id: BlobId) -> Pending<'_, Result<(), StoreError>> {
+        self.with(move |folder| folder.delete(id))
     }
 
-    /// A blob whose head is damaged is told to the log and left where it is.
-    fn all(&self) -> Result<Vec<Blob>, StoreError> {
-        let mut blobs = Vec::new();
-        for path in self.paths()? {
-            match open(&path) {
-                Ok((blob, _)) => blobs.push(blob),
-                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-                Err(error) if error.kind() == io::ErrorKind::InvalidData => {
-                    tracing::error!(path = %path.display(), %error, "a file of the spool is damaged");
-                }
-                Err(error) => return Err(store_error("opening", &path, &error)),
-            }
-        }
-        Ok(blobs)
+    fn all(&self, after: Option<BlobId>, limit: usize) -> Pending<'_, Result<Vec<Listed>, StoreError>> {
+        self.with(move |folder| folder.list(after, limit))
     }
-}
-
-/// The name of an unfinished file, which vanishes with it.
-struct Temporary(Option<PathBuf>);
-
-impl Temporary {
-    fn path(&self) -> &Path {
-        self.0.as_deref().unwrap_or(Path::new(""))
-    }
-
-    /// The file has another name now.
-    fn keep(&mut self) {
-        self.0 = None;
-    }
-}
-
-impl Drop for Temporary {
-    fn drop(&mut self) {
-        if let Some(path) = &self.0 {
-            let _ = fs::remove_file(path);
-        }
-    }
-}
-
-struct SpoolWriter {
-    id: BlobId,
-    file: BufWriter<File>,
-    temporary: Temporary,
-    path: PathBuf,
-    commits: mpsc::Sender<Commit>,
-    hasher: Hasher,
-    octets: u64,
-    failed: Option<io::ErrorKind>,
-}
-
-impl SpoolWriter {
-    /// What was written may be in the file twice or in part once a write failed: such a blob is never committed.
-    fn noted<T>(&mut self, result: io::Result<T>) -> io::Result<T> {
-        if let Err(error) = &result
-            && error.kind() != io::ErrorKind::Interrupted
-        {
-            self.failed = Some(error.kind());
-        }
-        result
-    }
-
-    /// Writes the trailer and hands the file to the threads that make it durable.
-    fn finish(self) -> Result<oneshot::Receiver<Result<Stored, StoreError>>, StoreError> {
-        let Self { id, mut file, temporary, path, commits, hasher, octets, failed } = self;
-        if let Some(kind) = failed {
-            return Err(store_error("writing", &path, &kind.into()));
-        }
-        let digest = hasher.finish();
-        let written = file.write_all(&trailer(octets, digest)).and_then(|()| file.into_inner().map_err(io::IntoInnerError::into_error));
-        let file = written.map_err(|error| store_error("writing", &path, &error))?;
-        let (answer, answered) = oneshot::channel();
-        commits.send(Commit { file, temporary, path, stored: Stored { id, octets, digest }, answer }).map_err(|_| closed())?;
-        Ok(answered)
-    }
-}
-
-impl Write for SpoolWriter {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let result = self.file.write(bytes);
-        let taken = self.noted(result)?;
-        self.hasher.update(bytes.get(..taken).unwrap_or_default());
-        self.octets += taken as u64;
-        Ok(taken)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        let result = self.file.flush();
-        self.noted(result)
-    }
-}
-
-impl BlobWriter for SpoolWriter {
-    fn commit(self: Box<Self>) -> Pending<'static, Result<Stored, StoreError>> {
-        Box::pin(async move {
-            let answered = self.finish()?;
-            answered.await.map_err(|_| closed())?
-        })
-    }
-}
-
-fn closed() -> StoreError {
-    StoreError::Broken("the spool is closed".into())
-}
-
-/// Makes blobs durable, one after another.
-fn serve(waiting: &Mutex<mpsc::Receiver<Commit>>) {
-    loop {
-        let next = waiting.lock().unwrap_or_else(PoisonError::into_inner).recv();
-        let Ok(Commit { file, mut temporary, path, stored, answer }) = next else { return };
-        let outcome = make_durable(&file, &mut temporary, &path);
-        drop(answer.send(outcome.map(|()| stored).map_err(|error| store_error("committing", &path, &error))));
-    }
-}
-
-fn make_durable(file: &File, temporary: &mut Temporary, path: &Path) -> io::Result<()> {
-    fail::fail_point!("spool.sync", |_| Err(io::ErrorKind::StorageFull.into()));
-    file.sync_data()?;
-    fail::fail_point!("spool.rename", |_| Err(io::ErrorKind::StorageFull.into()));
-    fs::rename(temporary.path(), path)?;
-    temporary.keep();
-    fail::fail_point!("spool.directory", |_| Err(io::ErrorKind::StorageFull.into()));
-    path.parent().map_or(Ok(()), sync_directory)
 }

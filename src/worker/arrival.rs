@@ -194,7 +194,7 @@ impl Gateway {
             }
             // The same message came twice at once; the other one won.
             Outcome::Overtaken => {
-                self.discard("receive", &[envelope]);
+                self.discard("receive", &[envelope]).await;
                 let signal = self.recorded(&message).await?;
                 signal.ok_or_else(|| Declined::Later(Failure::temporary(Stage::Receive, Blame::Us, "a message was overtaken by another")))
             }
@@ -226,7 +226,7 @@ impl Gateway {
     /// Decrypts, verifies and decompresses into a blob that is not committed yet.
     async fn unwrap(&self, content_type: String, mut body: Box<dyn Read + Send>, record: RecordId, envelope: BlobId) -> Result<Opened, Declined> {
         let header = serde_json::json!({ "record": record }).to_string();
-        let writer = self.blobs.create(Blob { id: envelope, kind: BlobKind::Envelope, header }, None).map_err(|error| from_store(&error))?;
+        let writer = self.blobs.create(Blob { id: envelope, kind: BlobKind::Envelope, header }, None).await.map_err(|error| from_store(&error))?;
         let (keys, limits, scratch) = (self.access_point.keys(), self.access_point.limits, self.settings.scratch.clone());
         let at = self.now();
         // What the thread that verifies wants to know of the federation is asked here.

@@ -41,21 +41,21 @@ impl Gateway {
             Err(StoreError::Conflict(guard)) => {
                 tracing::debug!(step = name, ?guard, "overtaken");
                 // Nobody names them, and nobody will.
-                self.discard(name, &written);
+                self.discard(name, &written).await;
                 return Ok(Outcome::Overtaken);
             }
             Err(error) => return Err(from_store(&error)),
         }
         point(name, "applied");
-        self.discard(name, &effects.discard);
+        self.discard(name, &effects.discard).await;
         point(name, "done");
         Ok(Outcome::Applied)
     }
 
     /// Deletes blobs; what is left is deleted at the next start.
-    pub(super) fn discard(&self, name: &str, blobs: &[BlobId]) {
+    pub(super) async fn discard(&self, name: &str, blobs: &[BlobId]) {
         for id in blobs {
-            if let Err(error) = self.blobs.delete(*id) {
+            if let Err(error) = self.blobs.delete(*id).await {
                 tracing::warn!(step = name, %error, "a blob that is no longer needed cannot be deleted");
             }
         }
@@ -63,7 +63,7 @@ impl Gateway {
 
     /// Makes a blob durable.
     pub(super) async fn write_blob(&self, blob: Blob, body: Vec<u8>) -> Result<(), Failure> {
-        let mut writer = self.blobs.create(blob, Some(body.len() as u64)).map_err(|error| from_store(&error))?;
+        let mut writer = self.blobs.create(blob, Some(body.len() as u64)).await.map_err(|error| from_store(&error))?;
         let writer = blocking(move || writer.write_all(&body).map(|()| writer)).await?;
         let writer = writer.map_err(|error| Failure::temporary(Stage::Store, Blame::Us, format!("the spool cannot be written: {error}")))?;
         writer.commit().await.map(|_| ()).map_err(|error| from_store(&error))
@@ -71,7 +71,7 @@ impl Gateway {
 
     /// Reads a whole blob once there is room for what is to be done with it. The room is taken until the handle is dropped.
     pub(super) async fn hold_blob(&self, id: BlobId, holding: Holding) -> Result<(Held, Blob, Vec<u8>), Failure> {
-        let (_, octets, _) = self.blobs.open(id).map_err(|error| from_store(&error))?;
+        let (_, octets, _) = self.blobs.open(id).await.map_err(|error| from_store(&error))?;
         let held = self.room.take(holding.need(octets)).await?;
         let (blob, body) = self.read_blob(id).await?;
         Ok((held, blob, body))
@@ -80,7 +80,7 @@ impl Gateway {
     /// Reads a whole blob of at most 150 MB. One that may be large is for [`Self::hold_blob`].
     pub(super) async fn read_blob(&self, id: BlobId) -> Result<(Blob, Vec<u8>), Failure> {
         const LARGEST: u64 = 150_000_000;
-        let (blob, octets, reader) = self.blobs.open(id).map_err(|error| from_store(&error))?;
+        let (blob, octets, reader) = self.blobs.open(id).await.map_err(|error| from_store(&error))?;
         if octets > LARGEST {
             return Err(Failure::permanent(Stage::Store, Blame::Us, format!("a blob of {octets} octets is too large to read at once")));
         }
@@ -115,7 +115,9 @@ pub(super) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send 
 pub(super) fn from_store(error: &StoreError) -> Failure {
     match error {
         StoreError::Full => Failure::temporary(Stage::Store, Blame::Us, error.to_string()).hint("make room in state-dir; work goes on by itself"),
-        StoreError::TooLarge { .. } | StoreError::Missing(_) => Failure::permanent(Stage::Store, Blame::Us, error.to_string()),
+        StoreError::TooLarge { .. } | StoreError::Missing(_) | StoreError::Damaged(_) => {
+            Failure::permanent(Stage::Store, Blame::Us, error.to_string())
+        }
         StoreError::Conflict(_) | StoreError::Broken(_) => Failure::temporary(Stage::Store, Blame::Us, error.to_string()),
     }
 }

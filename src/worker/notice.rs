@@ -46,7 +46,7 @@ impl Gateway {
             .and_then(|organisation| organisation.mailbox(&letter.function))
             .map(|mailbox| mailbox.policy.clone())
             .unwrap_or_default();
-        let blobs = self.blobs_of(record);
+        let blobs = self.blobs_of(record).await;
         let missing: Vec<Note> = blobs.iter().flat_map(seal::missing).collect();
         let remote = blobs.iter().filter(|blob| blob.kind == BlobKind::Request).find_map(|blob| Prepared::from_blob(blob).ok());
         let near = match &told.tell {
@@ -94,9 +94,13 @@ impl Gateway {
     }
 
     /// What is known of the blobs that a record names.
-    fn blobs_of(&self, record: Option<&Record>) -> Vec<Blob> {
+    async fn blobs_of(&self, record: Option<&Record>) -> Vec<Blob> {
         let named = record.and_then(|record| Outgoing::from_record(record).ok()).map(|outgoing| outgoing.blobs()).unwrap_or_default();
-        named.into_iter().filter_map(|id| self.blobs.open(id).ok()).map(|(blob, ..)| blob).collect()
+        let mut blobs = Vec::with_capacity(named.len());
+        for id in named {
+            blobs.extend(self.blobs.open(id).await.map(|(blob, ..)| blob));
+        }
+        blobs
     }
 }
 

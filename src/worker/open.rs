@@ -92,7 +92,7 @@ impl Gateway {
 
     /// Whether the envelope is worth its memory: one that is too large whatever it holds is judged as it passes by.
     async fn passes(&self, arrival: &Arrival) -> Result<Result<(), Verdict>, Failure> {
-        let (_, octets, _) = self.blobs.open(arrival.envelope).map_err(|error| from_store(&error))?;
+        let (_, octets, _) = self.blobs.open(arrival.envelope).await.map_err(|error| from_store(&error))?;
         if octets <= open::largest(arrival.kind, &self.settings.message) {
             return Ok(Ok(()));
         }
@@ -102,7 +102,7 @@ impl Gateway {
 
     /// Reads the envelope without keeping it.
     async fn pass(&self, arrival: &Arrival) -> Result<Result<Passed, EnvelopeError>, Failure> {
-        let (_, _, mut envelope) = self.blobs.open(arrival.envelope).map_err(|error| from_store(&error))?;
+        let (_, _, mut envelope) = self.blobs.open(arrival.envelope).await.map_err(|error| from_store(&error))?;
         let passed = blocking(move || Passing::of(&mut envelope)).await?;
         passed.map_err(|error| Failure::permanent(Stage::Store, Blame::Us, format!("the spool cannot be read: {error}")))
     }

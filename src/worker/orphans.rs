@@ -11,7 +11,10 @@ use crate::ident::RecordId;
 use crate::inbound::Incoming;
 use crate::outbound::Outgoing;
 use crate::outbound::accept::Transaction;
-use crate::port::{Blob, BlobKind};
+use crate::port::{Blob, BlobKind, Listed, StoreError};
+
+/// Blobs that are asked for at a time.
+const PAGE: usize = 1_000;
 
 /// What was found at start.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -28,19 +31,34 @@ impl Gateway {
     /// # Errors
     /// A [`Failure`] when the store or the spool cannot be read.
     pub async fn take_in_orphans(&self) -> Result<Found, Failure> {
-        let mut found = Found::default();
-        for blob in self.blobs.all().map_err(|error| from_store(&error))? {
-            if self.is_named(&blob).await? {
-                continue;
-            }
-            if blob.kind == BlobKind::Mail && self.take_in(&blob).await? {
-                found.taken_in += 1;
-            } else {
-                self.blobs.delete(blob.id).map_err(|error| from_store(&error))?;
-                found.deleted += 1;
+        let (mut found, mut after) = (Found::default(), None);
+        loop {
+            let page = self.blobs.all(after, PAGE).await.map_err(|error| from_store(&error))?;
+            let Some(last) = page.last() else { return Ok(found) };
+            after = Some(last.id);
+            for Listed { id, .. } in page {
+                match self.blobs.open(id).await {
+                    Ok((blob, ..)) => self.put_in_order(&blob, &mut found).await?,
+                    Err(StoreError::Missing(_)) => {}
+                    // It is told and left where it is: nobody knows what it was.
+                    Err(error @ StoreError::Damaged(_)) => tracing::error!(blob = %id.0, %error, "a body that was kept cannot be read"),
+                    Err(error) => return Err(from_store(&error)),
+                }
             }
         }
-        Ok(found)
+    }
+
+    async fn put_in_order(&self, blob: &Blob, found: &mut Found) -> Result<(), Failure> {
+        if self.is_named(blob).await? {
+            return Ok(());
+        }
+        if blob.kind == BlobKind::Mail && self.take_in(blob).await? {
+            found.taken_in += 1;
+        } else {
+            self.blobs.delete(blob.id).await.map_err(|error| from_store(&error))?;
+            found.deleted += 1;
+        }
+        Ok(())
     }
 
     async fn is_named(&self, blob: &Blob) -> Result<bool, Failure> {

@@ -167,7 +167,7 @@ impl OutboxDoor {
         drop(room);
         let settled = gateway.settle_mail(&transaction, digest).await;
         if !settled.as_ref().is_ok_and(Settled::is_kept) {
-            gateway.discard("accept", &[id]);
+            gateway.discard("accept", &[id]).await;
         }
         match settled? {
             Settled::Accepted | Settled::Repeated(_) | Settled::Dropped => {

@@ -293,8 +293,8 @@ impl Gateway {
     }
 
     /// Deletes the blob of a mail that is not kept.
-    pub(super) fn forget_mail(&self, stored: &Stored) {
-        self.discard("accept", &[stored.id]);
+    pub(super) async fn forget_mail(&self, stored: &Stored) {
+        self.discard("accept", &[stored.id]).await;
     }
 }
 

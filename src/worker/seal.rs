@@ -184,7 +184,7 @@ impl Gateway {
 
     /// The references that a mail of ours gave.
     async fn own_references(&self, letter: &Letter) -> Result<Vec<Reference>, Failure> {
-        let Ok((_, _, body)) = self.blobs.open(letter.mail) else { return Ok(Vec::new()) };
+        let Ok((_, _, body)) = self.blobs.open(letter.mail).await else { return Ok(Vec::new()) };
         let read = blocking(move || {
             let mut header = Vec::new();
             std::io::Read::read_to_end(&mut std::io::Read::take(body, HEADER_MAX), &mut header).map(|_| header)

@@ -62,7 +62,7 @@ impl Gateway {
                         Ok(prepared) => prepared,
                         Err(Unaddressed { failure, fail }) => return self.fail(state, lease, &failure, fail).await,
                     };
-                    self.discard("send", &[old]);
+                    self.discard("send", &[old]).await;
                     continue;
                 }
                 read = judged(pushed.clone(), &prepared, &successor).await?.0;
@@ -107,7 +107,7 @@ impl Gateway {
 
     /// One attempt with a request as it lies in the spool: what it is, whom it is encrypted for, and what came of it.
     async fn push(&self, request: BlobId) -> Result<(Prepared, Certificate, Result<port::Answer, TransportError>), Failure> {
-        let (blob, octets, body) = self.blobs.open(request).map_err(|error| from_store(&error))?;
+        let (blob, octets, body) = self.blobs.open(request).await.map_err(|error| from_store(&error))?;
         let prepared = Prepared::from_blob(&blob)?;
         let certificate = Certificate::from_any(prepared.certificate.as_bytes())
             .map_err(|error| Failure::permanent(Stage::Send, Blame::Us, format!("a request's header cannot be read: {error}")))?;
@@ -152,7 +152,7 @@ impl Gateway {
     }
 
     async fn package(&self, state: Submitted, lease: &Lease, metadata: Metadata, peer: AccessPointId) -> Result<(Submitted, BlobId), Failure> {
-        let (_, _, mut envelope) = self.blobs.open(state.dispatch.envelope).map_err(|error| from_store(&error))?;
+        let (_, _, mut envelope) = self.blobs.open(state.dispatch.envelope).await.map_err(|error| from_store(&error))?;
         let message = send::user_message(&state, &self.access_point.name, &peer, self.now());
         let AccessPoint { identity, .. } = self.access_point.clone();
         let (scratch, certificate) = (self.settings.scratch.clone(), metadata.access_point.clone());
@@ -171,7 +171,7 @@ impl Gateway {
         let record = state.cargo.record();
         let peer_certificate = metadata.access_point.fingerprint();
         let prepared = Prepared { record, endpoint: metadata.endpoint, peer, certificate: metadata.access_point.to_base64(), sent };
-        let mut writer = self.blobs.create(prepared.blob(request)?, None).map_err(|error| from_store(&error))?;
+        let mut writer = self.blobs.create(prepared.blob(request)?, None).await.map_err(|error| from_store(&error))?;
         let writer = blocking(move || -> std::io::Result<_> {
             let mut buffer = vec![0; 64 * 1024];
             loop {

@@ -112,7 +112,7 @@ impl Reception for MailDoor {
                 origin: None,
             };
             let blob = transaction.blob().map_err(|failure| failed(&failure))?;
-            let writer = gateway.blobs.create(blob, envelope.sender.size).map_err(|error| no_room(&error))?;
+            let writer = gateway.blobs.create(blob, envelope.sender.size).await.map_err(|error| no_room(&error))?;
             Ok(Box::new(Spooling { gateway, transaction, writer, unconfirmed: Arc::clone(&self.unconfirmed) }) as Box<dyn DataSink>)
         })
     }
@@ -147,7 +147,7 @@ impl DataSink for Spooling {
             let stored = writer.commit().await.map_err(|error| no_room(&error))?;
             let settled = gateway.settle_mail(&transaction, stored.digest).await;
             if !settled.as_ref().is_ok_and(Settled::is_kept) {
-                gateway.forget_mail(&stored);
+                gateway.forget_mail(&stored).await;
             }
             let name = match settled.map_err(|failure| failed(&failure))? {
                 Settled::Refused(refusal) => return Err(reply(&refusal)),

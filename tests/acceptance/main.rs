@@ -116,7 +116,7 @@ async fn refused(gateway: &Gateway, case: Case, code: &str) -> Event {
     assert_eq!((&line.fields[&Field::ErrorCode], &line.fields[&Field::As4MessageId]), (&code.to_owned(), &answered.as4_id.to_string()));
     gateway.quiet().await;
     assert_eq!(gateway.events(EventName::Received).await, []);
-    assert_eq!(gateway.daemon.gateway.blobs.all().unwrap(), [], "the message is deleted");
+    assert_eq!(gateway.daemon.gateway.blobs.heads().await.unwrap(), [], "the message is deleted");
     assert_eq!((gateway.delivered().len(), sent_by(point, gateway).len()), (0, 0));
     line
 }

@@ -90,8 +90,8 @@ fn cause(event: &Event) -> &str {
     event.fields.get(&Field::Cause).map(String::as_str).unwrap_or_default()
 }
 
-fn blob(gateway: &Gateway, id: BlobId) -> (serde_json::Value, Vec<u8>) {
-    let (blob, _, mut body) = gateway.daemon.gateway.blobs.open(id).unwrap();
+async fn blob(gateway: &Gateway, id: BlobId) -> (serde_json::Value, Vec<u8>) {
+    let (blob, _, mut body) = gateway.daemon.gateway.blobs.open(id).await.unwrap();
     let mut octets = Vec::new();
     body.read_to_end(&mut octets).unwrap();
     (serde_json::from_str(&blob.header).unwrap(), octets)
@@ -109,13 +109,13 @@ async fn kept(gateway: &Gateway, record: RecordId) -> (Option<BlobId>, Option<Bl
 /// The receipt is kept as it came, and proves the message by what is kept alone.
 async fn proven(gateway: &Gateway, acknowledged: &Event, came: &[u8]) {
     let (request, signal) = kept(gateway, acknowledged.record.unwrap()).await;
-    proves(gateway, request.unwrap(), signal.expect("a receipt is kept"), acknowledged, came);
+    proves(gateway, request.unwrap(), signal.expect("a receipt is kept"), acknowledged, came).await;
 }
 
-fn proves(gateway: &Gateway, request: BlobId, signal: BlobId, acknowledged: &Event, came: &[u8]) {
-    let (header, stored) = blob(gateway, signal);
+async fn proves(gateway: &Gateway, request: BlobId, signal: BlobId, acknowledged: &Event, came: &[u8]) {
+    let (header, stored) = blob(gateway, signal).await;
     assert!(stored == came, "the receipt is not kept as it came");
-    let prepared: Prepared = serde_json::from_value(blob(gateway, request).0).unwrap();
+    let prepared: Prepared = serde_json::from_value(blob(gateway, request).await.0).unwrap();
     let certificate = Certificate::from_any(prepared.certificate.as_bytes()).unwrap();
     let Answer::Receipt(receipt) = as4::answer::read(0, header["content_type"].as_str().unwrap(), &stored, &prepared.sent, &certificate) else {
         panic!("what is kept proves nothing");
@@ -363,6 +363,6 @@ fn the_receipt_for_a_message_receipt_of_ours_is_evidence_too() {
         let stored = gateway.daemon.gateway.store.record(receipt_sent.record.unwrap()).await.unwrap().unwrap();
         let Outgoing::Ended(Ended { kept, .. }) = Outgoing::from_record(&stored).unwrap() else { panic!("{}", stored.state) };
         let [signal, request] = kept[..] else { panic!("{kept:?}") };
-        proves(gateway, request, signal, &receipt_sent, &script.answered());
+        proves(gateway, request, signal, &receipt_sent, &script.answered()).await;
     });
 }

@@ -56,7 +56,7 @@ async fn refused(gateway: &Gateway, peer: &Peer, package: &Package, code: &str) 
     let line = gateway.nth_event(EventName::Refused, before).await;
     assert_eq!(line.fields[&Field::ErrorCode], code);
     assert_eq!(gateway.events(EventName::Received).await, []);
-    assert_eq!(gateway.daemon.gateway.blobs.all().unwrap(), []);
+    assert_eq!(gateway.daemon.gateway.blobs.heads().await.unwrap(), []);
     nothing_was_delivered(gateway).await;
 }
 
@@ -513,7 +513,7 @@ fn a_ping_is_answered_and_not_delivered() {
         package.resign(&[(service, &test), (&action, TEST_ACTION)], &draft.point);
         peer.push(&gateway, &package).await.acknowledged();
         assert_eq!(gateway.events(EventName::Received).await, []);
-        assert_eq!(gateway.daemon.gateway.blobs.all().unwrap(), []);
+        assert_eq!(gateway.daemon.gateway.blobs.heads().await.unwrap(), []);
         nothing_was_delivered(&gateway).await;
         gateway.stop().await;
     });

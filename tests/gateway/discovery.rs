@@ -138,7 +138,7 @@ fn a_ping_tells_each_step_to_the_other_gateway_and_back() {
         assert!(line("receipt").ends_with(": signed by the access point, repeats every digest"));
         assert!(ping(&gateway, "0203:ping-other.se", &["--receipt"]).await.1.contains("for receipts, signed by"));
         // Nothing was delivered or kept on either side.
-        assert_eq!(other.daemon.gateway.blobs.all().unwrap(), []);
+        assert_eq!(other.daemon.gateway.blobs.heads().await.unwrap(), []);
         assert_eq!((other.delivered().len(), other.events(EventName::Received).await.len()), (0, 0));
         gateway.stop().await;
         other.stop().await;

@@ -37,7 +37,7 @@ fn a_mail_that_is_refused_is_kept_and_the_operator_is_told() {
         let alarm = gateway.alarm().await;
         assert!(alarm.text.contains("sink-never"), "{}", alarm.text);
         assert_eq!(gateway.delivered().len(), 0);
-        let kept = gateway.daemon.gateway.blobs.all().unwrap();
+        let kept = gateway.daemon.gateway.blobs.heads().await.unwrap();
         assert_eq!(kept.iter().filter(|blob| blob.kind == BlobKind::Message).count(), 1, "the message is kept");
         // It is tried again all the same, and the operator is not told a second time.
         gateway.nth_event(EventName::DeliveryDeferred, 2).await;

@@ -62,7 +62,7 @@ fn a_mail_that_comes_back_is_a_failure_of_its_message_once_and_other_notices_are
         assert!(alarm.text.contains("does not know the address"), "{}", alarm.text);
         let Incoming::Returned(state) = state_of(&gateway, &event.fields[&Field::MessageId]).await else { panic!("the state shows it") };
         assert_eq!(state.status.as_deref(), Some("5.1.1"));
-        let kept = gateway.daemon.gateway.blobs.all().unwrap();
+        let kept = gateway.daemon.gateway.blobs.heads().await.unwrap();
         assert_eq!(kept.iter().filter(|blob| blob.kind == BlobKind::Message).count(), 1, "the message is kept");
 
         // A second copy of the notice, and one in prose, change nothing and alarm nobody again.

@@ -140,7 +140,7 @@ fn a_name_that_leads_to_nobody_or_to_another_key_is_refused() {
         refused("a recipient that is not ours", named(elsewhere.package(), &by_key_identifier(other))).await;
         assert_eq!(searches(&peer), before, "for somebody who is not served here nobody is looked for");
         assert_eq!(gateway.events(EventName::Received).await, []);
-        assert_eq!(gateway.daemon.gateway.blobs.all().unwrap(), []);
+        assert_eq!(gateway.daemon.gateway.blobs.heads().await.unwrap(), []);
         gateway.stop().await;
     });
 }

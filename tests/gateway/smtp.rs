@@ -10,7 +10,7 @@ use crate::harness::{Client, Gateway, Peer, Setup, World, mail, mail_with, run};
 /// Nothing was taken in: no journal line, no file.
 async fn took_nothing(gateway: &Gateway) {
     assert_eq!(gateway.events(EventName::MailAccepted).await, []);
-    assert_eq!(gateway.daemon.gateway.blobs.all().unwrap(), []);
+    assert_eq!(gateway.daemon.gateway.blobs.heads().await.unwrap(), []);
 }
 
 /// The reply to RCPT of an address in the gateway's mail domain.

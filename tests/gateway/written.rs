@@ -14,11 +14,11 @@ use crate::harness::client::submit;
 use crate::harness::{Gateway, Peer, Setup, mail_with, run};
 
 /// Every blob that a gateway keeps; how many there were of each kind that is XML.
-fn kept(gateway: &Gateway, judged: &mut Judged) -> Vec<BlobKind> {
+async fn kept(gateway: &Gateway, judged: &mut Judged) -> Vec<BlobKind> {
     let blobs = &gateway.daemon.gateway.blobs;
     let mut kinds = Vec::new();
-    for blob in blobs.all().unwrap() {
-        let (_, _, mut body) = blobs.open(blob.id).unwrap();
+    for blob in blobs.heads().await.unwrap() {
+        let (_, _, mut body) = blobs.open(blob.id).await.unwrap();
         let mut octets = Vec::new();
         body.read_to_end(&mut octets).unwrap();
         let what = format!("{:?} of {}", blob.kind, gateway.participant);
@@ -86,8 +86,8 @@ fn everything_that_a_run_says_and_keeps_is_valid() {
         for taken in peer.taken() {
             judged.add("an envelope that the other side took", &taken.envelope);
         }
-        let mut kinds = kept(&sender, &mut judged);
-        kinds.extend(kept(&receiver, &mut judged));
+        let mut kinds = kept(&sender, &mut judged).await;
+        kinds.extend(kept(&receiver, &mut judged).await);
         for kind in [BlobKind::Envelope, BlobKind::Request, BlobKind::Signal, BlobKind::Message, BlobKind::Receipt] {
             assert!(kinds.contains(&kind), "{kind:?} is not in {kinds:?}");
         }

@@ -86,7 +86,7 @@ async fn sealed(state: &Path, name: &str, peer: &Peer, record: RecordId, envelop
     let store = SledStore::open(SledOptions { clock: Arc::new(SystemClock), ..SledOptions::new(state.join("store")) }).unwrap();
     let (blob, id) = (BlobId(Uuid::new_v4()), Uuid::new_v4().to_string());
     let mut writer =
-        spool.create(Blob { id: blob, kind: BlobKind::Envelope, header: serde_json::json!({ "record": record }).to_string() }, None).unwrap();
+        spool.create(Blob { id: blob, kind: BlobKind::Envelope, header: serde_json::json!({ "record": record }).to_string() }, None).await.unwrap();
     std::io::Write::write_all(&mut writer, envelope).unwrap();
     writer.commit().await.unwrap();
     let letter = Letter {

@@ -3,6 +3,7 @@
 use std::fs;
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use brevbro::crypto::sha256;
 use brevbro::port::{Blob, BlobId, BlobKind, Blobs, StoreError};
@@ -32,6 +33,8 @@ promises! {
     an_empty_blob_is_a_blob
     deleting_twice_is_no_error
     all_lists_what_is_committed
+    all_comes_in_pages_by_name
+    a_blob_tells_its_age
     a_header_over_its_limit_is_refused
     readers_may_jump
     many_commits_at_once_are_each_whole
@@ -46,14 +49,14 @@ fn blob(n: u128) -> Blob {
 }
 
 fn keep(blobs: &dyn Blobs, n: u128, body: &[u8]) {
-    let mut writer = blobs.create(blob(n), Some(body.len() as u64)).unwrap();
+    let mut writer = block(blobs.create(blob(n), Some(body.len() as u64))).unwrap();
     writer.write_all(body).unwrap();
     let stored = block(writer.commit()).unwrap();
     assert_eq!((stored.id, stored.octets, stored.digest), (blob(n).id, body.len() as u64, sha256(body)));
 }
 
 fn read(blobs: &dyn Blobs, n: u128) -> Vec<u8> {
-    let (head, octets, mut reader) = blobs.open(blob(n).id).unwrap();
+    let (head, octets, mut reader) = block(blobs.open(blob(n).id)).unwrap();
     assert_eq!(head, blob(n));
     let mut body = Vec::new();
     reader.read_to_end(&mut body).unwrap();
@@ -62,7 +65,7 @@ fn read(blobs: &dyn Blobs, n: u128) -> Vec<u8> {
 }
 
 fn is_missing(blobs: &dyn Blobs, n: u128) -> bool {
-    matches!(blobs.open(blob(n).id), Err(StoreError::Missing(_)))
+    matches!(block(blobs.open(blob(n).id)), Err(StoreError::Missing(_)))
 }
 
 fn body(octets: usize) -> Vec<u8> {
@@ -76,16 +79,16 @@ fn a_committed_blob_reads_back(blobs: &dyn Blobs) {
 }
 
 fn a_blob_is_absent_until_it_is_committed(blobs: &dyn Blobs) {
-    let mut writer = blobs.create(blob(1), None).unwrap();
+    let mut writer = block(blobs.create(blob(1), None)).unwrap();
     writer.write_all(b"half").unwrap();
-    assert!(is_missing(blobs, 1) && blobs.all().unwrap().is_empty());
+    assert!(is_missing(blobs, 1) && block(blobs.all(None, 9)).unwrap().is_empty());
     drop(writer);
     assert!(is_missing(blobs, 1));
 }
 
 fn a_blob_that_is_committed_again_is_replaced_whole(blobs: &dyn Blobs) {
     keep(blobs, 1, b"first, and longer");
-    let (_, _, mut early) = blobs.open(blob(1).id).unwrap();
+    let (_, _, mut early) = block(blobs.open(blob(1).id)).unwrap();
     keep(blobs, 1, b"second");
     let mut seen = String::new();
     early.read_to_string(&mut seen).unwrap();
@@ -100,30 +103,54 @@ fn an_empty_blob_is_a_blob(blobs: &dyn Blobs) {
 fn deleting_twice_is_no_error(blobs: &dyn Blobs) {
     keep(blobs, 1, b"x");
     for _ in 0..2 {
-        blobs.delete(blob(1).id).unwrap();
+        block(blobs.delete(blob(1).id)).unwrap();
         assert!(is_missing(blobs, 1));
     }
 }
 
 fn all_lists_what_is_committed(blobs: &dyn Blobs) {
     (0..20).for_each(|n| keep(blobs, n << 120, b"x"));
-    let mut all = blobs.all().unwrap();
-    all.sort_by_key(|blob| blob.id);
-    assert_eq!(all, (0..20).map(|n| blob(n << 120)).collect::<Vec<_>>());
+    assert_eq!(block(blobs.heads()).unwrap(), (0..20).map(|n| blob(n << 120)).collect::<Vec<_>>());
+}
+
+fn all_comes_in_pages_by_name(blobs: &dyn Blobs) {
+    // Many of one folder of a spool, and some of others.
+    let ids: Vec<u128> = (0..25).chain((1..9).map(|n| n << 120)).collect();
+    ids.iter().rev().for_each(|n| keep(blobs, *n, b"x"));
+    for limit in [1, 7, 25, 33, 100] {
+        let (mut found, mut after) = (Vec::new(), None);
+        loop {
+            let page = block(blobs.all(after, limit)).unwrap();
+            let Some(last) = page.last() else { break };
+            assert!(page.len() <= limit);
+            after = Some(last.id);
+            found.extend(page.iter().map(|listed| listed.id.0.as_u128()));
+        }
+        assert_eq!(found, ids, "by {limit}");
+    }
+    assert_eq!(block(blobs.all(Some(blob(11).id), 2)).unwrap().iter().map(|listed| listed.id).collect::<Vec<_>>(), [blob(12).id, blob(13).id]);
+}
+
+fn a_blob_tells_its_age(blobs: &dyn Blobs) {
+    keep(blobs, 1, b"x");
+    std::thread::sleep(Duration::from_millis(1_100));
+    keep(blobs, 2, b"x");
+    let ages: Vec<Duration> = block(blobs.all(None, 9)).unwrap().iter().map(|listed| listed.age).collect();
+    assert!(ages[0] >= ages[1] + Duration::from_secs(1) && ages[0] < Duration::from_mins(5), "{ages:?}");
 }
 
 fn a_header_over_its_limit_is_refused(blobs: &dyn Blobs) {
     let header = |octets| Blob { header: "\"".repeat(octets), ..blob(1) };
-    assert!(matches!(blobs.create(header(1024 * 1024 + 1), None), Err(StoreError::TooLarge { .. })));
-    let writer = blobs.create(header(1024 * 1024), None).unwrap();
+    assert!(matches!(block(blobs.create(header(1024 * 1024 + 1), None)), Err(StoreError::TooLarge { .. })));
+    let writer = block(blobs.create(header(1024 * 1024), None)).unwrap();
     block(writer.commit()).unwrap();
-    assert_eq!(blobs.open(blob(1).id).unwrap().0.header.len(), 1024 * 1024);
+    assert_eq!(block(blobs.open(blob(1).id)).unwrap().0.header.len(), 1024 * 1024);
 }
 
 fn readers_may_jump(blobs: &dyn Blobs) {
     let whole = body(300_000);
     keep(blobs, 1, &whole);
-    let (_, _, mut reader) = blobs.open(blob(1).id).unwrap();
+    let (_, _, mut reader) = block(blobs.open(blob(1).id)).unwrap();
     let mut piece = [0; 1_000];
     for from in [299_000, 0, 500, 150_000, 100] {
         assert_eq!(reader.seek(SeekFrom::Start(from)).unwrap(), from);
@@ -152,7 +179,7 @@ fn a_spool_opened_anew_has_what_was_committed_and_no_halves() {
     let dir = tempfile::tempdir().unwrap();
     let first = spool(dir.path());
     keep(&first, 1, b"whole");
-    let mut half = first.create(blob(2), None).unwrap();
+    let mut half = block(first.create(blob(2), None)).unwrap();
     half.write_all(&body(200_000)).unwrap();
     assert_eq!(files(dir.path(), "tmp").len(), 1);
     // What a killed process leaves: the writer is never dropped.
@@ -199,16 +226,16 @@ fn a_damaged_head_does_not_hide_the_other_blobs() {
     (1..=3).for_each(|n| keep(&spool, n, b"x"));
     let path = files(dir.path(), "blob").remove(0);
     fs::write(&path, b"not a blob").unwrap();
-    assert_eq!(spool.all().unwrap().len(), 2);
+    assert_eq!(block(spool.heads()).unwrap().len(), 2);
 }
 
 #[test]
 fn no_room_is_said_before_the_body_comes() {
     let dir = tempfile::tempdir().unwrap();
     let spool = Spool::open(SpoolOptions { reserve: 0, ..SpoolOptions::new(dir.path()) }).unwrap();
-    assert!(matches!(spool.create(blob(1), Some(u64::MAX / 2)), Err(StoreError::Full)));
-    assert!(spool.create(blob(1), Some(1)).is_ok());
-    assert!(MemoryBlobs::new().create(blob(1), Some(1)).is_ok());
+    assert!(matches!(block(spool.create(blob(1), Some(u64::MAX / 2))), Err(StoreError::Full)));
+    assert!(block(spool.create(blob(1), Some(1))).is_ok());
+    assert!(block(MemoryBlobs::new().create(blob(1), Some(1))).is_ok());
 }
 
 /// The files of this ending below a directory.

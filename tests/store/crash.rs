@@ -47,7 +47,7 @@ fn child_that_writes_until_it_is_killed() {
             scope.spawn(move || {
                 for n in (first + writer..).step_by(WRITERS as usize) {
                     let blob = Blob { id: BlobId(Uuid::from_u128(n << 64 | n)), kind: BlobKind::Mail, header: "{}".into() };
-                    let mut body_of = spool.create(blob, None).unwrap();
+                    let mut body_of = block(spool.create(blob, None)).unwrap();
                     body_of.write_all(&body(n)).unwrap();
                     block(body_of.commit()).unwrap();
                     let step = Step::new()
@@ -138,7 +138,7 @@ impl Acknowledged {
             assert_eq!(n != 0 && jobs.contains(&(n << 32, Queue::Send)), n != 0 && sealed, "{round}: {n}");
             if found.is_some() {
                 let mut read = Vec::new();
-                spool.open(BlobId(Uuid::from_u128(n << 64 | n))).unwrap().2.read_to_end(&mut read).unwrap();
+                block(spool.open(BlobId(Uuid::from_u128(n << 64 | n)))).unwrap().2.read_to_end(&mut read).unwrap();
                 assert_eq!(read, body(n), "{round}: a record's body is there before it");
             }
         }
