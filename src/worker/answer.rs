@@ -1,8 +1,7 @@
 //! [`Queue::Answer`](crate::port::Queue::Answer): sign a message receipt of ours and hand it to the access point's side.
 
-use uuid::Uuid;
-
 use super::Gateway;
+use super::chance::fresh;
 use super::effects::{Outcome, blocking, from_store, new_blob};
 use crate::failure::{Blame, Failure, Stage};
 use crate::ident::{MessageId, RecordId};
@@ -27,10 +26,10 @@ impl Gateway {
             serde_json::from_str(&blob.header).map_err(|error| ours(format!("a receipt's header cannot be read: {error}")))?;
         let now = self.now();
         let reply = Reply {
-            record: RecordId(Uuid::new_v4()),
+            record: RecordId(fresh()),
             organisation: arrival.organisation.clone(),
             participant: arrival.from.clone(),
-            envelope_id: MessageId::new(Uuid::new_v4().to_string()).map_err(|error| ours(error.to_string()))?,
+            envelope_id: MessageId::new(fresh().to_string()).map_err(|error| ours(error.to_string()))?,
             refers_to: arrival.envelope_id.clone(),
             incoming: arrival.record,
             code: answer.code,

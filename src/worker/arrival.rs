@@ -7,10 +7,8 @@ use std::io::{Read, Write};
 use std::pin::pin;
 use std::time::Duration;
 
-use tokio::sync::{mpsc, oneshot};
-use uuid::Uuid;
-
 use super::Gateway;
+use super::chance::fresh;
 use super::effects::{Outcome, blocking, from_store, new_blob, point};
 use crate::as4::receive::{Context, Fault, Options, Sought};
 use crate::as4::{self, Code, EbmsError, Received, Refusal, Signature, UserMessage};
@@ -23,6 +21,7 @@ use crate::inbound::Arrival;
 use crate::inbound::receive::{self, Bringer, Brought, Caller, Refused, Seen, Unreceived};
 use crate::port::{Answer, Blob, BlobId, BlobKind, BlobWriter, Freshness, Pending, Realm, TrustError};
 use crate::sdk::envelope::{Header, Passing};
+use tokio::sync::{mpsc, oneshot};
 
 /// A message that was opened but not yet judged.
 struct Opened {
@@ -94,7 +93,7 @@ impl Gateway {
                 tracing::warn!(peer = caller.address, %error, %cause, "an AS4 message is refused");
                 let now = self.now();
                 let what = Unreceived { caller: &caller, seen: &seen, organisation: organisation.as_ref(), cause: Some(&cause), error: Some(&error) };
-                let step = if reported { receive::reported(&what, RecordId(Uuid::new_v4()), now) } else { receive::unreceived(&what, now) };
+                let step = if reported { receive::reported(&what, RecordId(fresh()), now) } else { receive::unreceived(&what, now) };
                 if let Err(failure) = self.carry_out("receive.refused", step.into()).await {
                     return unavailable(&failure);
                 }
@@ -132,7 +131,7 @@ impl Gateway {
 
     /// The signal that acknowledges the message: new, or the one that it got before.
     async fn take(&self, content_type: String, body: Box<dyn Read + Send>, caller: &Caller) -> Result<Vec<u8>, Declined> {
-        let record = RecordId(Uuid::new_v4());
+        let record = RecordId(fresh());
         let envelope = new_blob();
         let Opened { received, writer, header } = self.unwrap(content_type, body, record, envelope).await?;
         let signature = received.signature.clone().ok_or_else(|| Failure::permanent(Stage::Receive, Blame::Us, "an unsigned message was opened"))?;

@@ -2,9 +2,8 @@
 
 use std::io::{Read, Write};
 
-use uuid::Uuid;
-
 use super::Gateway;
+use super::chance::{fresh, is_fixed};
 use super::room::{Held, Holding};
 use crate::failure::{Blame, Failure, Stage};
 use crate::ident::As4MessageId;
@@ -94,18 +93,21 @@ impl Gateway {
 
     /// A new AS4 message id (RFC 2822 3.6.4).
     pub(super) fn new_as4_id(&self) -> Result<As4MessageId, Failure> {
-        As4MessageId::new(format!("{}@{}", Uuid::new_v4(), self.settings.domain))
+        As4MessageId::new(format!("{}@{}", fresh(), self.settings.domain))
             .map_err(|error| Failure::permanent(Stage::Send, Blame::Us, error.to_string()))
     }
 }
 
 /// A new blob's name.
 pub(super) fn new_blob() -> BlobId {
-    BlobId(Uuid::new_v4())
+    BlobId(fresh())
 }
 
 /// Runs what computes or waits for the disk on a thread of its own.
 pub(super) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Failure> {
+    if is_fixed() {
+        return Ok(work());
+    }
     tokio::task::spawn_blocking(work)
         .await
         .map_err(|_| Failure::temporary(Stage::Store, Blame::Us, "a step ended in a panic").hint("report it with the log"))

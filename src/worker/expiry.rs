@@ -3,10 +3,8 @@
 //! A mark in the store remembers what was told of each certificate, so a restart tells nothing twice. A renewed
 //! certificate is another one and begins anew.
 
-use jiff::{SignedDuration, Timestamp};
-use uuid::Uuid;
-
 use super::Gateway;
+use super::chance::fresh;
 use super::effects::{Outcome, from_store};
 use crate::crypto::{Certificate, sha256};
 use crate::event::{Event, EventName, Field};
@@ -14,6 +12,7 @@ use crate::failure::Failure;
 use crate::ident::RecordId;
 use crate::mail::alarm::Cause;
 use crate::port::{Guard, Key, Op, RevocationList, Step, Tell};
+use jiff::{SignedDuration, Timestamp};
 
 const DAY: SignedDuration = SignedDuration::from_hours(24);
 
@@ -105,7 +104,7 @@ impl Gateway {
             .guard(guard)
             .op(Op::Note(mark, value.to_owned()))
             .op(Op::Audit(Event::new(now, EventName::Expiring).with(Field::Cause, what)))
-            .op(Tell::alarm(Cause::Expiry, what, hint).job(RecordId(Uuid::new_v4()), "alarm", now));
+            .op(Tell::alarm(Cause::Expiry, what, hint).job(RecordId(fresh()), "alarm", now));
         Ok(self.carry_out("expiry", step.into()).await? == Outcome::Applied)
     }
 }

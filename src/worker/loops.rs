@@ -1,8 +1,7 @@
 //! Mails that go in circles, and functions that answer each other by themselves.
 
-use uuid::Uuid;
-
 use super::Gateway;
+use super::chance::fresh;
 use super::effects::{Outcome, from_store};
 use super::reception::Refusal;
 use crate::event::{Event, EventName, Field};
@@ -111,7 +110,7 @@ impl Gateway {
                     .with(Field::NextAttempt, until)
                     .with(Field::Cause, cause);
                 event.organisation = Some((*own).clone());
-                let record = RecordId(Uuid::new_v4());
+                let record = RecordId(fresh());
                 let alarm = Tell::alarm(Cause::Loop, &what, hint).job(record, "alarm", now);
                 step = step.op(Tell::facts(record, &event)).op(Op::Audit(event)).op(alarm);
             }

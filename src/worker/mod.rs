@@ -16,6 +16,7 @@ mod admission;
 mod answer;
 mod arrival;
 mod attend;
+mod chance;
 mod deliver;
 mod effects;
 mod expiry;
@@ -55,6 +56,8 @@ use crate::sdk::message::MessageLimits;
 
 pub use acquaintances::Acquaintances;
 pub use admission::{Account, Admission, Admits};
+#[cfg(feature = "failpoints")]
+pub use chance::fixed::fix_chance;
 pub use expiry::{Expiry, Watched};
 pub use household::{Household, Mailbox, Mode, Organisation};
 pub use orphans::Found;

@@ -1,7 +1,6 @@
 //! [`Queue::Open`](crate::port::Queue::Open): verify and decrypt an incoming envelope, and settle what it holds.
 
-use uuid::Uuid;
-
+use super::chance::fresh;
 use super::effects::{Outcome, blocking, from_store, new_blob};
 use super::room::Holding;
 use super::scan::Scanned;
@@ -243,5 +242,5 @@ impl Gateway {
 }
 
 fn names() -> Names {
-    Names { receipt_id: Uuid::new_v4().to_string(), receipt: new_blob(), message: new_blob() }
+    Names { receipt_id: fresh().to_string(), receipt: new_blob(), message: new_blob() }
 }

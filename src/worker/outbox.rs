@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use uuid::Uuid;
 
+use super::chance::fresh;
 use super::effects::{blocking, from_store, point};
 use super::notice::zone;
 use super::reception::{Destination, Refusal, Settled, name_recipient, too_large};
@@ -149,7 +150,7 @@ impl OutboxDoor {
             None => self.mailbox()?.address.clone(),
         };
         let transaction = Transaction {
-            id: Uuid::new_v4(),
+            id: fresh(),
             at: gateway.now(),
             organisation: self.settings.organisation.clone(),
             function: self.settings.function.clone(),
@@ -364,7 +365,7 @@ impl OutboxReception for OutboxDoor {
             let hint = "see whether the server is up, the login right and the mailbox shared with it; docs/imap.md has the steps";
             let mut event = Event::new(now, EventName::Postponed).with(Field::Cause, &what);
             event.organisation = Some(self.settings.organisation.clone());
-            let alarm = Tell::alarm(Cause::OutboxUnread, &what, hint).job(RecordId(Uuid::new_v4()), "alarm", now);
+            let alarm = Tell::alarm(Cause::OutboxUnread, &what, hint).job(RecordId(fresh()), "alarm", now);
             if let Err(failure) = self.gateway.carry_out("outbox.unreachable", Step::new().op(Op::Audit(event)).op(alarm).into()).await {
                 tracing::error!(what = %failure.what, "the operator cannot be told");
             }

@@ -5,10 +5,8 @@
 
 use std::sync::Arc;
 
-use jiff::Timestamp;
-use uuid::Uuid;
-
 use super::Gateway;
+use super::chance::fresh;
 use super::effects::{Outcome, blocking, from_store, point};
 use super::room::Holding;
 use crate::crypto::sha256;
@@ -20,6 +18,7 @@ use crate::outbound::accept::{self, Mail, Recipient, Transaction};
 use crate::outbound::convert as convert_to_sdk;
 use crate::outbound::state::Notify;
 use crate::port::{BlobId, DirectoryError, Key, Stored};
+use jiff::Timestamp;
 
 /// How long a transaction whose client may not have seen our 250 is remembered: longer than mail servers try.
 const UNCONFIRMED: jiff::SignedDuration = jiff::SignedDuration::from_hours(24 * 6);
@@ -300,9 +299,9 @@ impl Gateway {
 
 /// Names one accepted recipient.
 pub(super) fn name_recipient(address: &MailAddress, destination: Destination, notify: Notify, orcpt: Option<String>) -> Result<Recipient, Failure> {
-    let message_id = MessageId::new(Uuid::new_v4().to_string()).map_err(|error| Failure::permanent(Stage::Accept, Blame::Us, error.to_string()))?;
+    let message_id = MessageId::new(fresh().to_string()).map_err(|error| Failure::permanent(Stage::Accept, Blame::Us, error.to_string()))?;
     let Destination { participant, function } = destination;
-    Ok(Recipient { record: RecordId(Uuid::new_v4()), message_id, address: address.clone(), participant, function, notify, orcpt })
+    Ok(Recipient { record: RecordId(fresh()), message_id, address: address.clone(), participant, function, notify, orcpt })
 }
 
 /// One field alone: a second one could be the sender's own.

@@ -4,9 +4,8 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use uuid::Uuid;
-
 use super::Gateway;
+use super::chance::fresh;
 use super::effects::{Outcome, blocking, from_store};
 use crate::edge::smtp_server::{Accepted, DataSink};
 use crate::event::{Event, EventName, Field};
@@ -44,7 +43,7 @@ impl DataSink for Returning {
     fn finish(self: Box<Self>) -> Pending<'static, Result<Accepted, Reply>> {
         Box::pin(async move {
             let Self { gateway, peer, to, octets } = *self;
-            let transaction = Uuid::new_v4().simple().to_string();
+            let transaction = fresh().simple().to_string();
             let notice = blocking(move || read(&octets)).await.map_err(|failure| super::smtp::failed(&failure))?;
             for address in &to {
                 let settled = gateway.give_back(address, &notice, &transaction, &peer).await;

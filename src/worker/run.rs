@@ -179,7 +179,7 @@ impl Gateway {
 
     /// Any number, for jitter.
     pub(super) fn random() -> u64 {
-        uuid::Uuid::new_v4().as_u64_pair().0
+        super::chance::number()
     }
 
     /// Now.

@@ -7,10 +7,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use jiff::Timestamp;
-use uuid::Uuid;
-
 use super::Gateway;
+use super::chance::fresh;
 use super::effects::from_store;
 use super::reception::Refusal;
 use crate::content::{Content, File};
@@ -24,6 +22,7 @@ use crate::outbound::retry::{Next, later};
 use crate::outbound::scan as outbound;
 use crate::port::{Finding, Key, Op, ScanError, Scanner, Step, Tell};
 use crate::sdk::rules::{Breach, MAX_BREACHES};
+use jiff::Timestamp;
 
 /// How long a mail may be looked at while its client waits for an answer, which it does for ten minutes (RFC 5321 4.5.3.2.6).
 const FOR_MAIL: Duration = Duration::from_mins(4);
@@ -140,7 +139,7 @@ impl Gateway {
         let digest = sha256(pieces.get(at).copied().unwrap_or(mail));
         tracing::warn!(transaction = %transaction.id.simple(), function = %transaction.function, %name, "a mail with malware is refused");
         let mark = Key::new("malware", &format!("{} {}", transaction.organisation.folded(), transaction.function.folded()));
-        let alarm = if self.tell_again(&mark).await? { outbound::Alarm::As(RecordId(Uuid::new_v4())) } else { outbound::Alarm::Told };
+        let alarm = if self.tell_again(&mark).await? { outbound::Alarm::As(RecordId(fresh())) } else { outbound::Alarm::Told };
         let mut step = outbound::infected(transaction, &outbound::Found { name: name.clone(), digest }, alarm, self.now());
         if alarm != outbound::Alarm::Told {
             step = step.op(Op::Note(mark, self.now().to_string()));
@@ -221,7 +220,7 @@ impl Gateway {
             }
         };
         if lasts && self.tell_again(&told).await? {
-            let alarm = Tell::alarm(Cause::Scanner, &error.to_string(), hint).job(RecordId(Uuid::new_v4()), "alarm", now);
+            let alarm = Tell::alarm(Cause::Scanner, &error.to_string(), hint).job(RecordId(fresh()), "alarm", now);
             step = step.op(Op::Note(told, now.to_string())).op(alarm);
         }
         if step.ops.is_empty() {

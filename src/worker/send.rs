@@ -157,7 +157,7 @@ impl Gateway {
         let AccessPoint { identity, .. } = self.access_point.clone();
         let (scratch, certificate) = (self.settings.scratch.clone(), metadata.access_point.clone());
         let request = new_blob();
-        let boundary = format!("brevbro-{}", uuid::Uuid::new_v4().simple());
+        let boundary = format!("brevbro-{}", super::chance::fresh().simple());
         let packaged = blocking(move || -> Result<_, Failure> {
             let disk = |error: std::io::Error| Failure::temporary(Stage::Send, Blame::Us, format!("a scratch file cannot be written: {error}"));
             let gzip = tempfile::tempfile_in(&scratch).map_err(disk)?;

@@ -4,10 +4,9 @@ use std::collections::HashMap;
 use std::io::{self, Write};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use uuid::Uuid;
-
 use super::Gateway;
 use super::admission::{Account, Admission};
+use super::chance::fresh;
 use super::effects::point;
 use super::pace::Counted;
 use super::reception::{Refusal, Sender, Settled, name_recipient};
@@ -99,7 +98,7 @@ impl Reception for MailDoor {
                 recipients.push(named.map_err(|failure| failed(&failure))?);
             }
             let transaction = Transaction {
-                id: Uuid::new_v4(),
+                id: fresh(),
                 at: gateway.now(),
                 organisation: owner.organisation,
                 function: owner.function,
