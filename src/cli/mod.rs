@@ -11,12 +11,15 @@
 
 pub mod as4;
 pub mod check_config;
+pub mod control;
 pub mod convert;
 pub mod demo;
 pub mod journal;
 pub mod ping;
+pub mod queue;
 pub mod run;
 pub mod smtp_password;
+pub mod status;
 pub mod testbed;
 
 use std::error::Error;
@@ -49,6 +52,10 @@ enum Command {
     As4(as4::As4Args),
     /// Shows what happened: of one participant, of one message, or all of it.
     Journal(journal::JournalArgs),
+    /// Says how the gateway that runs is: what is to be done, what waits for somebody.
+    Status(status::StatusArgs),
+    /// Lists what waits in the gateway that runs: since when, why, and when it is tried next.
+    Queue(queue::QueueArgs),
     /// Makes the line that `password-hash-file` of an `[[smtp.account]]` holds, out of a password.
     SmtpPassword(smtp_password::SmtpPasswordArgs),
     /// A federation in a box: CAs, name server and SMP on this machine, to try brevbro with.
@@ -69,6 +76,8 @@ impl Cli {
             Command::Convert(args) => convert::run(args).await,
             Command::As4(args) => as4::run(args).await,
             Command::Journal(args) => journal::run(&args),
+            Command::Status(args) => status::run(&args),
+            Command::Queue(args) => queue::run(&args),
             Command::Testbed(args) => testbed::run(args).await,
         }
     }

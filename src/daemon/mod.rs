@@ -3,6 +3,7 @@
 //! Order of start: store and spool, orphans taken in, workers, AS4, and last SMTP, so that nothing is taken in before
 //! what was taken in earlier is safe. Order of stop: SMTP and AS4 take nothing new, running jobs end, the store closes.
 
+pub mod control;
 mod imap;
 mod isolation;
 mod sinks;
@@ -76,6 +77,9 @@ pub enum StartError {
     /// The SMTP server does not start.
     #[error("the SMTP server does not start")]
     Smtp(#[from] SmtpServerError),
+    /// The control socket cannot be made.
+    #[error("the control socket cannot be made")]
+    Control(#[from] control::ControlError),
     /// The AS4 endpoint does not start.
     #[error("the AS4 endpoint does not start")]
     As4(#[from] As4ServerError),
@@ -157,6 +161,7 @@ impl Daemon {
         if unread > 0 {
             tracing::info!(unread, "messages that nobody has read go to their mailboxes, which get them whole by now");
         }
+        let control = control::ControlSocket::bind(&dir)?;
         let as4_server = As4Server::bind(as4_options).await?;
         let smtp_server = match smtp {
             Some((options, admission)) => Some((SmtpServer::bind(options).await?, admission)),
@@ -186,6 +191,7 @@ impl Daemon {
                 tokio::time::sleep(WATCH).await;
             }
         });
+        aside.spawn(control.serve(Arc::new(control::Answering { gateway: Arc::clone(&gateway), started: clock.now() })));
         let scanning = Arc::clone(&gateway);
         aside.spawn(async move { report_scanner(scanning.malware.as_ref()).await });
         aside.spawn(async move {

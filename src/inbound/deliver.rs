@@ -8,7 +8,7 @@ use super::state::{Closed, Delivered, How, Incoming, Taken};
 use crate::event::{Event, EventName, Field};
 use crate::failure::Failure;
 use crate::mail::alarm::Cause;
-use crate::port::{Effects, Guard, JobId, Key, Lease, Op, SinkAnswer, SinkError, Step, Tell};
+use crate::port::{Effects, Guard, Job, JobId, Key, Lease, Op, SinkAnswer, SinkError, Step, Tell};
 
 /// What follows a failed delivery: when it is tried again, or that it is not.
 pub type Next = Option<Timestamp>;
@@ -80,6 +80,6 @@ pub fn failed(mut state: Taken, lease: Lease, error: &SinkError, next: Next, now
         state.alarmed = true;
         step = step.op(alarm).op(Op::Put(Incoming::New(state).to_record()?));
     }
-    let note = lease.job.note.clone();
+    let note = Job::cause(error);
     Ok(step.op(Op::Reschedule { lease, due, note }).into())
 }

@@ -8,7 +8,7 @@ use crate::event::{EventName, Field};
 use crate::failure::Failure;
 use crate::ident::{FunctionId, Sha256};
 use crate::mail::alarm::Cause;
-use crate::port::{Effects, Guard, Lease, Op, ScanError, Step, Tell};
+use crate::port::{Effects, Guard, Job, Lease, Op, ScanError, Step, Tell};
 use crate::sdk::rules::Breach;
 
 /// Something that was found in one file or text of a message.
@@ -53,7 +53,7 @@ pub fn infected(
 pub fn waits(arrival: &Arrival, lease: Lease, error: &ScanError, due: Timestamp, now: Timestamp) -> Step {
     let event =
         arrival.event(now, EventName::Postponed).with(Field::Cause, error).with(Field::Attempt, lease.job.attempt + 1).with(Field::NextAttempt, due);
-    let note = lease.job.note.clone();
+    let note = Job::cause(error);
     Step::new().guard(Guard::Held(lease.clone())).op(Op::Audit(event)).op(Op::Reschedule { lease, due, note })
 }
 

@@ -272,7 +272,7 @@ pub fn failed(
         }
         let outgoing = state.into_outgoing();
         let step = step.guard(Guard::In(outgoing.record_id(), outgoing.state())).op(Op::Put(outgoing.to_record()?));
-        let note = lease.job.note.clone();
+        let note = Job::cause(&failure.what);
         return Ok(step.op(Op::Reschedule { lease, due, note }).op(Op::Audit(event)).into());
     }
     let fail = if fail == Fail::AccessPoint && state.may_be_there() { Fail::Unproven } else { fail };

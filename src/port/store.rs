@@ -178,6 +178,12 @@ impl Job {
         Self { id, queue, record, due, attempt: 0, note: String::new() }
     }
 
+    /// Why an attempt failed, as the note of a job that needs none otherwise: for who asks what waits and why.
+    #[must_use]
+    pub fn cause(why: impl fmt::Display) -> String {
+        super::tell::short(&why.to_string(), 400)
+    }
+
     /// The same job with something to know when it runs.
     #[must_use]
     pub fn with(mut self, note: impl Into<String>) -> Self {
@@ -337,6 +343,11 @@ pub trait Store: Send + Sync {
     fn note(&self, key: Key) -> Pending<'_, Result<Option<String>, StoreError>>;
     /// Up to `limit` records in a state, in no promised order.
     fn list(&self, state: State, limit: usize) -> Pending<'_, Result<Vec<Record>, StoreError>>;
+    /// Reads a job, waiting or leased.
+    fn job(&self, id: JobId) -> Pending<'_, Result<Option<Job>, StoreError>>;
+    /// Up to `limit` jobs of a queue, waiting or leased, the one that is due first before the others. One that changes
+    /// meanwhile may be missing.
+    fn jobs(&self, queue: Queue, limit: usize) -> Pending<'_, Result<Vec<Job>, StoreError>>;
     /// Up to `limit` events from number `from` on (0 is the first), with their numbers. Fewer than `limit` do not mean
     /// the end, none does.
     fn audit(&self, from: u64, limit: usize) -> Pending<'_, Result<Vec<(u64, Event)>, StoreError>>;

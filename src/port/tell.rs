@@ -150,6 +150,18 @@ impl Tell {
         Key::new("facts", &record.0.simple().to_string())
     }
 
+    /// In one word.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Accepted { .. } => "accepted",
+            Self::Rejected { .. } => "rejected",
+            Self::Delayed { .. } => "delayed",
+            Self::Failed { .. } => "failed",
+            Self::Alarm { .. } => "alarm",
+        }
+    }
+
     /// The job that tells it, once for each `name` on a record.
     #[must_use]
     pub fn job(self, record: RecordId, name: &str, at: Timestamp) -> Op {
@@ -160,7 +172,7 @@ impl Tell {
 }
 
 /// The beginning of a text, at most so many octets and without control characters.
-fn short(text: &str, octets: usize) -> String {
+pub(super) fn short(text: &str, octets: usize) -> String {
     let mut out = String::new();
     for c in text.chars().map(|c| if c.is_control() { ' ' } else { c }) {
         if out.len() + c.len_utf8() > octets {

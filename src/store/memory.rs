@@ -197,6 +197,19 @@ impl Store for MemoryStore {
         Box::pin(async move { Ok(self.lock().state.records.values().filter(|record| record.state == state).take(limit).cloned().collect()) })
     }
 
+    fn job(&self, id: JobId) -> Pending<'_, Result<Option<Job>, StoreError>> {
+        Box::pin(async move { Ok(self.lock().state.jobs.get(&id).cloned()) })
+    }
+
+    fn jobs(&self, queue: Queue, limit: usize) -> Pending<'_, Result<Vec<Job>, StoreError>> {
+        Box::pin(async move {
+            let mut jobs: Vec<Job> = self.lock().state.jobs.values().filter(|job| job.queue == queue).cloned().collect();
+            jobs.sort_by_key(|job| (job.due, job.id));
+            jobs.truncate(limit);
+            Ok(jobs)
+        })
+    }
+
     fn audit(&self, from: u64, limit: usize) -> Pending<'_, Result<Vec<(u64, Event)>, StoreError>> {
         Box::pin(async move { Ok((0..).zip(self.lock().events.iter().cloned()).skip_while(|(number, _)| *number < from).take(limit).collect()) })
     }

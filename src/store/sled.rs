@@ -32,7 +32,7 @@ use super::journal::{self, Draft, Journal, JournalError};
 use super::{check_limits, create_directory, store_error, sync_directory};
 use crate::event::Event;
 use crate::ident::RecordId;
-use crate::port::{Clock, Health, Key, Lease, Pending, Queue, Record, State, Step, Store, StoreError};
+use crate::port::{Clock, Health, Job, JobId, Key, Lease, Pending, Queue, Record, State, Step, Store, StoreError};
 
 mod index;
 mod layout;
@@ -212,6 +212,14 @@ impl Store for SledStore {
 
     fn list(&self, state: State, limit: usize) -> Pending<'_, Result<Vec<Record>, StoreError>> {
         Box::pin(async move { self.shared.read(self.shared.index.list(&state, limit)) })
+    }
+
+    fn job(&self, id: JobId) -> Pending<'_, Result<Option<Job>, StoreError>> {
+        Box::pin(async move { self.shared.read(self.shared.index.job(id)) })
+    }
+
+    fn jobs(&self, queue: Queue, limit: usize) -> Pending<'_, Result<Vec<Job>, StoreError>> {
+        Box::pin(async move { self.shared.read(self.shared.index.jobs(queue, limit)) })
     }
 
     fn audit(&self, from: u64, limit: usize) -> Pending<'_, Result<Vec<(u64, Event)>, StoreError>> {

@@ -13,7 +13,7 @@ use crate::event::{Event, EventName, Field};
 use crate::failure::{Blame, Failure};
 use crate::mail::alarm::Cause;
 use crate::outbound::retry::later;
-use crate::port::{Guard, Lease, Op, Queue, Step, StoreError, Tell};
+use crate::port::{Guard, Job, Lease, Op, Queue, Step, StoreError, Tell};
 
 /// How long a job is leased. It is renewed at a third while the job runs; after a crash it is taken back when it ends.
 const LEASE: Duration = Duration::from_mins(1);
@@ -171,7 +171,10 @@ impl Gateway {
         if lease.job.attempt == patience && lease.job.queue != Queue::Notify {
             step = step.op(Tell::alarm(Cause::Fault, &failure.what, &failure.hint).job(lease.job.record, "alarm", now));
         }
-        let note = lease.job.note.clone();
+        let note = match lease.job.queue {
+            Queue::Answer | Queue::Notify => lease.job.note.clone(),
+            Queue::Seal | Queue::Send | Queue::Await | Queue::Open | Queue::Deliver => Job::cause(&failure.what),
+        };
         if let Err(error) = self.store.apply(step.op(Op::Reschedule { lease, due: later(now, wait), note })).await {
             tracing::error!(%error, "a failed job cannot be postponed; it comes back when its lease ends");
         }

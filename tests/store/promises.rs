@@ -32,6 +32,7 @@ promises! {
     values_over_their_limit_change_nothing
     records_are_listed_by_their_state
     jobs_are_claimed_oldest_first_and_only_when_due
+    jobs_are_looked_at_without_being_claimed
     a_job_is_leased_to_one_claimant_at_a_time
     a_job_comes_back_when_its_lease_ends
     a_stale_lease_completes_nothing
@@ -213,6 +214,20 @@ fn jobs_are_claimed_oldest_first_and_only_when_due(store: &dyn Store) {
     assert!(leases.iter().all(|lease| lease.until == at(80)));
     assert_eq!(claim(store, Queue::Seal, at(20), 9).remove(0).job, job(3, Queue::Seal, at(20)));
     assert_eq!(claim(store, Queue::Seal, at(29), 9), []);
+}
+
+fn jobs_are_looked_at_without_being_claimed(store: &dyn Store) {
+    for (n, due) in [(1, 30), (2, 10), (3, 20)] {
+        apply(store, Step::new().op(Op::Enqueue(job(n, Queue::Seal, at(due)))));
+    }
+    apply(store, Step::new().op(Op::Enqueue(job(4, Queue::Send, at(0)))));
+    assert_eq!(claim(store, Queue::Seal, at(10), 1).len(), 1);
+    let jobs = |limit| block(store.jobs(Queue::Seal, limit)).unwrap();
+    let expected = [job(2, Queue::Seal, at(10)), job(3, Queue::Seal, at(20)), job(1, Queue::Seal, at(30))];
+    assert_eq!(jobs(9), expected);
+    assert_eq!((jobs(2).as_slice(), jobs(0)), (&expected[..2], vec![]));
+    let one = |n| block(store.job(JobId(Uuid::from_u128(n)))).unwrap();
+    assert_eq!((one(4), one(5)), (Some(job(4, Queue::Send, at(0))), None));
 }
 
 fn a_job_is_leased_to_one_claimant_at_a_time(store: &dyn Store) {

@@ -138,6 +138,17 @@ impl Index {
         Ok(())
     }
 
+    /// Up to `limit` jobs of a queue, earliest first. One that changes meanwhile may be missing.
+    pub(super) fn jobs(&self, queue: Queue, limit: usize) -> Result<Vec<Job>> {
+        let mut names = Vec::new();
+        self.queue(queue, |_, id| {
+            names.push(id);
+            Ok(names.len() < limit)
+        })?;
+        names.truncate(limit);
+        Ok(names.into_iter().map(|id| self.job(id)).collect::<Result<Vec<_>>>()?.into_iter().flatten().collect())
+    }
+
     pub(super) fn job(&self, id: JobId) -> Result<Option<Job>> {
         self.get(&job_key(id))?.map(|value| decode_job(id, &value)).transpose()
     }
