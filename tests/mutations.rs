@@ -279,6 +279,7 @@ parsers! {
     certificate 2000
     crl 1000
     ocsp 1000
+    sealed 1500
 }
 
 fn root() -> PathBuf {

@@ -19,6 +19,7 @@ mod ocsp;
 mod password;
 mod reference;
 mod responder;
+pub mod rest;
 mod rsa;
 mod signature;
 #[cfg(test)]

@@ -1,12 +1,13 @@
 //! What must hold of every parser, whatever comes in: one function for each, which `mutations` replays with mutated
 //! fixtures and the targets in `fuzz/` with whatever libFuzzer finds. A broken promise is a panic.
 
-use std::io::{Cursor, Write};
+use std::io::{Cursor, Read, Seek, SeekFrom, Write};
 use std::sync::OnceLock;
 
 use brevbro::as4::receive::{Context, Options, ReceiveLimits, Requirement, open};
 use brevbro::as4::{Answer, PMode, Received, Refusal, Sent, UserMessage, answer, pmode, send};
 use brevbro::content::{Content, Party, Redacted};
+use brevbro::crypto::rest::{Head, Opened, RestKey, Sealer};
 use brevbro::crypto::{
     Authorities, Certificate, Crl, Identity, OcspAnswer, OcspQuestion, OcspStatus, Profile, SignatureAlgorithm, Template, crl_urls, issue_crl,
     issue_ocsp, ocsp_request, ocsp_urls, sign_enveloped,
@@ -36,7 +37,7 @@ use libxml::tree::c14n::{CanonicalizationMode, CanonicalizationOptions};
 pub type Body = fn(&[u8]) -> bool;
 
 /// All of them, by the names of the fuzz targets.
-pub const ALL: [(&str, Body); 23] = [
+pub const ALL: [(&str, Body); 24] = [
     ("as4_package", as4_package),
     ("as4_ebms", as4_ebms),
     ("as4_security", as4_security),
@@ -60,6 +61,7 @@ pub const ALL: [(&str, Body); 23] = [
     ("certificate", certificate),
     ("crl", crl),
     ("ocsp", ocsp),
+    ("sealed", sealed),
 ];
 
 pub const OURS: &str = "AP0001-SDK-TEST";
@@ -968,4 +970,84 @@ pub fn ocsp(input: &[u8]) -> bool {
         good = true;
     }
     good
+}
+
+/// A key for content at rest, and what was sealed with it: a short one, and one of more than a chunk.
+pub struct AtRest {
+    /// The key.
+    pub key: RestKey,
+    /// Sealed.
+    pub short: Vec<u8>,
+    clear: Vec<u8>,
+    long: Vec<u8>,
+}
+
+/// Made once.
+pub fn at_rest() -> &'static AtRest {
+    static MADE: OnceLock<AtRest> = OnceLock::new();
+    MADE.get_or_init(|| {
+        let key = RestKey::read(b"an own key that has 32 octets ok").unwrap();
+        let seal = |clear: &[u8]| {
+            let mut sealer = Sealer::new(&key, b"{}", Vec::new()).unwrap();
+            sealer.write_all(clear).unwrap();
+            sealer.finish().unwrap()
+        };
+        let clear: Vec<u8> = (0..140_000_u32).map(|at| (at % 253) as u8).collect();
+        let (short, long) = (seal(b"hemligt"), seal(&clear));
+        AtRest { key, short, clear, long }
+    })
+}
+
+/// What is read of content at rest is what was sealed, however it was changed and in whatever order it is read. What has
+/// the form of a content is opened; everything else says, in records of six octets, what to change and what to read.
+pub fn sealed(input: &[u8]) -> bool {
+    let AtRest { key, short, clear, long } = at_rest();
+    let open = |content: Vec<u8>| {
+        let mut stream = Cursor::new(content);
+        let (head, sealed) = Head::read_from(&mut stream, 1_000).ok()?;
+        let header = head.open_header(key, &sealed).ok()?;
+        assert_eq!(*header, b"{}");
+        Opened::new(key, &head, &sealed, stream).ok()
+    };
+    if Head::begins(input) {
+        let Some(mut opened) = open(input.to_vec()) else { return false };
+        let mut body = Vec::new();
+        let whole = opened.read_to_end(&mut body).is_ok();
+        assert!(!whole || input == short, "nobody sealed it");
+        return whole;
+    }
+    let records = input.chunks_exact(6).map(|record| {
+        let at = u32::from_be_bytes([0, record[1], record[2], record[3]]) as usize % long.len();
+        (record[0] % 16, at, u16::from_be_bytes([record[4], record[5]]) as usize)
+    });
+    let mut content = long.clone();
+    for (change, at, by) in records.clone().take(20) {
+        let end = (at + by).min(content.len());
+        match change {
+            0 => content.get_mut(at).into_iter().for_each(|octet| *octet ^= by as u8),
+            1 => content.truncate(at.max(content.len().saturating_sub(by))),
+            2 if at < end => drop(content.drain(at..end)),
+            3 if at < end => content.extend_from_within(at..end),
+            _ => {}
+        }
+    }
+    let Some(mut opened) = open(content) else { return false };
+    let mut whole = true;
+    for (_, at, length) in records {
+        let mut room = vec![0; length];
+        opened.seek(SeekFrom::Start(at as u64)).unwrap();
+        match opened.read(&mut room) {
+            Ok(read) => {
+                // Nothing is missing or added: the end is what was sealed.
+                assert_eq!(opened.octets(), clear.len() as u64);
+                assert!(room[..read] == clear[at.min(clear.len())..][..read]);
+            }
+            Err(_) => whole = false,
+        }
+    }
+    opened.seek(SeekFrom::Start(0)).unwrap();
+    let mut body = Vec::new();
+    whole &= opened.read_to_end(&mut body).is_ok();
+    assert!(clear.starts_with(&body) && (!whole || body == *clear));
+    whole
 }

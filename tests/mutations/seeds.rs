@@ -85,6 +85,12 @@ pub(crate) fn of(name: &str) -> Vec<Vec<u8>> {
             let question = brevbro::crypto::ocsp_request(&leaf.certificate, &ca.certificate, bodies::NONCE).unwrap();
             vec![signed_part(basic(&pki().any.answer)).to_vec(), question, answer.clone()]
         }
+        "sealed" => vec![
+            bodies::at_rest().short.clone(),
+            b"\x0f\0\0\0\x01\0\x0f\x01\0\0\x02\0".to_vec(),
+            [[0, 1, 0x38, 0, 0, 1].as_slice(), &[15, 0, 0, 0, 4, 0]].concat(),
+            vec![2, 0, 0, 0x54, 1, 0, 3, 0, 0, 0x54, 1, 0, 1, 0, 0, 1, 0, 1],
+        ],
         other => panic!("{other} has no seeds"),
     };
     seeds.retain(|seed| !seed.is_empty() && seed.len() <= LARGEST);
