@@ -1,3 +1,5 @@
+//! What sealed contents promise.
+
 use std::io::{self, Cursor, Read, Seek, SeekFrom, Write};
 
 use super::*;
