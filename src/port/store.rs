@@ -192,15 +192,15 @@ impl Job {
     }
 }
 
-/// A claimed job. From `until` on another may claim it, and from then on `token` no longer counts; nor does it
-/// after the store was opened anew by the one process that uses it.
+/// A claimed job. From `until` on another may claim it, and once that is done `token` no longer counts; nor does it after a
+/// store that one process uses was opened anew by it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Lease {
     /// The job.
     pub job: Job,
     /// The fencing token, larger at every claim.
     pub token: u64,
-    /// When the lease ends.
+    /// When the lease ends, by the store's clock.
     pub until: Timestamp,
 }
 
@@ -330,13 +330,16 @@ pub struct Health {
 /// `apply` returns; a job is leased to one claimant at a time; a job that was enqueued is claimed again and again
 /// until it is completed or cancelled; the journal's events are in the order of the steps. A call whose future is
 /// dropped, and a step that ended in [`StoreError::Broken`], may or may not have happened.
+///
+/// What is due, and when a lease ends, goes by the store's own clock: that of the machine where one process uses it, that of
+/// the database where several share one. Instants are kept to the microsecond at least.
 pub trait Store: Send + Sync {
     /// Applies a step.
     fn apply(&self, step: Step) -> Pending<'_, Result<(), StoreError>>;
-    /// Leases up to `limit` jobs of a queue that are due at `now`, oldest first, for `span`.
-    fn claim(&self, queue: Queue, now: Timestamp, span: Duration, limit: usize) -> Pending<'_, Result<Vec<Lease>, StoreError>>;
-    /// Prolongs a lease to `until`; [`StoreError::Conflict`] when it is no longer held.
-    fn renew(&self, lease: Lease, until: Timestamp) -> Pending<'_, Result<Lease, StoreError>>;
+    /// Leases up to `limit` jobs of a queue that are due, oldest first, for `span`.
+    fn claim(&self, queue: Queue, span: Duration, limit: usize) -> Pending<'_, Result<Vec<Lease>, StoreError>>;
+    /// Lets a lease end `span` from now; [`StoreError::Conflict`] when it is no longer held.
+    fn renew(&self, lease: Lease, span: Duration) -> Pending<'_, Result<Lease, StoreError>>;
     /// Reads a record.
     fn record(&self, id: RecordId) -> Pending<'_, Result<Option<Record>, StoreError>>;
     /// Reads a note.
@@ -351,8 +354,8 @@ pub trait Store: Send + Sync {
     /// Up to `limit` events from number `from` on (0 is the first), with their numbers. Fewer than `limit` do not mean
     /// the end, none does.
     fn audit(&self, from: u64, limit: usize) -> Pending<'_, Result<Vec<(u64, Event)>, StoreError>>;
-    /// Returns when a job of the queue may have become due, at the latest at `until`; returning early is allowed.
-    fn wait_work(&self, queue: Queue, until: Timestamp) -> Pending<'_, ()>;
+    /// Returns when a job of the queue may have become due, at the latest after `at_most`; returning early is allowed.
+    fn wait_work(&self, queue: Queue, at_most: Duration) -> Pending<'_, ()>;
     /// How it is.
     fn health(&self) -> Pending<'_, Health>;
 }

@@ -1,6 +1,7 @@
 //! Waking who waits for work: the next instant of each queue, published after every change.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use jiff::Timestamp;
 use tokio::sync::watch;
@@ -32,6 +33,16 @@ impl Bell {
         self.next.get(queue as usize)
     }
 
+    /// Now, by the store's clock.
+    pub(super) fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    /// So long from now.
+    pub(super) fn after(&self, span: Duration) -> Timestamp {
+        self.now().saturating_add(span).unwrap_or(Timestamp::MAX)
+    }
+
     /// Publishes a queue's next instant; wakes its waiters when it is another than before.
     pub(super) fn set(&self, queue: Queue, next: Option<Timestamp>) {
         if let Some(sender) = self.of(queue) {
@@ -39,13 +50,14 @@ impl Bell {
         }
     }
 
-    /// Returns when the queue's next instant has come, or at `until`.
-    pub(super) async fn wait(&self, queue: Queue, until: Timestamp) {
+    /// Returns when the queue's next instant has come, or after `at_most`.
+    pub(super) async fn wait(&self, queue: Queue, at_most: Duration) {
+        let until = self.after(at_most);
         let Some(sender) = self.of(queue) else { return };
         let mut next = sender.subscribe();
         loop {
             let wake = next.borrow_and_update().map_or(until, |due| due.min(until));
-            let Ok(rest) = std::time::Duration::try_from(wake.duration_since(self.clock.now())) else { return };
+            let Ok(rest) = Duration::try_from(wake.duration_since(self.now())) else { return };
             if rest.is_zero() {
                 return;
             }

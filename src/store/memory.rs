@@ -49,7 +49,7 @@ impl MemoryStore {
         Self::with_clock(Arc::new(Wall))
     }
 
-    /// An empty store that waits by this clock.
+    /// An empty store that goes by this clock.
     #[must_use]
     pub fn with_clock(clock: Arc<dyn Clock>) -> Self {
         Self { inner: Mutex::default(), bell: Bell::new(clock) }
@@ -153,14 +153,14 @@ impl Store for MemoryStore {
         })
     }
 
-    fn claim(&self, queue: Queue, now: Timestamp, span: Duration, limit: usize) -> Pending<'_, Result<Vec<Lease>, StoreError>> {
+    fn claim(&self, queue: Queue, span: Duration, limit: usize) -> Pending<'_, Result<Vec<Lease>, StoreError>> {
         Box::pin(async move {
             let mut inner = self.lock();
+            let (now, until) = (self.bell.now(), self.bell.after(span));
             let kept = &inner.state;
             let mut due: Vec<Job> = kept.jobs.values().filter(|job| job.queue == queue && kept.claimable(job) <= now).cloned().collect();
             due.sort_by_key(|job| (job.due, job.id));
             due.truncate(limit);
-            let until = now.saturating_add(span).unwrap_or(Timestamp::MAX);
             let mut leases = Vec::new();
             for job in due {
                 inner.tokens += 1;
@@ -173,12 +173,13 @@ impl Store for MemoryStore {
         })
     }
 
-    fn renew(&self, lease: Lease, until: Timestamp) -> Pending<'_, Result<Lease, StoreError>> {
+    fn renew(&self, lease: Lease, span: Duration) -> Pending<'_, Result<Lease, StoreError>> {
         Box::pin(async move {
             let mut inner = self.lock();
             if !inner.state.held(&lease) {
                 return Err(StoreError::Conflict(Box::new(Guard::Held(lease))));
             }
+            let until = self.bell.after(span);
             inner.state.leases.insert(lease.job.id, (lease.token, until));
             self.ring(&inner.state);
             Ok(Lease { until, ..lease })
@@ -214,8 +215,8 @@ impl Store for MemoryStore {
         Box::pin(async move { Ok((0..).zip(self.lock().events.iter().cloned()).skip_while(|(number, _)| *number < from).take(limit).collect()) })
     }
 
-    fn wait_work(&self, queue: Queue, until: Timestamp) -> Pending<'_, ()> {
-        Box::pin(self.bell.wait(queue, until))
+    fn wait_work(&self, queue: Queue, at_most: Duration) -> Pending<'_, ()> {
+        Box::pin(self.bell.wait(queue, at_most))
     }
 
     fn health(&self) -> Pending<'_, Health> {

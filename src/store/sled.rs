@@ -21,7 +21,6 @@ use std::sync::atomic::{AtomicBool, AtomicIsize, AtomicU64, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use jiff::Timestamp;
 use tokio::sync::{mpsc, oneshot};
 
 use self::index::{Index, IndexError};
@@ -55,7 +54,7 @@ pub struct SledOptions {
     pub cache: u64,
     /// Whether to build the index anew from the journal, whatever it is like.
     pub rebuild: bool,
-    /// The time by which it waits for work.
+    /// The time by which jobs are due and leases end.
     pub clock: Arc<dyn Clock>,
 }
 
@@ -194,12 +193,12 @@ impl Store for SledStore {
         })
     }
 
-    fn claim(&self, queue: Queue, now: Timestamp, span: Duration, limit: usize) -> Pending<'_, Result<Vec<Lease>, StoreError>> {
-        Box::pin(self.ask(move |answer| Request::Claim { queue, now, span, limit, answer }))
+    fn claim(&self, queue: Queue, span: Duration, limit: usize) -> Pending<'_, Result<Vec<Lease>, StoreError>> {
+        Box::pin(self.ask(move |answer| Request::Claim { queue, span, limit, answer }))
     }
 
-    fn renew(&self, lease: Lease, until: Timestamp) -> Pending<'_, Result<Lease, StoreError>> {
-        Box::pin(self.ask(move |answer| Request::Renew(lease, until, answer)))
+    fn renew(&self, lease: Lease, span: Duration) -> Pending<'_, Result<Lease, StoreError>> {
+        Box::pin(self.ask(move |answer| Request::Renew(lease, span, answer)))
     }
 
     fn record(&self, id: RecordId) -> Pending<'_, Result<Option<Record>, StoreError>> {
@@ -230,8 +229,8 @@ impl Store for SledStore {
         })
     }
 
-    fn wait_work(&self, queue: Queue, until: Timestamp) -> Pending<'_, ()> {
-        Box::pin(self.shared.bell.wait(queue, until))
+    fn wait_work(&self, queue: Queue, at_most: Duration) -> Pending<'_, ()> {
+        Box::pin(self.shared.bell.wait(queue, at_most))
     }
 
     fn health(&self) -> Pending<'_, Health> {

@@ -66,8 +66,7 @@ async fn work(gateway: Arc<Gateway>, queue: Queue, mut stop: watch::Receiver<boo
             _ = stop.changed() => break,
         };
         let Ok(free) = free else { break };
-        let now = gateway.clock.now();
-        let leases = match gateway.store.claim(queue, now, LEASE, 1 + slots.available_permits()).await {
+        let leases = match gateway.store.claim(queue, LEASE, 1 + slots.available_permits()).await {
             Ok(leases) => leases,
             Err(error) => {
                 tracing::error!(?queue, %error, "jobs cannot be claimed");
@@ -78,7 +77,7 @@ async fn work(gateway: Arc<Gateway>, queue: Queue, mut stop: watch::Receiver<boo
         if leases.is_empty() {
             drop(free);
             tokio::select! {
-                () = gateway.store.wait_work(queue, later(now, LOOK)) => {}
+                () = gateway.store.wait_work(queue, LOOK) => {}
                 _ = stop.changed() => {}
             }
             continue;
@@ -135,7 +134,7 @@ impl Gateway {
     async fn keep(&self, lease: &Lease) {
         loop {
             tokio::time::sleep(LEASE / 3).await;
-            match self.store.renew(lease.clone(), later(self.clock.now(), LEASE)).await {
+            match self.store.renew(lease.clone(), LEASE).await {
                 Ok(_) => {}
                 Err(StoreError::Conflict(_)) => return,
                 Err(error) => tracing::warn!(%error, "a lease cannot be renewed"),

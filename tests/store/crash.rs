@@ -18,6 +18,8 @@ use crate::{at, block, job, open, record};
 
 const CHILD: &str = "BREVBRO_TEST_STORE_CHILD";
 const WRITERS: u128 = 4;
+/// Seconds to the beginning of the tests: when jobs are due at once.
+const PAST: i64 = -1_000_000_000;
 
 fn key(n: u128) -> Key {
     Key::new("n", &n.to_string())
@@ -54,14 +56,14 @@ fn child_that_writes_until_it_is_killed() {
                         .guard(Guard::Absent(key(n)))
                         .op(Op::Put(record(n, "new")))
                         .op(Op::Note(key(n), "taken".into()))
-                        .op(Op::Enqueue(job(n, Queue::Seal, at(0))))
+                        .op(Op::Enqueue(job(n, Queue::Seal, at(PAST))))
                         .op(Op::Audit(Event::new(at(0), EventName::MailAccepted).with(Field::Size, n)));
                     block(store.apply(step)).unwrap();
                     say("taken", n);
-                    for lease in block(store.claim(Queue::Seal, at(0), Duration::from_secs(9), 1)).unwrap() {
+                    for lease in block(store.claim(Queue::Seal, Duration::from_secs(9), 1)).unwrap() {
                         let n = lease.job.record.0.as_u128();
                         let step =
-                            Step::new().op(Op::Put(record(n, "sealed"))).op(Op::Complete(lease)).op(Op::Enqueue(job(n << 32, Queue::Send, at(0))));
+                            Step::new().op(Op::Put(record(n, "sealed"))).op(Op::Complete(lease)).op(Op::Enqueue(job(n << 32, Queue::Send, at(PAST))));
                         block(store.apply(step)).unwrap();
                         say("sealed", n);
                     }
@@ -111,7 +113,7 @@ impl Acknowledged {
         let (store, spool) = (open(dir), Spool::open(SpoolOptions::new(dir.join("spool"))).unwrap());
         let mut jobs = BTreeSet::new();
         for queue in [Queue::Seal, Queue::Send] {
-            let leases = block(store.claim(queue, at(0), Duration::from_secs(9), usize::MAX)).unwrap();
+            let leases = block(store.claim(queue, Duration::from_secs(9), usize::MAX)).unwrap();
             jobs.extend(leases.iter().map(|lease| (lease.job.id.0.as_u128(), queue)));
         }
         let mut events = Vec::new();

@@ -2,15 +2,17 @@
 
 use std::collections::HashMap;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use brevbro::event::{Event, EventName};
 use brevbro::ident::RecordId;
-use brevbro::port::{Guard, JobId, Key, Lease, Op, Queue, State, Step, Store, StoreError};
+use brevbro::port::{Clock, Guard, JobId, Key, Lease, Op, Queue, State, Step, Store, StoreError};
 use brevbro::store::{MemoryStore, SledOptions, SledStore, journal};
 use proptest::prelude::*;
 use uuid::Uuid;
 
+use crate::subject::Hands;
 use crate::{at, block, job, record};
 
 /// What a history is made of. Names come from a small world, so that they meet.
@@ -18,7 +20,7 @@ use crate::{at, block, job, record};
 enum Act {
     Apply(Vec<Rule>, Vec<Deed>),
     Claim { queue: u8, now: i64, limit: usize },
-    Renew { lease: u8, until: i64 },
+    Renew { lease: u8, now: i64 },
     Restart { rebuild: bool },
 }
 
@@ -47,6 +49,7 @@ enum Deed {
 const STATES: [&str; 3] = ["new", "sealed", "sent"];
 const QUEUES: [Queue; 2] = [Queue::Seal, Queue::Send];
 const WORLD: u8 = 5;
+const SPAN: Duration = Duration::from_secs(50);
 
 fn rule() -> impl Strategy<Value = Rule> {
     let name = 0..WORLD;
@@ -78,7 +81,7 @@ fn act() -> impl Strategy<Value = Act> {
     prop_oneof![
         8 => (prop::collection::vec(rule(), 0..2), prop::collection::vec(deed(), 0..6)).prop_map(|(rules, deeds)| Act::Apply(rules, deeds)),
         6 => (0..2_u8, 0..200_i64, 0..4_usize).prop_map(|(queue, now, limit)| Act::Claim { queue, now, limit }),
-        2 => (0..8_u8, 0..300_i64).prop_map(|(lease, until)| Act::Renew { lease, until }),
+        2 => (0..8_u8, 0..250_i64).prop_map(|(lease, now)| Act::Renew { lease, now }),
         1 => prop::bool::weighted(0.3).prop_map(|rebuild| Act::Restart { rebuild }),
     ]
 }
@@ -87,6 +90,7 @@ fn act() -> impl Strategy<Value = Act> {
 struct Pair<'a> {
     model: MemoryStore,
     sled: Option<SledStore>,
+    hands: Arc<Hands>,
     dir: &'a Path,
     leases: Vec<(Lease, Lease)>,
     told: i64,
@@ -159,21 +163,24 @@ impl Pair<'_> {
                 prop_assert_eq!(kind(&outcomes.0), kind(&outcomes.1));
             }
             Act::Claim { queue, now, limit } => {
-                let claim = |store: &dyn Store| block(store.claim(QUEUES[usize::from(*queue)], at(*now), Duration::from_secs(50), *limit)).unwrap();
+                self.hands.set(at(*now));
+                let claim = |store: &dyn Store| block(store.claim(QUEUES[usize::from(*queue)], SPAN, *limit)).unwrap();
                 let (model, sled) = (claim(&self.model), claim(self.sled()));
                 let seen = |leases: &[Lease]| leases.iter().map(|lease| (lease.job.clone(), lease.until)).collect::<Vec<_>>();
                 prop_assert_eq!(seen(&model), seen(&sled));
                 self.leases.extend(model.into_iter().zip(sled));
             }
-            Act::Renew { lease, until } => {
+            Act::Renew { lease, now } => {
+                self.hands.set(at(*now));
                 let (model, sled) = self.lease(*lease);
-                let outcomes = (block(self.model.renew(model, at(*until))), block(self.sled().renew(sled, at(*until))));
+                let outcomes = (block(self.model.renew(model, SPAN)), block(self.sled().renew(sled, SPAN)));
+                prop_assert_eq!(outcomes.0.as_ref().ok().map(|lease| lease.until), outcomes.1.as_ref().ok().map(|lease| lease.until));
                 prop_assert_eq!(kind(&outcomes.0.map(drop)), kind(&outcomes.1.map(drop)));
             }
             Act::Restart { rebuild } => {
                 self.model.restart();
                 drop(self.sled.take());
-                self.sled = Some(open(self.dir, *rebuild));
+                self.sled = Some(open(self.dir, *rebuild, &self.hands));
             }
         }
         Ok(())
@@ -200,8 +207,9 @@ fn memory() -> tempfile::TempDir {
     tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap()
 }
 
-fn open(dir: &Path, rebuild: bool) -> SledStore {
-    SledStore::open(SledOptions { rebuild, reserve: 0, ..SledOptions::new(dir) }).unwrap()
+fn open(dir: &Path, rebuild: bool, hands: &Arc<Hands>) -> SledStore {
+    let clock = Arc::clone(hands) as Arc<dyn Clock>;
+    SledStore::open(SledOptions { rebuild, reserve: 0, clock, ..SledOptions::new(dir) }).unwrap()
 }
 
 fn same<T: Clone>(both: T) -> (T, T) {
@@ -230,7 +238,11 @@ proptest! {
     #[test]
     fn sled_answers_as_the_model_does(acts in prop::collection::vec(act(), 1..60)) {
         let dir = memory();
-        let mut pair = Pair { model: MemoryStore::new(), sled: Some(open(dir.path(), false)), dir: dir.path(), leases: Vec::new(), told: 0 };
+        let hands = Arc::new(Hands::default());
+        hands.set(at(0));
+        let model = MemoryStore::with_clock(Arc::clone(&hands) as Arc<dyn Clock>);
+        let sled = Some(open(dir.path(), false, &hands));
+        let mut pair = Pair { model, sled, hands, dir: dir.path(), leases: Vec::new(), told: 0 };
         for act in &acts {
             pair.act(act)?;
         }

@@ -16,6 +16,7 @@ mod crash;
 mod damage;
 mod histories;
 mod promises;
+mod subject;
 
 /// Runs a future of a store to its end.
 fn block<T>(future: impl Future<Output = T>) -> T {

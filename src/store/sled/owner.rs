@@ -26,8 +26,8 @@ type Outcomes<T> = Vec<(Answer<T>, Result<T, StoreError>)>;
 /// What the thread is asked for.
 pub(super) enum Request {
     Apply(Step, Answer<()>),
-    Claim { queue: Queue, now: Timestamp, span: Duration, limit: usize, answer: Answer<Vec<Lease>> },
-    Renew(Lease, Timestamp, Answer<Lease>),
+    Claim { queue: Queue, span: Duration, limit: usize, answer: Answer<Vec<Lease>> },
+    Renew(Lease, Duration, Answer<Lease>),
 }
 
 /// The thread's own.
@@ -82,13 +82,13 @@ impl Owner {
         let mut renewals = Vec::new();
         for request in rest {
             match request {
-                Request::Claim { queue, now, span, limit, answer } => {
+                Request::Claim { queue, span, limit, answer } => {
                     touched.push(queue);
-                    claims.push((answer, Ok(self.claim(queue, now, span, limit)?)));
+                    claims.push((answer, Ok(self.claim(queue, span, limit)?)));
                 }
-                Request::Renew(lease, until, answer) => {
+                Request::Renew(lease, span, answer) => {
                     touched.push(lease.job.queue);
-                    renewals.push((answer, self.renew(lease, until)));
+                    renewals.push((answer, self.renew(lease, span)));
                 }
                 Request::Apply(..) => {}
             }
@@ -166,11 +166,12 @@ impl Owner {
         }
     }
 
-    fn claim(&mut self, queue: Queue, now: Timestamp, span: Duration, limit: usize) -> Result<Vec<Lease>, IndexError> {
+    fn claim(&mut self, queue: Queue, span: Duration, limit: usize) -> Result<Vec<Lease>, IndexError> {
         let mut ids: Vec<JobId> = Vec::new();
         if limit == 0 {
             return Ok(Vec::new());
         }
+        let (now, until) = (self.shared.bell.now(), self.shared.bell.after(span));
         self.shared.index.queue(queue, |due, id| {
             if due > now {
                 return Ok(false);
@@ -180,7 +181,6 @@ impl Owner {
             }
             Ok(ids.len() < limit)
         })?;
-        let until = now.saturating_add(span).unwrap_or(Timestamp::MAX);
         let mut leases = Vec::with_capacity(ids.len());
         for id in ids {
             let Some(job) = self.shared.index.job(id)? else { return Err(IndexError::Damaged("a queue names a job that is not there".into())) };
@@ -191,7 +191,8 @@ impl Owner {
         Ok(leases)
     }
 
-    fn renew(&mut self, lease: Lease, until: Timestamp) -> Result<Lease, StoreError> {
+    fn renew(&mut self, lease: Lease, span: Duration) -> Result<Lease, StoreError> {
+        let until = self.shared.bell.after(span);
         match self.leases.get_mut(&lease.job.id) {
             Some((token, end)) if *token == lease.token => {
                 *end = until;
