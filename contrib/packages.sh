@@ -9,7 +9,7 @@ set -eu
 build="libxmlsec1-dev libxml2-dev libssl-dev pkg-config libclang-dev ca-certificates"
 # The foreign judges of the tests.
 test="xmlsec1 libxml2-utils openssl bind9-dnsutils python3 python3-venv curl dovecot-core dovecot-imapd dovecot-lmtpd procps nginx
-    default-jdk-headless libxml-security-java postfix libsasl2-modules libmail-java clamav-daemon chromium fonts-dejavu-core tnef"
+    default-jdk-headless libxml-security-java postfix libsasl2-modules libmail-java clamav-daemon chromium fonts-dejavu-core tnef postgresql"
 
 wanted=""
 for group in "$@"; do
@@ -42,6 +42,13 @@ if [ -n "$missing" ]; then
         exit 1
     fi
     echo "Installing:$missing"
+    # The tests start databases of their own; one of the system's, that is made by the package and runs for ever, is in nobody's interest.
+    case " $missing " in
+        *" postgresql "*)
+            $root mkdir -p /etc/postgresql-common/createcluster.d
+            echo "create_main_cluster = false" | $root tee /etc/postgresql-common/createcluster.d/none.conf >/dev/null
+            ;;
+    esac
     # Another apt may be at work: wait for its lock. Lists may be absent or old: update and try once more.
     install() {
         # shellcheck disable=SC2086 # the list is split on purpose

@@ -3,12 +3,14 @@
 #![allow(dead_code, unreachable_pub)]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, clippy::print_stdout)]
 
+pub mod cable;
 pub mod dovecot;
 pub mod golden;
 pub mod judged;
 pub mod parties;
 pub mod pki;
 pub mod postfix;
+pub mod postgres;
 pub mod smime;
 pub mod soap;
 

@@ -11,7 +11,11 @@ use brevbro::store::{SledOptions, SledStore};
 use jiff::Timestamp;
 use uuid::Uuid;
 
+#[path = "../common/mod.rs"]
+mod common;
+
 mod blobs;
+mod cluster;
 mod crash;
 mod damage;
 mod histories;
