@@ -128,7 +128,8 @@ impl Daemon {
         let setup = |what| move |why: String| StartError::Setup { what, why };
         isolation::claim(&dir, &config.federation, config.environment).map_err(setup("the state"))?;
         let spool: Arc<dyn Blobs> = Arc::new(Spool::open(SpoolOptions::new(dir.join("spool"))).map_err(store_error)?);
-        let store: Arc<dyn Store> = Arc::new(SledStore::open(SledOptions::new(dir.join("store"))).map_err(store_error)?);
+        let store: Arc<dyn Store> =
+            Arc::new(SledStore::open(SledOptions { clock: Arc::clone(&clock), ..SledOptions::new(dir.join("store")) }).map_err(store_error)?);
         let scratch = dir.join("scratch");
         std::fs::create_dir_all(&scratch).map_err(|error| setup("the scratch folder")(error.to_string()))?;
         let Outside { directory, trust, as4: as4_http, .. } = Outside::of(&config)?;

@@ -5,6 +5,7 @@
 
 use std::future::Future;
 use std::pin::Pin;
+use std::time::Duration;
 
 use jiff::Timestamp;
 
@@ -31,7 +32,49 @@ pub use transport::{Answer, Request, Transport, TransportError};
 pub type Pending<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
 /// The time.
+///
+/// What only a machine's clock can tell has an answer for clocks that have nothing of the kind, as those of tests.
 pub trait Clock: Send + Sync {
     /// Now, in UTC.
     fn now(&self) -> Timestamp;
+
+    /// The time that has passed since some moment, whoever set the clock meanwhile.
+    fn elapsed(&self) -> Option<Duration> {
+        None
+    }
+
+    /// Since when the clock has run evenly, by what it shows now: since the program began, the clock was set, or the machine
+    /// was suspended, whatever was last.
+    fn even_since(&self) -> Timestamp {
+        Timestamp::MIN
+    }
+
+    /// Whether the clock was set, or the machine suspended, within this time.
+    fn has_jumped_within(&self, _span: Duration) -> bool {
+        false
+    }
+}
+
+/// Now, and how far back the clock can be relied on: how much time has passed since an earlier moment nobody knows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Moment {
+    /// Now.
+    pub now: Timestamp,
+    /// As of [`Clock::even_since`].
+    pub even_since: Timestamp,
+}
+
+impl Moment {
+    /// What a clock shows.
+    #[must_use]
+    pub fn of(clock: &dyn Clock) -> Self {
+        Self { now: clock.now(), even_since: clock.even_since() }
+    }
+}
+
+impl From<Timestamp> for Moment {
+    /// By a clock that has always run evenly.
+    fn from(now: Timestamp) -> Self {
+        Self { now, even_since: Timestamp::MIN }
+    }
 }

@@ -244,6 +244,9 @@ pub enum Op {
         /// The job's new note.
         note: String,
     },
+    /// The job is due at this moment already, if it would be later, with its attempts and its note as they are. Nothing
+    /// happens to one that is leased, or is not there.
+    Hasten(JobId, Timestamp),
     /// Remove a job, claimed or not; it is no error when there is none.
     Cancel(JobId),
     /// Add an event to the journal.
@@ -348,9 +351,9 @@ pub trait Store: Send + Sync {
     fn list(&self, state: State, limit: usize) -> Pending<'_, Result<Vec<Record>, StoreError>>;
     /// Reads a job, waiting or leased.
     fn job(&self, id: JobId) -> Pending<'_, Result<Option<Job>, StoreError>>;
-    /// Up to `limit` jobs of a queue, waiting or leased, the one that is due first before the others. One that changes
-    /// meanwhile may be missing.
-    fn jobs(&self, queue: Queue, limit: usize) -> Pending<'_, Result<Vec<Job>, StoreError>>;
+    /// Up to `limit` jobs of a queue, waiting or leased, that are due at `from` or later, the one that is due first before
+    /// the others. One that changes meanwhile may be missing.
+    fn jobs(&self, queue: Queue, from: Timestamp, limit: usize) -> Pending<'_, Result<Vec<Job>, StoreError>>;
     /// Up to `limit` events from number `from` on (0 is the first), with their numbers. Fewer than `limit` do not mean
     /// the end, none does.
     fn audit(&self, from: u64, limit: usize) -> Pending<'_, Result<Vec<(u64, Event)>, StoreError>>;

@@ -33,14 +33,9 @@ impl Bell {
         self.next.get(queue as usize)
     }
 
-    /// Now, by the store's clock.
-    pub(super) fn now(&self) -> Timestamp {
-        self.clock.now()
-    }
-
-    /// So long from now.
-    pub(super) fn after(&self, span: Duration) -> Timestamp {
-        self.now().saturating_add(span).unwrap_or(Timestamp::MAX)
+    /// The store's clock.
+    pub(super) fn clock(&self) -> &dyn Clock {
+        self.clock.as_ref()
     }
 
     /// Publishes a queue's next instant; wakes its waiters when it is another than before.
@@ -50,19 +45,21 @@ impl Bell {
         }
     }
 
-    /// Returns when the queue's next instant has come, or after `at_most`.
+    /// Returns when the queue's next instant has come, or when as much time as `at_most` has passed, whatever becomes of the clock.
     pub(super) async fn wait(&self, queue: Queue, at_most: Duration) {
-        let until = self.after(at_most);
         let Some(sender) = self.of(queue) else { return };
+        let left = |to: Timestamp| Duration::try_from(to.duration_since(self.clock.now())).unwrap_or_default();
         let mut next = sender.subscribe();
+        let patience = tokio::time::sleep(at_most);
+        tokio::pin!(patience);
         loop {
-            let wake = next.borrow_and_update().map_or(until, |due| due.min(until));
-            let Ok(rest) = Duration::try_from(wake.duration_since(self.now())) else { return };
-            if rest.is_zero() {
+            let rest = next.borrow_and_update().map(left);
+            if rest.is_some_and(|rest| rest.is_zero()) {
                 return;
             }
             tokio::select! {
-                () = tokio::time::sleep(rest) => return,
+                () = &mut patience => return,
+                () = tokio::time::sleep(rest.unwrap_or(Duration::MAX)) => return,
                 changed = next.changed() => if changed.is_err() { return },
             }
         }

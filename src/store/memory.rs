@@ -2,7 +2,7 @@
 //!
 //! Nothing survives the process. What the other stores do is compared with this.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{Cursor, Write};
 use std::ops::Bound;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -11,6 +11,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::bell::{Bell, Wall};
+use super::lease::Until;
 use super::{MAX_HEADER, check_limits, within};
 use crate::event::Event;
 use crate::ident::RecordId;
@@ -32,14 +33,23 @@ struct Inner {
     tokens: u64,
 }
 
-/// What a step changes: cloned before the step, put back whole when it conflicts.
-#[derive(Clone, Default)]
+/// What a step changes.
+#[derive(Default)]
 struct Kept {
     records: BTreeMap<RecordId, Record>,
     notes: BTreeMap<Key, String>,
     jobs: BTreeMap<JobId, Job>,
+    /// The jobs by queue, in the order in which they are due.
+    queued: BTreeSet<(Queue, Timestamp, JobId)>,
     /// Token and end of the last lease of a job since it was enqueued or rescheduled.
-    leases: BTreeMap<JobId, (u64, Timestamp)>,
+    leases: BTreeMap<JobId, (u64, Until)>,
+}
+
+/// Something as it was before a step, to be put back when the step is refused.
+enum Before {
+    Record(RecordId, Option<Record>),
+    Note(Key, Option<String>),
+    Job(JobId, Option<Job>, Option<(u64, Until)>),
 }
 
 impl MemoryStore {
@@ -68,7 +78,7 @@ impl MemoryStore {
 
     fn ring(&self, kept: &Kept) {
         for queue in Queue::ALL {
-            self.bell.set(queue, kept.jobs.values().filter(|job| job.queue == queue).map(|job| kept.claimable(job)).min());
+            self.bell.set(queue, kept.next(queue));
         }
     }
 }
@@ -80,9 +90,70 @@ impl Default for MemoryStore {
 }
 
 impl Kept {
-    /// From when on a job may be claimed.
-    fn claimable(&self, job: &Job) -> Timestamp {
-        self.leases.get(&job.id).map_or(job.due, |(_, until)| job.due.max(*until))
+    /// The jobs of a queue that are due at a moment or later, in the order in which they are.
+    fn queued(&self, queue: Queue, from: Timestamp) -> impl Iterator<Item = (Timestamp, JobId)> + '_ {
+        let rest = self.queued.range((queue, from, JobId(uuid::Uuid::nil()))..);
+        rest.take_while(move |(of, ..)| *of == queue).map(|(_, due, id)| (*due, *id))
+    }
+
+    /// When the next job of a queue may be claimed.
+    fn next(&self, queue: Queue) -> Option<Timestamp> {
+        let mut next: Option<Timestamp> = None;
+        for (due, id) in self.queued(queue, Timestamp::MIN) {
+            let lease = self.leases.get(&id);
+            let claimable = lease.map_or(due, |(_, until)| due.max(until.wall));
+            next = Some(next.map_or(claimable, |next| next.min(claimable)));
+            // Behind one that is free none is earlier.
+            if lease.is_none() {
+                break;
+            }
+        }
+        next
+    }
+
+    fn put_job(&mut self, job: Job) {
+        self.take_job(job.id);
+        self.queued.insert((job.queue, job.due, job.id));
+        self.jobs.insert(job.id, job);
+    }
+
+    fn take_job(&mut self, id: JobId) {
+        if let Some(job) = self.jobs.remove(&id) {
+            self.queued.remove(&(job.queue, job.due, id));
+        }
+    }
+
+    /// What an operation may change, as it is.
+    fn before(&self, op: &Op) -> Option<Before> {
+        let job = |id: JobId| Before::Job(id, self.jobs.get(&id).cloned(), self.leases.get(&id).copied());
+        Some(match op {
+            Op::Put(Record { id, .. }) | Op::Remove(id) => Before::Record(*id, self.records.get(id).cloned()),
+            Op::Note(key, _) | Op::Forget(key) => Before::Note(key.clone(), self.notes.get(key).cloned()),
+            Op::Enqueue(Job { id, .. }) | Op::Hasten(id, _) | Op::Cancel(id) => job(*id),
+            Op::Complete(lease) | Op::Reschedule { lease, .. } => job(lease.job.id),
+            Op::Audit(_) => return None,
+        })
+    }
+
+    fn put_back(&mut self, before: Vec<Before>) {
+        for before in before {
+            match before {
+                Before::Record(id, Some(record)) => drop(self.records.insert(id, record)),
+                Before::Record(id, None) => drop(self.records.remove(&id)),
+                Before::Note(key, Some(note)) => drop(self.notes.insert(key, note)),
+                Before::Note(key, None) => drop(self.notes.remove(&key)),
+                Before::Job(id, job, lease) => {
+                    self.take_job(id);
+                    self.leases.remove(&id);
+                    if let Some(job) = job {
+                        self.put_job(job);
+                    }
+                    if let Some(lease) = lease {
+                        self.leases.insert(id, lease);
+                    }
+                }
+            }
+        }
     }
 
     fn held(&self, lease: &Lease) -> bool {
@@ -105,18 +176,28 @@ impl Kept {
             Op::Remove(id) => drop(self.records.remove(&id)),
             Op::Note(key, value) => drop(self.notes.insert(key, value)),
             Op::Forget(key) => drop(self.notes.remove(&key)),
-            Op::Enqueue(job) => drop(self.jobs.entry(job.id).or_insert(job)),
+            Op::Enqueue(job) => {
+                if !self.jobs.contains_key(&job.id) {
+                    self.put_job(job);
+                }
+            }
             Op::Complete(lease) => {
                 let job = self.release(&lease)?;
-                self.jobs.remove(&job.id);
+                self.take_job(job.id);
             }
             Op::Reschedule { lease, due, note } => {
                 let job = self.release(&lease)?;
-                self.jobs.insert(job.id, Job { due, note, attempt: job.attempt.saturating_add(1), ..job });
+                self.put_job(Job { due, note, attempt: job.attempt.saturating_add(1), ..job });
+            }
+            Op::Hasten(id, due) => {
+                let waits = self.jobs.get(&id).filter(|job| job.due > due && !self.leases.contains_key(&id)).cloned();
+                if let Some(job) = waits {
+                    self.put_job(Job { due, ..job });
+                }
             }
             Op::Cancel(id) => {
                 self.leases.remove(&id);
-                self.jobs.remove(&id);
+                self.take_job(id);
             }
             Op::Audit(event) => events.push(event),
         }
@@ -142,11 +223,14 @@ impl Store for MemoryStore {
             if let Some(guard) = step.guards.into_iter().find(|guard| !inner.state.holds(guard)) {
                 return Err(StoreError::Conflict(Box::new(guard)));
             }
-            let (mut after, mut events) = (inner.state.clone(), Vec::new());
+            let before = step.ops.iter().filter_map(|op| inner.state.before(op)).collect();
+            let mut events = Vec::new();
             for op in step.ops {
-                after.change(op, &mut events)?;
+                if let Err(refused) = inner.state.change(op, &mut events) {
+                    inner.state.put_back(before);
+                    return Err(refused);
+                }
             }
-            inner.state = after;
             inner.events.append(&mut events);
             self.ring(&inner.state);
             Ok(())
@@ -156,17 +240,17 @@ impl Store for MemoryStore {
     fn claim(&self, queue: Queue, span: Duration, limit: usize) -> Pending<'_, Result<Vec<Lease>, StoreError>> {
         Box::pin(async move {
             let mut inner = self.lock();
-            let (now, until) = (self.bell.now(), self.bell.after(span));
-            let kept = &inner.state;
-            let mut due: Vec<Job> = kept.jobs.values().filter(|job| job.queue == queue && kept.claimable(job) <= now).cloned().collect();
-            due.sort_by_key(|job| (job.due, job.id));
-            due.truncate(limit);
+            let (kept, clock) = (&inner.state, self.bell.clock());
+            let due = kept.queued(queue, Timestamp::MIN).take_while(|(due, _)| *due <= clock.now());
+            let free = due.filter(|(_, id)| kept.leases.get(id).is_none_or(|(_, until)| until.has_come(clock)));
+            let due: Vec<Job> = free.take(limit).filter_map(|(_, id)| kept.jobs.get(&id).cloned()).collect();
+            let until = Until::after(span, clock);
             let mut leases = Vec::new();
             for job in due {
                 inner.tokens += 1;
                 let token = inner.tokens;
                 inner.state.leases.insert(job.id, (token, until));
-                leases.push(Lease { job, token, until });
+                leases.push(Lease { job, token, until: until.wall });
             }
             self.ring(&inner.state);
             Ok(leases)
@@ -179,10 +263,10 @@ impl Store for MemoryStore {
             if !inner.state.held(&lease) {
                 return Err(StoreError::Conflict(Box::new(Guard::Held(lease))));
             }
-            let until = self.bell.after(span);
+            let until = Until::after(span, self.bell.clock());
             inner.state.leases.insert(lease.job.id, (lease.token, until));
             self.ring(&inner.state);
-            Ok(Lease { until, ..lease })
+            Ok(Lease { until: until.wall, ..lease })
         })
     }
 
@@ -202,12 +286,10 @@ impl Store for MemoryStore {
         Box::pin(async move { Ok(self.lock().state.jobs.get(&id).cloned()) })
     }
 
-    fn jobs(&self, queue: Queue, limit: usize) -> Pending<'_, Result<Vec<Job>, StoreError>> {
+    fn jobs(&self, queue: Queue, from: Timestamp, limit: usize) -> Pending<'_, Result<Vec<Job>, StoreError>> {
         Box::pin(async move {
-            let mut jobs: Vec<Job> = self.lock().state.jobs.values().filter(|job| job.queue == queue).cloned().collect();
-            jobs.sort_by_key(|job| (job.due, job.id));
-            jobs.truncate(limit);
-            Ok(jobs)
+            let kept = &self.lock().state;
+            Ok(kept.queued(queue, from).take(limit).filter_map(|(_, id)| kept.jobs.get(&id).cloned()).collect())
         })
     }
 
@@ -222,7 +304,7 @@ impl Store for MemoryStore {
     fn health(&self) -> Pending<'_, Health> {
         Box::pin(async move {
             let inner = self.lock();
-            let count = |queue| inner.state.jobs.values().filter(|job| job.queue == queue).count();
+            let count = |queue| inner.state.queued(queue, Timestamp::MIN).count();
             Health { working: true, jobs: Queue::ALL.into_iter().map(|queue| (queue, count(queue))).collect() }
         })
     }

@@ -34,6 +34,7 @@ use crate::port::{Job, Op, Record, State, Step, StoreError};
 
 mod bell;
 pub mod journal;
+mod lease;
 mod memory;
 mod sled;
 mod spool;
@@ -66,7 +67,7 @@ fn check_limits(step: &Step) -> Result<(), StoreError> {
             }
             Op::Enqueue(Job { note, .. }) | Op::Reschedule { note, .. } => within("the note of a job", note.len(), MAX_NOTE)?,
             Op::Audit(event) => event.fields.values().map(String::len).sum(),
-            Op::Remove(_) | Op::Forget(_) | Op::Complete(_) | Op::Cancel(_) => 0,
+            Op::Remove(_) | Op::Forget(_) | Op::Complete(_) | Op::Hasten(..) | Op::Cancel(_) => 0,
         };
         // What every change costs beside its texts: ids, names, punctuation.
         sum += 256;

@@ -21,6 +21,7 @@ use std::sync::atomic::{AtomicBool, AtomicIsize, AtomicU64, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use tokio::sync::{mpsc, oneshot};
 
 use self::index::{Index, IndexError};
@@ -165,7 +166,7 @@ impl SledStore {
         let owner =
             Owner { shared: Arc::clone(&shared), journal, file, dir: options.dir.clone(), reserve: options.reserve, leases: Leases::new(), token };
         for (queue, count) in Queue::ALL.into_iter().zip(&shared.jobs) {
-            let counting = shared.index.queue(queue, |_, _| {
+            let counting = shared.index.queue(queue, Timestamp::MIN, |_, _| {
                 count.fetch_add(1, Ordering::Relaxed);
                 Ok(true)
             });
@@ -217,8 +218,8 @@ impl Store for SledStore {
         Box::pin(async move { self.shared.read(self.shared.index.job(id)) })
     }
 
-    fn jobs(&self, queue: Queue, limit: usize) -> Pending<'_, Result<Vec<Job>, StoreError>> {
-        Box::pin(async move { self.shared.read(self.shared.index.jobs(queue, limit)) })
+    fn jobs(&self, queue: Queue, from: Timestamp, limit: usize) -> Pending<'_, Result<Vec<Job>, StoreError>> {
+        Box::pin(async move { self.shared.read(self.shared.index.jobs(queue, from, limit)) })
     }
 
     fn audit(&self, from: u64, limit: usize) -> Pending<'_, Result<Vec<(u64, Event)>, StoreError>> {

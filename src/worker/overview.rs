@@ -121,7 +121,7 @@ impl Gateway {
         let health = self.store.health().await;
         let mut queues = Vec::new();
         for (queue, jobs) in health.jobs {
-            let first = self.store.jobs(queue, 1).await.map_err(|error| from_store(&error))?;
+            let first = self.store.jobs(queue, Timestamp::MIN, 1).await.map_err(|error| from_store(&error))?;
             queues.push(Line { queue, jobs, due: first.first().map(|job| job.due) });
         }
         let mut states = Vec::new();
@@ -141,7 +141,7 @@ impl Gateway {
     pub async fn waiting(&self, limit: usize) -> Result<Vec<Waiting>, Failure> {
         let mut waiting = Vec::new();
         for queue in Queue::ALL {
-            for job in self.store.jobs(queue, limit).await.map_err(|error| from_store(&error))? {
+            for job in self.store.jobs(queue, Timestamp::MIN, limit).await.map_err(|error| from_store(&error))? {
                 let record = self.store.record(job.record).await.map_err(|error| from_store(&error))?;
                 let why = why(&job);
                 let Job { queue, due, attempt, record: id, .. } = job;

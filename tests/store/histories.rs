@@ -42,6 +42,7 @@ enum Deed {
     Enqueue(u8, u8, i64),
     Complete(u8),
     Reschedule(u8, i64),
+    Hasten(u8, i64),
     Cancel(u8),
     Audit,
 }
@@ -72,6 +73,7 @@ fn deed() -> impl Strategy<Value = Deed> {
         3 => (name.clone(), 0..2_u8, 0..100_i64).prop_map(|(id, queue, due)| Deed::Enqueue(id, queue, due)),
         1 => (0..8_u8).prop_map(Deed::Complete),
         1 => (0..8_u8, 0..200_i64).prop_map(|(lease, due)| Deed::Reschedule(lease, due)),
+        1 => (name.clone(), 0..100_i64).prop_map(|(id, due)| Deed::Hasten(id, due)),
         1 => name.prop_map(Deed::Cancel),
         1 => Just(Deed::Audit),
     ]
@@ -143,6 +145,7 @@ impl Pair<'_> {
                     let again = |lease| Op::Reschedule { lease, due: at(due), note: format!("again at {due}") };
                     (again(one), again(other))
                 }
+                Deed::Hasten(id, due) => same(Op::Hasten(JobId(Uuid::from_u128(id.into())), at(due))),
                 Deed::Cancel(id) => same(Op::Cancel(JobId(Uuid::from_u128(id.into())))),
                 Deed::Audit => {
                     self.told += 1;

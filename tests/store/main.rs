@@ -15,6 +15,7 @@ use uuid::Uuid;
 mod common;
 
 mod blobs;
+mod clock;
 mod cluster;
 mod crash;
 mod damage;

@@ -38,6 +38,7 @@ promises! {
     a_renewed_lease_lasts_longer
     a_rescheduled_job_comes_again_with_one_more_attempt
     a_name_enqueued_twice_is_one_job
+    a_waiting_job_is_hastened_and_no_other
     a_cancelled_job_is_gone_claimed_or_not
     of_many_steps_with_one_guard_one_is_applied
     many_claimants_share_the_jobs
@@ -221,7 +222,9 @@ fn jobs_are_looked_at_without_being_claimed(store: &Subject) {
     }
     apply(store, Step::new().op(Op::Enqueue(job(4, Queue::Send, at(0)))));
     assert_eq!(claim(store, Queue::Seal, at(10), 1).len(), 1);
-    let jobs = |limit| block(store.jobs(Queue::Seal, limit)).unwrap();
+    let jobs = |limit| block(store.jobs(Queue::Seal, Timestamp::MIN, limit)).unwrap();
+    assert_eq!(block(store.jobs(Queue::Seal, at(20), 9)).unwrap(), [job(3, Queue::Seal, at(20)), job(1, Queue::Seal, at(30))]);
+    assert_eq!(block(store.jobs(Queue::Seal, at(31), 9)).unwrap(), []);
     let expected = [job(2, Queue::Seal, at(10)), job(3, Queue::Seal, at(20)), job(1, Queue::Seal, at(30))];
     assert_eq!(jobs(9), expected);
     assert_eq!((jobs(2).as_slice(), jobs(0)), (&expected[..2], vec![]));
@@ -301,6 +304,30 @@ fn a_name_enqueued_twice_is_one_job(store: &Subject) {
     apply(store, Step::new().op(Op::Enqueue(job(1, Queue::Send, at(0)))));
     assert_eq!((claim(store, Queue::Send, at(9), 9), claim(store, Queue::Open, at(9), 9)), (vec![], vec![]));
     apply(store, Step::new().op(Op::Complete(lease)));
+}
+
+fn a_waiting_job_is_hastened_and_no_other(store: &Subject) {
+    let hasten = |n, due| apply(store, Step::new().op(Op::Hasten(JobId(Uuid::from_u128(n)), at(due))));
+    for n in [1, 2] {
+        apply(store, Step::new().op(Op::Enqueue(job(n, Queue::Send, at(10)))));
+    }
+    let lease = claim(store, Queue::Send, at(10), 1).remove(0);
+    let (leased, other) = if lease.job == job(1, Queue::Send, at(10)) { (1, 2) } else { (2, 1) };
+    hasten(leased, 0);
+    hasten(other, 20);
+    hasten(9, 0);
+    assert_eq!(claim(store, Queue::Send, at(9), 9), [], "nobody is claimed twice, put off, or made");
+    let step = Step::new().op(Op::Reschedule { lease, due: at(50), note: "again".into() });
+    apply(store, step);
+    hasten(leased, 5);
+    let again = claim(store, Queue::Send, at(5), 9).remove(0).job;
+    assert_eq!(again, Job { attempt: 1, note: "again".into(), ..job(leased, Queue::Send, at(5)) }, "it keeps what it was");
+    hasten(other, 6);
+    // What a step that is refused hastened is due when it was.
+    let refused = Step::new().op(Op::Hasten(JobId(Uuid::from_u128(other)), at(0))).op(Op::Complete(Lease { job: again, token: 0, until: at(0) }));
+    refuse(store, refused);
+    assert_eq!(claim(store, Queue::Send, at(5), 9), []);
+    assert_eq!(claim(store, Queue::Send, at(6), 9).len(), 1);
 }
 
 fn a_cancelled_job_is_gone_claimed_or_not(store: &Subject) {

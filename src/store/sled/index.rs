@@ -9,8 +9,8 @@ use ::sled::{Batch, Db};
 use jiff::Timestamp;
 
 use super::layout::{
-    decode_instant, decode_job, decode_mark, decode_record, decode_uuid, event_key, job_key, malformed, note_key, queue_prefix, record_key,
-    state_prefix, text,
+    decode_instant, decode_job, decode_mark, decode_record, decode_uuid, encode_instant, event_key, job_key, malformed, note_key, queue_prefix,
+    record_key, state_prefix, text,
 };
 use crate::ident::RecordId;
 use crate::port::{Job, JobId, Key, Queue, Record, State};
@@ -125,12 +125,14 @@ impl Index {
         Ok(found)
     }
 
-    /// The jobs of a queue, earliest first, by their due time and name, until `take` has enough.
-    pub(super) fn queue(&self, queue: Queue, mut take: impl FnMut(Timestamp, JobId) -> Result<bool>) -> Result<()> {
+    /// The jobs of a queue that are due at `from` or later, earliest first, by their due time and name, until `take` has enough.
+    pub(super) fn queue(&self, queue: Queue, from: Timestamp, mut take: impl FnMut(Timestamp, JobId) -> Result<bool>) -> Result<()> {
         let prefix = queue_prefix(queue);
-        let mut keys = caged(|| Ok(self.db.scan_prefix(prefix).keys()))?;
+        let first: Vec<u8> = prefix.into_iter().chain(encode_instant(from)).collect();
+        let mut keys = caged(|| Ok(self.db.range(first..).keys()))?;
         while let Some(key) = caged(|| keys.next().transpose())? {
-            let (due, id) = key.get(2..).and_then(|rest| rest.split_at_checked(16)).ok_or_else(malformed)?;
+            let Some(rest) = key.strip_prefix(&prefix) else { break };
+            let (due, id) = rest.split_at_checked(16).ok_or_else(malformed)?;
             if !take(decode_instant(due)?, JobId(decode_uuid(id)?))? {
                 break;
             }
@@ -138,10 +140,10 @@ impl Index {
         Ok(())
     }
 
-    /// Up to `limit` jobs of a queue, earliest first. One that changes meanwhile may be missing.
-    pub(super) fn jobs(&self, queue: Queue, limit: usize) -> Result<Vec<Job>> {
+    /// Up to `limit` jobs of a queue that are due at `from` or later, earliest first. One that changes meanwhile may be missing.
+    pub(super) fn jobs(&self, queue: Queue, from: Timestamp, limit: usize) -> Result<Vec<Job>> {
         let mut names = Vec::new();
-        self.queue(queue, |_, id| {
+        self.queue(queue, from, |_, id| {
             names.push(id);
             Ok(names.len() < limit)
         })?;

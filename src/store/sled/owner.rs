@@ -15,6 +15,7 @@ use super::index::IndexError;
 use super::plan::{Leases, Plan, Refusal};
 use crate::port::{Guard, JobId, Lease, Queue, Step, StoreError};
 use crate::store::journal::{Journal, JournalError};
+use crate::store::lease::Until;
 
 /// Requests that share their syncs.
 const GROUP: usize = 64;
@@ -171,12 +172,14 @@ impl Owner {
         if limit == 0 {
             return Ok(Vec::new());
         }
-        let (now, until) = (self.shared.bell.now(), self.shared.bell.after(span));
-        self.shared.index.queue(queue, |due, id| {
+        let shared = Arc::clone(&self.shared);
+        let clock = shared.bell.clock();
+        let (now, until) = (clock.now(), Until::after(span, clock));
+        shared.index.queue(queue, Timestamp::MIN, |due, id| {
             if due > now {
                 return Ok(false);
             }
-            if self.leases.get(&id).is_none_or(|(_, until)| *until <= now) {
+            if self.leases.get(&id).is_none_or(|(_, until)| until.has_come(clock)) {
                 ids.push(id);
             }
             Ok(ids.len() < limit)
@@ -186,17 +189,17 @@ impl Owner {
             let Some(job) = self.shared.index.job(id)? else { return Err(IndexError::Damaged("a queue names a job that is not there".into())) };
             self.token += 1;
             self.leases.insert(id, (self.token, until));
-            leases.push(Lease { job, token: self.token, until });
+            leases.push(Lease { job, token: self.token, until: until.wall });
         }
         Ok(leases)
     }
 
     fn renew(&mut self, lease: Lease, span: Duration) -> Result<Lease, StoreError> {
-        let until = self.shared.bell.after(span);
+        let until = Until::after(span, self.shared.bell.clock());
         match self.leases.get_mut(&lease.job.id) {
             Some((token, end)) if *token == lease.token => {
                 *end = until;
-                Ok(Lease { until, ..lease })
+                Ok(Lease { until: until.wall, ..lease })
             }
             _ => Err(StoreError::Conflict(Box::new(Guard::Held(lease)))),
         }
@@ -205,8 +208,8 @@ impl Owner {
     /// Tells those who wait for a queue when its next job can be claimed.
     pub(super) fn ring(&self, queue: Queue) -> Result<(), IndexError> {
         let mut next: Option<Timestamp> = None;
-        self.shared.index.queue(queue, |due, id| {
-            let lease = self.leases.get(&id).map(|(_, until)| due.max(*until));
+        self.shared.index.queue(queue, Timestamp::MIN, |due, id| {
+            let lease = self.leases.get(&id).map(|(_, until)| due.max(until.wall));
             let claimable = lease.unwrap_or(due);
             next = Some(next.map_or(claimable, |next| next.min(claimable)));
             // Jobs stand by their due time: behind one that is free none is earlier.

@@ -3,7 +3,6 @@
 use std::collections::{HashMap, HashSet};
 
 use ::sled::Batch;
-use jiff::Timestamp;
 
 use super::index::{Index, IndexError};
 use super::layout::{
@@ -13,6 +12,7 @@ use crate::event::Event;
 use crate::ident::RecordId;
 use crate::port::{Guard, Job, JobId, Lease, Op, Queue, Record, Step, StoreError};
 use crate::store::journal::{Change, Draft, Entry, Mark};
+use crate::store::lease::Until;
 
 /// Every so many events one line is found by its number.
 const STRIDE: u64 = 64;
@@ -43,7 +43,7 @@ impl From<Refusal> for StoreError {
 }
 
 /// Who holds which jobs: token and end of the last lease of each, until its job ends or is due anew.
-pub(super) type Leases = HashMap<JobId, (u64, Timestamp)>;
+pub(super) type Leases = HashMap<JobId, (u64, Until)>;
 
 /// The changes of a group of steps before they are written: each step sees those before it.
 pub(super) struct Plan<'a> {
@@ -141,8 +141,12 @@ impl<'a> Plan<'a> {
     }
 
     fn held(&self, Lease { job, token, .. }: &Lease) -> bool {
-        let ended = self.step.ended.contains(&job.id) || self.group.ended.contains(&job.id);
-        !ended && self.leases.get(&job.id).is_some_and(|(held, _)| held == token)
+        self.is_leased(job.id) && self.leases.get(&job.id).is_some_and(|(held, _)| held == token)
+    }
+
+    fn is_leased(&self, id: JobId) -> bool {
+        let ended = self.step.ended.contains(&id) || self.group.ended.contains(&id);
+        !ended && self.leases.contains_key(&id)
     }
 
     fn change(&mut self, op: Op) -> Result<Outcome, Refusal> {
@@ -157,6 +161,10 @@ impl<'a> Plan<'a> {
                 let job = self.release(lease)?;
                 Change::Job(Job { due, note, attempt: job.attempt.saturating_add(1), ..job })
             }
+            Op::Hasten(id, due) => match self.job(id)? {
+                Some(job) if job.due > due && !self.is_leased(id) => Change::Job(Job { due, ..job }),
+                _ => return Ok(Outcome::Nothing),
+            },
             Op::Cancel(id) if self.job(id)?.is_some() => {
                 self.step.ended.insert(id);
                 Change::NoJob(id)
