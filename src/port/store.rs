@@ -107,6 +107,12 @@ impl Key {
         }
     }
 
+    /// The key that a store keeps as this text, which [`Self::as_str`] gave.
+    #[must_use]
+    pub fn kept(text: String) -> Self {
+        Self(text)
+    }
+
     /// The key's text.
     #[must_use]
     pub fn as_str(&self) -> &str {

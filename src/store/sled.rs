@@ -6,7 +6,7 @@
 //! no scans but by prefix; and as it panics on damage, every call is fenced, and the index is built anew from the journal.
 //!
 //! ```text
-//!  <dir>/journal.jsonl   the truth                                   (see `journal`)
+//!  <dir>/journal/        the truth, in segments, and snapshots        (see `journal`)
 //!        index/          sled: db, conf, blobs/ (stays empty)
 //!        index.damaged/  the last index that was set aside
 //!        index.rebuild   a mark: the index was found damaged, the next start builds it anew
@@ -16,8 +16,8 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicIsize, AtomicU64, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -25,16 +25,18 @@ use jiff::Timestamp;
 use tokio::sync::{mpsc, oneshot};
 
 use self::index::{Index, IndexError};
+use self::keeper::{Errand, Keeper};
 use self::owner::{Answer, Owner, Request};
 use self::plan::{Leases, Plan};
 use super::bell::{Bell, Wall};
-use super::journal::{self, Draft, Journal, JournalError};
+use super::journal::{self, Draft, From, Journal, JournalError, JournalOptions, Segment, Snapshot};
 use super::{check_limits, create_directory, store_error, sync_directory};
 use crate::event::Event;
 use crate::ident::RecordId;
 use crate::port::{Clock, Health, Job, JobId, Key, Lease, Pending, Queue, Record, State, Step, Store, StoreError};
 
 mod index;
+mod keeper;
 mod layout;
 mod owner;
 mod plan;
@@ -53,6 +55,8 @@ pub struct SledOptions {
     pub reserve: u64,
     /// Octets of sled's cache.
     pub cache: u64,
+    /// When the journal goes on in a new segment, and how long old ones are kept.
+    pub segments: JournalOptions,
     /// Whether to build the index anew from the journal, whatever it is like.
     pub rebuild: bool,
     /// The time by which jobs are due and leases end.
@@ -63,13 +67,20 @@ impl SledOptions {
     /// A store in this directory, with 64 MiB kept free and as much cache.
     #[must_use]
     pub fn new(dir: impl Into<PathBuf>) -> Self {
-        Self { dir: dir.into(), reserve: 64 * 1024 * 1024, cache: 64 * 1024 * 1024, rebuild: false, clock: Arc::new(Wall) }
+        Self {
+            dir: dir.into(),
+            reserve: 64 * 1024 * 1024,
+            cache: 64 * 1024 * 1024,
+            segments: JournalOptions::default(),
+            rebuild: false,
+            clock: Arc::new(Wall),
+        }
     }
 
-    /// The journal's file.
+    /// The journal's folder.
     #[must_use]
     pub fn journal(&self) -> PathBuf {
-        self.dir.join("journal.jsonl")
+        self.dir.join("journal")
     }
 
     fn index(&self) -> PathBuf {
@@ -84,9 +95,10 @@ impl SledOptions {
 /// A [`Store`] on sled and a journal.
 pub struct SledStore {
     requests: Option<mpsc::Sender<Request>>,
-    thread: Option<JoinHandle<()>>,
+    /// The one that writes, and the one that looks after the journal's files.
+    threads: [Option<JoinHandle<()>>; 2],
+    errands: Option<std::sync::mpsc::Sender<Errand>>,
     shared: Arc<Shared>,
-    journal: PathBuf,
 }
 
 /// What the writing thread and the readers share.
@@ -96,6 +108,8 @@ struct Shared {
     working: AtomicBool,
     /// Jobs by queue.
     jobs: [AtomicIsize; Queue::ALL.len()],
+    /// The journal's files.
+    segments: RwLock<Arc<[Segment]>>,
     /// Where the journal ends for readers: behind it may stand what is not applied yet.
     journal_end: AtomicU64,
     /// The mark that makes the next start build the index anew.
@@ -109,9 +123,18 @@ impl Shared {
             bell: Bell::new(Arc::clone(&options.clock)),
             working: AtomicBool::new(true),
             jobs: Default::default(),
+            segments: RwLock::new(Arc::default()),
             journal_end: AtomicU64::new(0),
             damage: options.damage(),
         }
+    }
+
+    fn segments(&self) -> Arc<[Segment]> {
+        Arc::clone(&self.segments.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn set_segments(&self, segments: &[Segment]) {
+        *self.segments.write().unwrap_or_else(PoisonError::into_inner) = segments.into();
     }
 
     /// Takes no more steps; a damaged index is marked, since opening alone may not find what is wrong with it.
@@ -142,7 +165,7 @@ impl SledStore {
     pub fn open(options: SledOptions) -> Result<Self, StoreError> {
         create_directory(&options.dir).map_err(|error| store_error("creating", &options.dir, &error))?;
         let broken = |error: &dyn std::error::Error| StoreError::Broken(error.to_string());
-        let mut journal = Journal::open(options.journal()).map_err(|error| broken(&error))?;
+        let mut journal = Journal::open(options.journal(), options.segments, options.clock.now()).map_err(|error| broken(&error))?;
         if options.rebuild || options.damage().exists() {
             set_aside(&options)?;
         }
@@ -158,13 +181,24 @@ impl SledStore {
 
         // The first line of this process makes its tokens larger than those of every process before.
         let opened = Draft { opened: Some(options.clock.now()), ..Draft::default() };
-        let lines = journal.append(vec![opened]).map_err(|error| broken(&error))?;
+        let lines = journal.append(vec![opened], options.clock.now()).map_err(|error| broken(&error))?;
         let token = lines.last().map_or(0, |(entry, _)| entry.seq << 32);
 
         let shared = Arc::new(Shared::new(index, &options));
         shared.journal_end.store(journal.end(), Ordering::Release);
-        let owner =
-            Owner { shared: Arc::clone(&shared), journal, file, dir: options.dir.clone(), reserve: options.reserve, leases: Leases::new(), token };
+        shared.set_segments(journal.segments());
+        let (errands, waiting_errands) = std::sync::mpsc::channel();
+        let owner = Owner {
+            shared: Arc::clone(&shared),
+            journal,
+            file,
+            dir: options.dir.clone(),
+            reserve: options.reserve,
+            clock: Arc::clone(&options.clock),
+            leases: Leases::new(),
+            token,
+            errands: errands.clone(),
+        };
         for (queue, count) in Queue::ALL.into_iter().zip(&shared.jobs) {
             let counting = shared.index.queue(queue, Timestamp::MIN, |_, _| {
                 count.fetch_add(1, Ordering::Relaxed);
@@ -173,9 +207,26 @@ impl SledStore {
             counting.and_then(|()| owner.ring(queue)).map_err(|error| broken(&error))?;
         }
         let (requests, waiting) = mpsc::channel(1_024);
-        let thread = std::thread::Builder::new().name("store".into()).spawn(move || owner.run(waiting));
-        let thread = thread.map_err(|error| store_error("starting the thread of", &options.dir, &error))?;
-        Ok(Self { requests: Some(requests), thread: Some(thread), shared, journal: options.journal() })
+        let keeper = Keeper { shared: Arc::clone(&shared), requests: requests.downgrade(), options: options.clone() };
+        let start = |name: &str, work: Box<dyn FnOnce() + Send>| {
+            let thread = std::thread::Builder::new().name(name.into()).spawn(work);
+            thread.map(Some).map_err(|error| store_error("starting a thread of", &options.dir, &error))
+        };
+        let threads = [start("store", Box::new(move || owner.run(waiting)))?, start("journal", Box::new(move || keeper.run(&waiting_errands)))?];
+        // What a crash may have kept from being done.
+        let _ = errands.send(Errand::Rotated);
+        Ok(Self { requests: Some(requests), threads, errands: Some(errands), shared })
+    }
+
+    /// Copies the index beside the journal now, so that building it anew begins here.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the copy cannot be written; the store goes on.
+    pub async fn snapshot(&self) -> Result<(), StoreError> {
+        let stopped = || StoreError::Broken("it stopped; the log says why".into());
+        let (answer, answered) = oneshot::channel();
+        self.errands.as_ref().and_then(|errands| errands.send(Errand::Copy(answer)).ok()).ok_or_else(stopped)?;
+        answered.await.map_err(|_| stopped())?
     }
 
     async fn ask<T>(&self, request: impl FnOnce(Answer<T>) -> Request) -> Result<T, StoreError> {
@@ -225,8 +276,9 @@ impl Store for SledStore {
     fn audit(&self, from: u64, limit: usize) -> Pending<'_, Result<Vec<(u64, Event)>, StoreError>> {
         Box::pin(async move {
             let end = self.shared.journal_end.load(Ordering::Acquire);
-            let Some(offset) = self.shared.read(self.shared.index.event(from))? else { return Ok(Vec::new()) };
-            journal::events(&self.journal, offset, end, from, limit.min(AUDIT)).map_err(|error| StoreError::Broken(error.to_string()))
+            let offset = self.shared.read(self.shared.index.event(from))?;
+            let segments = self.shared.segments();
+            journal::events(&segments, offset, end, from, limit.min(AUDIT)).map_err(|error| StoreError::Broken(error.to_string()))
         })
     }
 
@@ -246,10 +298,10 @@ impl Store for SledStore {
 }
 
 impl Drop for SledStore {
-    /// Waits for the thread, so that the directory can be opened again.
+    /// Waits for the threads, so that the directory can be opened again.
     fn drop(&mut self) {
-        self.requests = None;
-        if let Some(thread) = self.thread.take() {
+        (self.requests, self.errands) = (None, None);
+        for thread in self.threads.iter_mut().filter_map(Option::take) {
             let _ = thread.join();
         }
     }
@@ -268,21 +320,58 @@ enum LoadError {
 fn load(options: &SledOptions, journal: &mut Journal) -> Result<(Index, fs::File), LoadError> {
     let (index, file) = Index::open(&options.index(), options.cache)?;
     sync_directory(&options.dir).map_err(IndexError::Io)?;
-    let mark = index.mark()?;
-    let (nobody, mut lines) = (Leases::new(), 0);
-    let mut plan = Plan::new(&index, &nobody);
-    journal.replay(mark, |entry, mark| {
-        plan.line(&entry, mark, true)?;
-        lines += 1;
-        if lines % REPLAY == 0 {
-            let full = std::mem::replace(&mut plan, Plan::new(&index, &nobody));
-            index.write(full.finish().0)?;
-        }
-        Ok::<(), LoadError>(())
+    let from = match index.mark()? {
+        Some(mark) => From::Index(mark),
+        None => begin(options, &index)?,
+    };
+    let nobody = Leases::new();
+    let mut filling = Filling { index: &index, plan: Plan::new(&index, &nobody), nobody: &nobody, parts: 0 };
+    journal.replay(from, |entry, mark| {
+        filling.plan.line(&entry, mark, true)?;
+        Ok::<(), LoadError>(filling.next()?)
     })?;
-    index.write(plan.finish().0)?;
+    filling.finish()?;
     index.sync(&file)?;
     Ok((index, file))
+}
+
+/// Fills an index that holds nothing with what a snapshot holds; from where the journal goes on.
+fn begin(options: &SledOptions, index: &Index) -> Result<From, LoadError> {
+    if !index.is_empty()? {
+        return Err(IndexError::Damaged("it was being filled when that was cut off".into()).into());
+    }
+    let Some(snapshot) = Snapshot::newest(&options.journal())? else { return Ok(From::Start) };
+    let nobody = Leases::new();
+    let mut filling = Filling { index, plan: Plan::new(index, &nobody), nobody: &nobody, parts: 0 };
+    snapshot.read(|change| {
+        filling.plan.put_back(&change)?;
+        Ok::<(), LoadError>(filling.next()?)
+    })?;
+    filling.finish()?;
+    Ok(From::Snapshot { mark: snapshot.mark, upto: snapshot.upto })
+}
+
+/// Writing much into an index, batch after batch.
+struct Filling<'a> {
+    index: &'a Index,
+    plan: Plan<'a>,
+    nobody: &'a Leases,
+    parts: usize,
+}
+
+impl Filling<'_> {
+    fn next(&mut self) -> Result<(), IndexError> {
+        self.parts += 1;
+        if !self.parts.is_multiple_of(REPLAY) {
+            return Ok(());
+        }
+        let full = std::mem::replace(&mut self.plan, Plan::new(self.index, self.nobody));
+        self.index.write(full.finish().0)
+    }
+
+    fn finish(self) -> Result<(), IndexError> {
+        self.index.write(self.plan.finish().0)
+    }
 }
 
 /// Moves the index out of the way; what was there from an earlier time is deleted.

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use brevbro::event::{Event, EventName, Field};
-use brevbro::store::journal::{self, Change, Entry};
+use brevbro::store::journal::{self, Change, Entry, JournalError};
 use serde_json::Value;
 
 use crate::stage::{Side, Stage, log};
@@ -190,8 +190,15 @@ impl Journal {
         }
         let mut jobs = BTreeMap::new();
         let mut own = Self { events: Vec::new(), as4_ids: BTreeMap::new(), received: Vec::new() };
-        for line in log(&path) {
-            let Entry { events, changes, .. } = serde_json::from_value(line).unwrap();
+        let mut entries = Vec::new();
+        let read = journal::entries(&path, |entry| {
+            entries.push(entry);
+            Ok::<(), JournalError>(())
+        });
+        if let Err(error) = read {
+            wrong.push(format!("the journal of {name}: {error}"));
+        }
+        for Entry { events, changes, .. } in entries {
             for event in events {
                 own.note(name, &event, wrong);
                 own.events.push(event);

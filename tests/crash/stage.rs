@@ -159,7 +159,7 @@ impl Gateway {
     }
 
     pub fn journal(&self) -> PathBuf {
-        self.state.join("store/journal.jsonl")
+        self.state.join("store/journal")
     }
 }
 

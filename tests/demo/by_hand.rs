@@ -101,7 +101,7 @@ fn the_commands_of_the_readme_bring_a_mail_over_and_its_answer_back() {
     assert!(delivered.contains("SN 2026/1047") && delivered.contains("=C3=A4r p=C3=A5 tisdag kl. 9."), "{delivered}");
     let notice = wait_for_mail(&answered, "multipart/report");
     assert!(notice.contains("Action: delivered") && notice.contains("<by-hand@habo.se>"), "{notice}");
-    let journal = fs::read_to_string(place.join("state-habo/store/journal.jsonl")).unwrap();
+    let journal = fs::read_to_string(place.join("state-habo/store/journal/0000000000.jsonl")).unwrap();
     assert!(
         ["mail-accepted", "submitted", "acknowledged", "accepted"].iter().all(|name| journal.contains(&format!("\"name\":\"{name}\""))),
         "{journal}"

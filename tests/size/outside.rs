@@ -6,6 +6,7 @@ use std::process::{Child, Command, Stdio};
 
 use brevbro::event::EventName;
 use brevbro::ident::ParticipantId;
+use brevbro::store::journal::{self, JournalError};
 use tempfile::TempDir;
 
 use crate::harness::{Setup, Sink, configuration, free_port, wait_for, world};
@@ -71,9 +72,13 @@ impl Outside {
 
     /// How many lines of a name its journal has.
     pub(crate) fn journal(&self, name: EventName) -> usize {
-        let (text, name) =
-            (std::fs::read_to_string(self.dir.path().join("state/store/journal.jsonl")).unwrap(), serde_json::to_string(&name).unwrap());
-        text.lines().filter(|line| line.contains(&name)).count()
+        let mut lines = 0;
+        let read = journal::read(&self.dir.path().join("state/store/journal"), |event| {
+            lines += usize::from(event.name == name);
+            Ok::<(), JournalError>(())
+        });
+        read.unwrap();
+        lines
     }
 }
 

@@ -1,7 +1,7 @@
 //! What was damaged on disk is found, named, and where the journal can mend it, mended.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use brevbro::event::{Event, EventName};
 use brevbro::port::{Health, JobId, Key, Op, Queue, Record, State, Step, Store, StoreError};
@@ -145,7 +145,7 @@ fn an_index_that_is_behind_is_brought_up() {
 #[test]
 fn an_index_that_is_ahead_of_its_journal_is_not_opened() {
     let dir = tempfile::tempdir().unwrap();
-    let path = SledOptions::new(dir.path()).journal();
+    let path = first_segment(dir.path());
     let store = open(dir.path());
     block(store.apply(Step::new().op(Op::Put(record(1, "early"))))).unwrap();
     let early = fs::read(&path).unwrap();
@@ -159,7 +159,7 @@ fn an_index_that_is_ahead_of_its_journal_is_not_opened() {
 #[test]
 fn the_torn_end_of_the_journal_is_cut_off() {
     let dir = tempfile::tempdir().unwrap();
-    let path = SledOptions::new(dir.path()).journal();
+    let path = first_segment(dir.path());
     let store = open(dir.path());
     fill(&store);
     let before = content(&store).unwrap();
@@ -168,14 +168,14 @@ fn the_torn_end_of_the_journal_is_cut_off() {
         let whole = fs::read(&path).unwrap();
         fs::write(&path, [whole.as_slice(), torn].concat()).unwrap();
         assert_eq!(content(&open(dir.path())).unwrap(), before);
-        journal::verify(&path).unwrap();
+        journal::verify(&SledOptions::new(dir.path()).journal()).unwrap();
     }
 }
 
 #[test]
 fn a_damaged_line_of_the_journal_is_named() {
     let dir = tempfile::tempdir().unwrap();
-    let path = SledOptions::new(dir.path()).journal();
+    let path = first_segment(dir.path());
     let store = open(dir.path());
     fill(&store);
     drop(store);
@@ -184,7 +184,7 @@ fn a_damaged_line_of_the_journal_is_named() {
     let offset = text.lines().take(100).map(|line| line.len() + 1).sum::<usize>();
     fs::write(&path, text.replace(line, &line.replacen("mail-accepted", "mail-accepteD", 1))).unwrap();
     let expected = format!("line 100 of the journal {} (octet {offset}) does not have the hash that it says", path.display());
-    assert_eq!(journal::verify(&path).unwrap_err().to_string(), expected);
+    assert_eq!(journal::verify(&SledOptions::new(dir.path()).journal()).unwrap_err().to_string(), expected);
 
     // The index holds that line: the gateway goes on. Without the index it says what it lacks.
     drop(open(dir.path()));
@@ -228,6 +228,11 @@ fn nothing_leaves_the_log_of_the_index() {
     }
     drop(store);
     assert_eq!(fs::read_dir(dir.path().join("index/blobs")).unwrap().count(), 0);
+}
+
+/// The journal's first file, and in these tests its only one.
+fn first_segment(dir: &Path) -> PathBuf {
+    SledOptions::new(dir).journal().join("0000000000.jsonl")
 }
 
 fn copy(from: &Path, to: &Path) {

@@ -8,7 +8,8 @@ use std::time::Duration;
 use brevbro::event::{Event, EventName};
 use brevbro::ident::RecordId;
 use brevbro::port::{Clock, Guard, JobId, Key, Lease, Op, Queue, State, Step, Store, StoreError};
-use brevbro::store::{MemoryStore, SledOptions, SledStore, journal};
+use brevbro::store::journal::{self, JournalOptions};
+use brevbro::store::{MemoryStore, SledOptions, SledStore};
 use proptest::prelude::*;
 use uuid::Uuid;
 
@@ -22,6 +23,7 @@ enum Act {
     Claim { queue: u8, now: i64, limit: usize },
     Renew { lease: u8, now: i64 },
     Restart { rebuild: bool },
+    Copy,
 }
 
 #[derive(Debug, Clone)]
@@ -85,6 +87,7 @@ fn act() -> impl Strategy<Value = Act> {
         6 => (0..2_u8, 0..200_i64, 0..4_usize).prop_map(|(queue, now, limit)| Act::Claim { queue, now, limit }),
         2 => (0..8_u8, 0..250_i64).prop_map(|(lease, now)| Act::Renew { lease, now }),
         1 => prop::bool::weighted(0.3).prop_map(|rebuild| Act::Restart { rebuild }),
+        1 => Just(Act::Copy),
     ]
 }
 
@@ -185,6 +188,7 @@ impl Pair<'_> {
                 drop(self.sled.take());
                 self.sled = Some(open(self.dir, *rebuild, &self.hands));
             }
+            Act::Copy => block(self.sled().snapshot()).unwrap(),
         }
         Ok(())
     }
@@ -212,7 +216,9 @@ fn memory() -> tempfile::TempDir {
 
 fn open(dir: &Path, rebuild: bool, hands: &Arc<Hands>) -> SledStore {
     let clock = Arc::clone(hands) as Arc<dyn Clock>;
-    SledStore::open(SledOptions { rebuild, reserve: 0, clock, ..SledOptions::new(dir) }).unwrap()
+    // Segments of a few lines.
+    let segments = JournalOptions { octets: 2_000, ..JournalOptions::default() };
+    SledStore::open(SledOptions { rebuild, reserve: 0, segments, clock, ..SledOptions::new(dir) }).unwrap()
 }
 
 fn same<T: Clone>(both: T) -> (T, T) {

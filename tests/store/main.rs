@@ -21,6 +21,7 @@ mod crash;
 mod damage;
 mod histories;
 mod promises;
+mod segments;
 mod subject;
 
 /// Runs a future of a store to its end.

@@ -14,7 +14,10 @@ use super::layout::{
 };
 use crate::ident::RecordId;
 use crate::port::{Job, JobId, Key, Queue, Record, State};
-use crate::store::journal::Mark;
+use crate::store::journal::{Change, Mark};
+
+/// Values of one look at a family.
+const PART: usize = 256;
 
 /// Why the index cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -153,6 +156,38 @@ impl Index {
 
     pub(super) fn job(&self, id: JobId) -> Result<Option<Job>> {
         self.get(&job_key(id))?.map(|value| decode_job(id, &value)).transpose()
+    }
+
+    /// Whether it holds nothing.
+    pub(super) fn is_empty(&self) -> Result<bool> {
+        caged(|| self.db.first()).map(|first| first.is_none())
+    }
+
+    /// Everything that is not made from something else. What changes meanwhile is handed out as it was or as it is, or
+    /// not at all when it is new or gone.
+    pub(super) fn each<E: From<IndexError>>(&self, mut take: impl FnMut(&Change) -> Result<(), E>) -> Result<(), E> {
+        self.family(b"r", |id, value| {
+            let id = RecordId(decode_uuid(id)?);
+            take(&Change::Record(decode_record(id, value)?))
+        })?;
+        self.family(b"n", |key, value| take(&Change::Note(Key::kept(text(key)?), text(value)?)))?;
+        self.family(b"j", |id, value| take(&Change::Job(decode_job(JobId(decode_uuid(id)?), value)?)))
+    }
+
+    /// The keys of a family, without its letter, and their values. The range is taken anew now and then, so that no
+    /// node of the tree is held while others are written.
+    fn family<E: From<IndexError>>(&self, letter: &[u8], mut take: impl FnMut(&[u8], &[u8]) -> Result<(), E>) -> Result<(), E> {
+        let mut after = letter.to_vec();
+        loop {
+            let part = caged(|| self.db.range(after.as_slice()..).take(PART).collect::<::sled::Result<Vec<_>>>())?;
+            for (key, value) in &part {
+                let Some(rest) = key.strip_prefix(letter) else { return Ok(()) };
+                take(rest, value)?;
+            }
+            let Some((last, _)) = part.last() else { return Ok(()) };
+            after = last.to_vec();
+            after.push(0);
+        }
     }
 
     /// Where to begin to look for an event: at a line at or before it.

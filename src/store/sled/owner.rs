@@ -5,16 +5,18 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::mpsc::Sender;
 use std::time::Duration;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use tokio::sync::{mpsc, oneshot};
 
 use super::Shared;
 use super::index::IndexError;
+use super::keeper::Errand;
 use super::plan::{Leases, Plan, Refusal};
-use crate::port::{Guard, JobId, Lease, Queue, Step, StoreError};
-use crate::store::journal::{Journal, JournalError};
+use crate::port::{Clock, Guard, JobId, Lease, Queue, Step, StoreError};
+use crate::store::journal::{Draft, Journal, JournalError};
 use crate::store::lease::Until;
 
 /// Requests that share their syncs.
@@ -27,8 +29,19 @@ type Outcomes<T> = Vec<(Answer<T>, Result<T, StoreError>)>;
 /// What the thread is asked for.
 pub(super) enum Request {
     Apply(Step, Answer<()>),
-    Claim { queue: Queue, span: Duration, limit: usize, answer: Answer<Vec<Lease>> },
+    Claim {
+        queue: Queue,
+        span: Duration,
+        limit: usize,
+        answer: Answer<Vec<Lease>>,
+    },
     Renew(Lease, Duration, Answer<Lease>),
+    /// Delete the segments before line `upto` that were left behind `keep` ago.
+    Prune {
+        upto: u64,
+        keep: SignedDuration,
+        answer: Answer<()>,
+    },
 }
 
 /// The thread's own.
@@ -42,6 +55,9 @@ pub(super) struct Owner {
     pub(super) leases: Leases,
     /// The last token; larger than every one that an earlier process gave.
     pub(super) token: u64,
+    pub(super) clock: Arc<dyn Clock>,
+    /// For what may take long.
+    pub(super) errands: Sender<Errand>,
 }
 
 impl Owner {
@@ -91,6 +107,10 @@ impl Owner {
                     touched.push(lease.job.queue);
                     renewals.push((answer, self.renew(lease, span)));
                 }
+                Request::Prune { upto, keep, answer } => {
+                    let pruned = self.prune(upto, keep);
+                    tell(vec![(answer, pruned)]);
+                }
                 Request::Apply(..) => {}
             }
         }
@@ -123,7 +143,7 @@ impl Owner {
         if drafts.is_empty() {
             return Ok((Vec::new(), answers));
         }
-        let lines = match self.room().and_then(|()| self.journal.append(drafts).map_err(refusal)) {
+        let lines = match self.room().and_then(|()| self.journal.append(drafts, self.clock.now()).map_err(refusal)) {
             Ok(lines) => lines,
             Err(refused) => {
                 // Those that were refused too: they may have looked at what was not applied after all.
@@ -146,7 +166,7 @@ impl Owner {
         shared.index.sync(&self.file)?;
         fail::fail_point!("store.flush");
 
-        shared.journal_end.store(self.journal.end(), Ordering::Release);
+        self.publish();
         for id in &writes.ended {
             self.leases.remove(id);
         }
@@ -156,6 +176,29 @@ impl Owner {
             }
         }
         Ok((writes.jobs.into_keys().collect(), answers))
+    }
+
+    /// Shows readers up to where the journal is applied, and in which files it stands.
+    fn publish(&self) {
+        let segments = self.journal.segments();
+        if self.shared.segments().len() != segments.len() {
+            self.shared.set_segments(segments);
+            // When nobody does errands any more, the store is about to close.
+            let _ = self.errands.send(Errand::Rotated);
+        }
+        self.shared.journal_end.store(self.journal.end(), Ordering::Release);
+    }
+
+    /// Says in the journal which of its lines go, and deletes their files.
+    fn prune(&mut self, upto: u64, keep: SignedDuration) -> Result<(), StoreError> {
+        let now = self.clock.now();
+        let Some(pruned) = self.journal.prunable(upto, keep, now) else { return Ok(()) };
+        let draft = Draft { pruned: Some(pruned), ..Draft::default() };
+        self.journal.append(vec![draft], now).map_err(refusal)?;
+        fail::fail_point!("store.prune.said");
+        let deleted = self.journal.prune(pruned.before);
+        self.shared.set_segments(self.journal.segments());
+        deleted.map_err(refusal)
     }
 
     /// Refuses before the disk is full: what is half-written into sled cannot be taken back.

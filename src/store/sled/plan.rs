@@ -117,6 +117,13 @@ impl<'a> Plan<'a> {
         Ok(())
     }
 
+    /// Adds what a snapshot holds.
+    pub(super) fn put_back(&mut self, change: &Change) -> Result<()> {
+        self.write(change)?;
+        self.group.add(std::mem::take(&mut self.step));
+        Ok(())
+    }
+
     /// The batch of all of it, and what follows.
     pub(super) fn finish(self) -> (Batch, Writes) {
         let mut batch = Batch::default();
