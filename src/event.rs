@@ -171,6 +171,8 @@ pub enum Field {
     TlsClient,
     /// SHA-256 of that certificate.
     TlsClientCertificate,
+    /// The node, of several, that it happened on.
+    Node,
 }
 
 /// One event.

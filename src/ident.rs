@@ -190,6 +190,13 @@ text_ident!(
 );
 
 text_ident!(
+    /// What one node is called among those that share a database.
+    exact NodeName,
+    "a name of 1 to 63 letters, digits, - and _",
+    |text| (1..=63).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_".contains(&b))
+);
+
+text_ident!(
     /// A DNS domain name, without a trailing dot, compared without case.
     folded Domain,
     "a domain name such as sdk.kommun.se",

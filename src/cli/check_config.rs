@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use jiff::Timestamp;
 
 use super::CliError;
-use crate::config::{self, DeliverySecurity, Discovery, Gateway, MailServer};
+use crate::config::{self, DeliverySecurity, Discovery, Gateway, Mail, MailServer, Role};
 use crate::crypto::Certificate;
 use crate::edge::smtp_client::Protocol;
 
@@ -39,25 +39,18 @@ fn summary(gateway: &Gateway, now: Timestamp) -> String {
     let mut line = |label: &str, value: String| {
         let _ = writeln!(text, "{label:<16}{value}");
     };
-    let point = &gateway.access_point;
     let environment = gateway.environment.map(|environment| format!(" ({environment})")).unwrap_or_default();
     line("gateway", format!("{}, federation {}{environment}", gateway.name, gateway.federation));
+    line("node", format!("{}, {}", gateway.node, role(gateway.role())));
     line("state", gateway.state_dir.display().to_string());
-    line("operator", gateway.operator.to_string());
-    line(
-        "access point",
-        format!(
-            "{} at {}, listens on {}{}",
-            point.name,
-            point.public_url,
-            point.listen,
-            match (&point.tls, &point.proxy) {
-                (Some(_), _) => "",
-                (None, Some(_)) => " for a reverse proxy",
-                (None, None) => " without TLS",
-            }
-        ),
-    );
+    if let Some(point) = &gateway.access_point {
+        let tls = match (&point.tls, &point.proxy) {
+            (Some(_), _) => "",
+            (None, Some(_)) => " for a reverse proxy",
+            (None, None) => " without TLS",
+        };
+        line("access point", format!("{} at {}, listens on {}{tls}", point.name, point.public_url, point.listen));
+    }
     match &gateway.discovery {
         Discovery::Dns { sml_zone, resolvers, .. } => {
             let asked = if resolvers.is_empty() { "the system's name servers".to_owned() } else { list(resolvers) };
@@ -67,39 +60,22 @@ fn summary(gateway: &Gateway, now: Timestamp) -> String {
             line("discovery", format!("in the file: {}", list(participants.iter().map(|participant| &participant.id))));
         }
     }
-    if let Some(smtp) = &gateway.smtp {
-        let accounts = smtp.accounts.iter().map(|account| {
-            let by = [account.password.as_ref().map(|_| "password"), account.certificate_name.as_ref().map(|_| "certificate")];
-            format!("{} (by {})", account.name, by.into_iter().flatten().collect::<Vec<_>>().join(" or "))
-        });
-        let clients: Vec<String> = smtp.clients.iter().map(ToString::to_string).chain(accounts).collect();
-        line("mail in", format!("*@*.{} on {} from {}, at most {} octets", gateway.mail_domain, smtp.listen, list(&clients), smtp.max_message));
-    }
-    line("mail out", mail_server(&gateway.mail_server));
-    for server in &gateway.other_mail_servers {
-        line("", mail_server(server));
-    }
-    for organisation in &gateway.organisations {
-        line("organisation", format!("{}, {}", organisation.participant, organisation.name));
-        for mailbox in &organisation.mailboxes {
-            let server = mailbox.mail_server.as_ref().map(|name| format!(", by mail server {name}")).unwrap_or_default();
-            line("", format!("{} is function {} ({}){server}", mailbox.address, mailbox.function, mailbox.label));
-            if let Some(imap) = &mailbox.imap {
-                let folders = imap.outbox.iter().map(|outbox| format!("sends what is put into {:?}", outbox.folder));
-                let folders = folders.chain(imap.inbox.iter().map(|inbox| format!("gets messages in {:?}", inbox.folder)));
-                line("", format!("  by IMAP, {} at {}:{}: {}", imap.username, imap.host, imap.port, list(folders)));
-            }
-        }
+    match &gateway.mail {
+        Some(mail) => mail_side(gateway, mail, &mut line),
+        None => line("participants", list(gateway.participants.iter().map(|participant| &participant.id))),
     }
     let trusted = [("access points", &gateway.trust.access_point), ("participants", &gateway.trust.participant), ("SMP", &gateway.trust.smp)];
     for (whom, authorities) in trusted {
         line("trusted", format!("{whom}: {}", list(authorities.iter().map(|ca| ca.common_name().unwrap_or_else(|| ca.subject())))));
     }
-    let mut own = vec![("access point", &point.identity.certificate)];
-    own.extend(point.tls.iter().map(|tls| ("endpoint TLS", &tls.certificate)));
-    own.extend(point.client_tls.certificate.iter().map(|certificate| ("client TLS", certificate)));
-    own.extend(gateway.smtp.iter().flat_map(|smtp| &smtp.tls).map(|tls| ("SMTP TLS", &tls.certificate)));
-    for organisation in &gateway.organisations {
+    let mut own = Vec::new();
+    if let Some(point) = &gateway.access_point {
+        own.push(("access point", &point.identity.certificate));
+        own.extend(point.tls.iter().map(|tls| ("endpoint TLS", &tls.certificate)));
+        own.extend(point.client_tls.certificate.iter().map(|certificate| ("client TLS", certificate)));
+    }
+    own.extend(gateway.smtp().iter().flat_map(|smtp| &smtp.tls).map(|tls| ("SMTP TLS", &tls.certificate)));
+    for organisation in gateway.organisations() {
         own.push(("signing", &organisation.signing.certificate));
         let decrypting = organisation.decryption.iter().map(|identity| &identity.certificate);
         own.extend(decrypting.filter(|certificate| **certificate != organisation.signing.certificate).map(|certificate| ("decryption", certificate)));
@@ -111,6 +87,42 @@ fn summary(gateway: &Gateway, now: Timestamp) -> String {
         line("warning", format!("{}: {}", warning.path, warning.what));
     }
     text
+}
+
+fn mail_side(gateway: &Gateway, mail: &Mail, line: &mut impl FnMut(&str, String)) {
+    line("operator", mail.operator.to_string());
+    if let Some(smtp) = &mail.smtp {
+        let accounts = smtp.accounts.iter().map(|account| {
+            let by = [account.password.as_ref().map(|_| "password"), account.certificate_name.as_ref().map(|_| "certificate")];
+            format!("{} (by {})", account.name, by.into_iter().flatten().collect::<Vec<_>>().join(" or "))
+        });
+        let clients: Vec<String> = smtp.clients.iter().map(ToString::to_string).chain(accounts).collect();
+        line("mail in", format!("*@*.{} on {} from {}, at most {} octets", gateway.mail_domain, smtp.listen, list(&clients), smtp.max_message));
+    }
+    line("mail out", mail_server(&mail.server));
+    for server in &mail.other_servers {
+        line("", mail_server(server));
+    }
+    for organisation in &mail.organisations {
+        line("organisation", format!("{}, {}", organisation.participant, organisation.name));
+        for mailbox in &organisation.mailboxes {
+            let server = mailbox.mail_server.as_ref().map(|name| format!(", by mail server {name}")).unwrap_or_default();
+            line("", format!("{} is function {} ({}){server}", mailbox.address, mailbox.function, mailbox.label));
+            if let Some(imap) = &mailbox.imap {
+                let folders = imap.outbox.iter().map(|outbox| format!("sends what is put into {:?}", outbox.folder));
+                let folders = folders.chain(imap.inbox.iter().map(|inbox| format!("gets messages in {:?}", inbox.folder)));
+                line("", format!("  by IMAP, {} at {}:{}: {}", imap.username, imap.host, imap.port, list(folders)));
+            }
+        }
+    }
+}
+
+fn role(role: Role) -> &'static str {
+    match role {
+        Role::AccessPoint => "access point only",
+        Role::Mail => "mail only",
+        Role::Both => "mail and access point",
+    }
 }
 
 fn mail_server(server: &MailServer) -> String {

@@ -141,7 +141,7 @@ fn converted(bytes: &[u8], config: Option<&Gateway>, to: Option<&MailAddress>) -
     };
     let content = mail.content(ids()?, party(sender, labels.unwrap_or_default()), party(recipient, Labels::default()));
     let xml = message::write(&content).map_err(|breaches| CliError::failure(Unsound::Rejected(told(&breaches))))?;
-    let largest = config.map_or(30_000_000, crate::config::Gateway::max_message);
+    let largest = config.and_then(|config| config.mail.as_ref()).map_or(30_000_000, crate::config::Mail::max_message);
     if xml.len() as u64 > largest {
         let size = xml.len();
         let swedish = format!("Meddelandet blir {size} byte i SDK, högst {largest} får skickas.");
@@ -258,12 +258,12 @@ fn notes(notes: &[Note]) -> String {
 
 /// The mail that an SDK message is delivered as.
 fn delivered(xml: &[u8], config: Option<&Gateway>) -> Result<Vec<u8>, CliError> {
-    let limits = match config {
-        Some(config) => MessageLimits { payload: usize::try_from(config.access_point.max_message)? },
+    let limits = match config.and_then(|config| config.mail.as_ref()) {
+        Some(mail) => MessageLimits { payload: usize::try_from(mail.max_incoming)? },
         None => MessageLimits::default(),
     };
     let content = message::read(xml, &limits).map_err(|breaches| CliError::unsound(Unsound::Rejected(told(&breaches))))?;
-    let organisation = config.and_then(|config| config.organisations.iter().find(|own| own.participant == content.recipient.participant));
+    let organisation = config.and_then(|config| config.organisations().iter().find(|own| own.participant == content.recipient.participant));
     let mailbox = content.recipient.function.as_ref().and_then(|function| organisation?.mailbox(function));
     if config.is_some() && mailbox.is_none() {
         return Err(CliError::unsound(Unsound::Rejected(" no mailbox of the configuration has the message's function".to_owned())));

@@ -13,7 +13,7 @@ use uuid::Uuid;
 use super::CliError;
 use crate::as4::answer::{self, Answer};
 use crate::as4::{self, UserMessage};
-use crate::config::{self, Gateway};
+use crate::config::{self, AccessPoint, Gateway};
 use crate::crypto::Certificate;
 use crate::daemon::Outside;
 use crate::edge::http::{HttpAnswer, HttpClient, HttpError};
@@ -45,9 +45,12 @@ pub struct PingArgs {
 /// [`CliError`] at the first step that fails.
 pub async fn run(args: PingArgs) -> Result<(), CliError> {
     let config = config::load(&args.config).map_err(CliError::usage)?;
+    let Some(point) = &config.access_point else {
+        return Err(CliError::failure("this node has no access point").hint("run it on the node with role = \"access-point\""));
+    };
     let outside = Outside::of(&config).map_err(|error| CliError::failure(error.to_string()))?;
     let kind = if args.receipt { DocumentKind::Receipt } else { DocumentKind::Message };
-    let mut steps = Steps { config: &config, outside: &outside, to: &args.to, kind, out: io::stdout() };
+    let mut steps = Steps { config: &config, point, outside: &outside, to: &args.to, kind, out: io::stdout() };
     steps.tell("participant", args.to.to_string())?;
     let metadata = steps.find().await?;
     steps.judge(&metadata).await?;
@@ -56,6 +59,7 @@ pub async fn run(args: PingArgs) -> Result<(), CliError> {
 
 struct Steps<'a> {
     config: &'a Gateway,
+    point: &'a AccessPoint,
     outside: &'a Outside,
     to: &'a ParticipantId,
     kind: DocumentKind,
@@ -115,20 +119,20 @@ impl Steps<'_> {
     }
 
     async fn ring(&mut self, metadata: &Metadata) -> Result<(), CliError> {
-        let own = self.config.organisations.first().map(|organisation| organisation.participant.clone());
+        let own = self.config.participants.first().map(|own| own.id.clone());
         let peer = metadata.access_point.common_name().and_then(|name| AccessPointId::new(name).ok());
         let message = UserMessage {
             message_id: As4MessageId::new(format!("{}@{}", Uuid::new_v4(), self.config.mail_domain))?,
             timestamp: Timestamp::from_millisecond(Timestamp::now().as_millisecond())?,
             ref_to: None,
-            from: self.config.access_point.name.clone(),
+            from: self.point.name.clone(),
             to: peer.ok_or_else(|| CliError::failure("the access point's certificate has no common name"))?,
             conversation_id: Uuid::new_v4().to_string(),
             kind: self.kind,
             original_sender: own.unwrap_or_else(|| self.to.clone()),
             final_recipient: self.to.clone(),
         };
-        let (identity, recipient) = (self.config.access_point.identity.clone(), metadata.access_point.clone());
+        let (identity, recipient) = (self.point.identity.clone(), metadata.access_point.clone());
         let packed = message.clone();
         let packed = tokio::task::spawn_blocking(move || {
             let boundary = format!("brevbro-{}", Uuid::new_v4().simple());
@@ -140,7 +144,7 @@ impl Steps<'_> {
         body.rewind()?;
         self.tell("test message", format!("{}, {} octets, from {} to {}", message.message_id, sent.octets, message.from, message.to))?;
         let begun = Instant::now();
-        let client = HttpClient::new(self.outside.as4.clone());
+        let client = HttpClient::new(self.outside.as4.clone().unwrap_or_default());
         let answer = client.post(&metadata.endpoint, &sent.content_type, sent.octets, Box::new(body)).await.map_err(unreached)?;
         let took = begun.elapsed();
         self.tell("connection", connection(&answer))?;

@@ -49,8 +49,8 @@ impl Checker<'_> {
                 self.error(ConfigError::new(format!("access-point.{at}"), "lets nobody in").value(0));
             }
         }
-        if let (Some(envelope), Some(message)) = (raw.max_envelope, raw.max_message) {
-            self.sizes(envelope.0, message.0);
+        if let Some(envelope) = raw.max_envelope.filter(|envelope| envelope.0 > MAX_ENVELOPE as u64) {
+            self.error(ConfigError::new("access-point.max-envelope", format!("is more than {MAX_ENVELOPE} octets")).value(envelope.0));
         }
         let named = identity.map(|identity| (self.access_point_name(raw.name, &identity.certificate), identity));
         if let (Some(Some((_, tls))), Some(url), Some(path)) = (&tls, &raw.public_url, &raw.path) {
@@ -79,7 +79,6 @@ impl Checker<'_> {
             path: raw.path?.0,
             public_url: raw.public_url?,
             max_envelope: raw.max_envelope?.0,
-            max_message: raw.max_message?.0,
             max_connections: raw.max_connections?,
             max_connections_per_address: raw.max_connections_per_address?,
             silence_timeout: raw.silence_timeout?.0,
@@ -95,15 +94,12 @@ impl Checker<'_> {
         })
     }
 
-    /// A message that is taken must fit its envelope, and an envelope the readers.
-    fn sizes(&mut self, envelope: u64, message: u64) {
-        if envelope > MAX_ENVELOPE as u64 {
-            self.error(ConfigError::new("access-point.max-envelope", format!("is more than {MAX_ENVELOPE} octets")).value(envelope));
-        }
+    /// A message that is taken must fit its envelope.
+    pub(super) fn sizes(&mut self, envelope: u64, message: u64) {
         let needed = message.saturating_add(message / 2);
         if needed > envelope {
             let hint = "encryption and base64 make an envelope a third larger than its message, with line ends nearly a half";
-            let error = ConfigError::new("access-point.max-message", format!("does not fit an envelope of {envelope} octets"));
+            let error = ConfigError::new("max-incoming-message", format!("does not fit an envelope of {envelope} octets"));
             self.error(error.value(message).hint(hint));
         }
     }

@@ -8,7 +8,9 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::checked::{AccessPoint, Discovery, Gateway, Log, Organisation, Retry, Revocation, StaticParticipant, TrustAnchors, Warning};
+use super::checked::{
+    AccessPoint, Discovery, Gateway, Log, Mail, Organisation, Participant, Retry, Revocation, Role, StaticParticipant, TrustAnchors, Warning,
+};
 use super::declare::Errors;
 use super::environment::{self, Parts, environment};
 use super::errors::ConfigError;
@@ -16,7 +18,8 @@ use super::raw;
 use super::values::HttpUrl;
 use crate::crypto::Authorities;
 use crate::edge::reach::{IpNetwork, Reach};
-use crate::ident::{Domain, MailAddress};
+use crate::ident::{Domain, MailAddress, NodeName};
+
 /// A clock that differs more than this is wrong.
 const LONGEST_SKEW: Duration = Duration::from_hours(1);
 
@@ -40,80 +43,110 @@ impl<'a> Checker<'a> {
         Self { base, now, errors, warnings: Vec::new() }
     }
 
-    pub(super) fn gateway(mut self, raw: raw::Root) -> Option<Gateway> {
-        let retry = raw.retry.and_then(|raw| self.retry(raw));
-        let common = Common { name: raw.name, mail_domain: raw.mail_domain, retry };
-        if let Some(operator) = &raw.operator {
-            self.outside(&common, "operator", operator);
-        }
+    pub(super) fn gateway(mut self, mut raw: raw::Root) -> Option<Gateway> {
+        let role = raw.node.as_ref().and_then(|node| node.role).unwrap_or(Role::Both);
+        let retry = raw.retry.take().and_then(|raw| self.retry(raw));
+        let common = Common { name: raw.name.take(), mail_domain: raw.mail_domain.take(), retry };
         let only_here = is_only_here(raw.access_point.as_ref(), raw.discovery.as_ref());
         let reach = self.reach(raw.access_point.as_ref(), raw.discovery.as_ref(), only_here);
-        let access_point = raw.access_point.and_then(|raw| self.access_point(raw));
-        let trust = raw.trust.and_then(|raw| self.trust(raw, only_here));
-        let discovery = raw.discovery.and_then(|raw| self.discovery(raw));
-        let smtp = raw.smtp.map(|raw| self.smtp(raw, &common));
-        let mail_server = raw.mail_server.and_then(|raw| self.mail_server("mail-server", raw, &common));
-        let other_mail_servers = self.other_mail_servers(raw.other_mail_server.unwrap_or_default(), &common);
-        let loops = raw.loops.and_then(|raw| self.loops(raw));
-        let malware = raw.malware.map(|raw| self.malware(raw));
-        let organisations = raw.organisation.and_then(|raw| self.organisations(raw, &common));
+        let access_point = raw.access_point.take().and_then(|raw| self.access_point(raw));
+        let trust = raw.trust.take().and_then(|raw| self.trust(raw, only_here));
+        let discovery = raw.discovery.take().and_then(|raw| self.discovery(raw));
+        let (mut participants, mut organisations) = (None, None);
+        match (raw.organisation.take(), role) {
+            (Some(raw), Role::AccessPoint) => participants = self.participants(raw, &common),
+            (Some(raw), Role::Mail | Role::Both) => {
+                organisations = self.organisations(raw, &common);
+                participants = organisations.as_ref().map(|all| all.iter().map(Participant::from).collect());
+            }
+            (None, _) => {}
+        }
+        let max_envelope = access_point.as_ref().map(|access_point| access_point.max_envelope);
+        if let (Some(envelope), Some(message)) = (max_envelope, raw.max_incoming_message) {
+            self.sizes(envelope, message.0);
+        }
+        let federation = raw.federation.clone();
+        let (memory, state_dir, log, expiry_warnings) = (raw.memory, raw.state_dir.take(), raw.log.take(), raw.expiry_warnings.take());
+        let node = raw.node.take().and_then(|raw| raw.name).or_else(|| common.name.as_ref().and_then(node_name));
         if let (Some(access_point), Some(organisations)) = (&access_point, &organisations) {
             self.keys_apart(access_point, organisations);
         }
         if let (Some(access_point), Some(trust)) = (&access_point, &trust) {
             self.own_environment(access_point, trust);
         }
-        if let (Some(Some(smtp)), Some(organisations)) = (&smtp, &organisations) {
-            self.accounts_mailboxes(smtp, organisations);
-        }
         if let (Some(organisations), Some(trust)) = (&organisations, &trust) {
             self.own_participants(organisations, trust);
         }
         if let Some(trust) = &trust {
             self.one_environment(&Parts {
-                federation: raw.federation.as_ref(),
+                federation: federation.as_ref(),
                 access_point: access_point.as_ref(),
                 trust,
                 discovery: discovery.as_ref(),
                 organisations: organisations.as_deref().unwrap_or_default(),
             });
         }
-        if let Some(organisations) = &organisations {
-            self.mail_servers_known(organisations, mail_server.as_ref(), other_mail_servers.as_deref());
-        }
-        if smtp.is_none() {
-            self.sources(organisations.as_deref().unwrap_or_default());
-        }
+        let mail = match role {
+            Role::AccessPoint => None,
+            Role::Mail | Role::Both => self.mail(raw, organisations, &common),
+        };
         let trust = trust?;
         Some(Gateway {
             environment: environment(&trust),
             name: common.name?,
             mail_domain: common.mail_domain?,
-            operator: raw.operator?,
-            federation: raw.federation?,
-            state_dir: self.base.join(raw.state_dir?),
-            memory: raw.memory?.0,
-            access_point: access_point?,
+            federation: federation?,
+            node: node?,
+            state_dir: self.base.join(state_dir?),
+            memory: memory?.0,
+            participants: participants?,
+            access_point: if role == Role::Mail { None } else { Some(access_point?) },
+            mail: if role == Role::AccessPoint { None } else { Some(mail?) },
             trust,
             discovery: discovery?,
             reach,
+            retry: retry?,
+            log: log.and_then(|raw| Some(Log { format: raw.format?, level: raw.level? }))?,
+            expiry_warnings: expiry_warnings?,
+            warnings: self.warnings,
+        })
+    }
+
+    /// The mail side, whose parts are compared with one another.
+    fn mail(&mut self, raw: raw::Root, organisations: Option<Vec<Organisation>>, common: &Common) -> Option<Mail> {
+        if let Some(operator) = &raw.operator {
+            self.outside(common, "operator", operator);
+        }
+        let smtp = raw.smtp.map(|raw| self.smtp(raw, common));
+        let server = raw.mail_server.and_then(|raw| self.mail_server("mail-server", raw, common));
+        let other_servers = self.other_mail_servers(raw.other_mail_server.unwrap_or_default(), common);
+        let loops = raw.loops.and_then(|raw| self.loops(raw));
+        let malware = raw.malware.map(|raw| self.malware(raw));
+        if let (Some(Some(smtp)), Some(organisations)) = (&smtp, &organisations) {
+            self.accounts_mailboxes(smtp, organisations);
+        }
+        if let Some(organisations) = &organisations {
+            self.mail_servers_known(organisations, server.as_ref(), other_servers.as_deref());
+        }
+        if smtp.is_none() {
+            self.sources(organisations.as_deref().unwrap_or_default());
+        }
+        Some(Mail {
+            operator: raw.operator?,
+            max_incoming: raw.max_incoming_message?.0,
             smtp: match smtp {
                 Some(smtp) => Some(smtp?),
                 None => None,
             },
-            mail_server: mail_server?,
-            other_mail_servers: other_mail_servers?,
-            retry: retry?,
+            server: server?,
+            other_servers: other_servers?,
             reading_url: raw.reading_url,
             loops: loops?,
             malware: match malware {
                 Some(malware) => Some(malware?),
                 None => None,
             },
-            log: raw.log.and_then(|raw| Some(Log { format: raw.format?, level: raw.level? }))?,
-            expiry_warnings: raw.expiry_warnings?,
             organisations: organisations?,
-            warnings: self.warnings,
         })
     }
 
@@ -292,10 +325,15 @@ impl<'a> Checker<'a> {
     }
 }
 
+/// What a node is called that says nothing else: the first part of the gateway's name.
+fn node_name(gateway: &Domain) -> Option<NodeName> {
+    NodeName::new(gateway.as_str().split('.').next()?).ok()
+}
+
 /// Whether everything that certificates guard is on this machine.
 fn is_only_here(access_point: Option<&raw::AccessPoint>, discovery: Option<&raw::Discovery>) -> bool {
     let own = access_point
-        .is_some_and(|raw| raw.listen.is_some_and(|listen| listen.ip().is_loopback()) && raw.public_url.as_ref().is_some_and(HttpUrl::is_loopback));
+        .is_none_or(|raw| raw.listen.is_some_and(|listen| listen.ip().is_loopback()) && raw.public_url.as_ref().is_some_and(HttpUrl::is_loopback));
     own && discovery.is_some_and(|raw| match raw.mode {
         Some(raw::DiscoveryMode::Static) => {
             raw.participant.iter().flatten().all(|participant| participant.endpoint.as_ref().is_some_and(HttpUrl::is_loopback))

@@ -14,7 +14,7 @@ use crate::edge::forwarded::Proxies;
 use crate::edge::reach::{IpNetwork, Reach};
 use crate::edge::smtp_client::Protocol;
 use crate::edge::trust::Elsewhere;
-use crate::ident::{AccessPointId, Domain, FederationId, FunctionId, MailAddress, MailServerName, ParticipantId};
+use crate::ident::{AccessPointId, Domain, FederationId, FunctionId, MailAddress, MailServerName, NodeName, ParticipantId};
 use crate::outbound::hours::Hours;
 use crate::outbound::retry::Patience;
 
@@ -25,55 +25,113 @@ pub struct Gateway {
     pub name: Domain,
     /// The mail domain that is routed to the gateway.
     pub mail_domain: Domain,
-    /// Who gets what a person has to act on.
-    pub operator: MailAddress,
     /// The federation.
     pub federation: FederationId,
     /// Its environment, where the CAs tell.
     pub environment: Option<Environment>,
+    /// What this node is called among several.
+    pub node: NodeName,
     /// Where state is kept.
     pub state_dir: PathBuf,
     /// Octets of memory for messages that are held whole.
     pub memory: u64,
-    /// AS4.
-    pub access_point: AccessPoint,
+    /// Who is served, as far as every node knows it; at least one.
+    pub participants: Vec<Participant>,
+    /// AS4; none on a mail node.
+    pub access_point: Option<AccessPoint>,
+    /// Mail and the participants' keys; none on an access point node.
+    pub mail: Option<Mail>,
     /// Who is trusted.
     pub trust: TrustAnchors,
     /// How participants are found.
     pub discovery: Discovery,
     /// Where addresses that others name may lead.
     pub reach: Reach,
+    /// When to try again.
+    pub retry: Retry,
+    /// The log.
+    pub log: Log,
+    /// So many days before a certificate ends the operator is told.
+    pub expiry_warnings: Vec<u32>,
+    /// What works but should not stay so.
+    pub warnings: Vec<Warning>,
+}
+
+/// The mail side.
+#[derive(Debug)]
+pub struct Mail {
+    /// Who gets what a person has to act on.
+    pub operator: MailAddress,
+    /// The largest SDK message that is taken in, in octets of its XML.
+    pub max_incoming: u64,
     /// Mail in by SMTP.
     pub smtp: Option<Smtp>,
     /// Mail out.
-    pub mail_server: MailServer,
+    pub server: MailServer,
     /// Mail out of mailboxes that name one of these; each has a name of its own.
-    pub other_mail_servers: Vec<MailServer>,
-    /// When to try again.
-    pub retry: Retry,
+    pub other_servers: Vec<MailServer>,
     /// Where people read messages of mailboxes that are only told of them.
     pub reading_url: Option<HttpUrl>,
     /// How fast functions may answer each other.
     pub loops: Loops,
     /// What looks for malware, when something does.
     pub malware: Option<Malware>,
-    /// The log.
-    pub log: Log,
-    /// So many days before a certificate ends the operator is told.
-    pub expiry_warnings: Vec<u32>,
     /// Who is served; at least one.
     pub organisations: Vec<Organisation>,
-    /// What works but should not stay so.
-    pub warnings: Vec<Warning>,
+}
+
+/// A participant that is served, without its keys.
+#[derive(Debug, Clone)]
+pub struct Participant {
+    /// Its id.
+    pub id: ParticipantId,
+    /// When to try again what it sends.
+    pub retry: Retry,
+    /// When its people work; none for always.
+    pub hours: Option<Hours>,
+    /// By which clock its messages are given up.
+    pub patience: Patience,
 }
 
 impl Gateway {
+    /// What this node does.
+    #[must_use]
+    pub fn role(&self) -> Role {
+        match (&self.access_point, &self.mail) {
+            (Some(_), None) => Role::AccessPoint,
+            (None, Some(_)) => Role::Mail,
+            _ => Role::Both,
+        }
+    }
+
+    /// The organisations with their keys; none on an access point node.
+    #[must_use]
+    pub fn organisations(&self) -> &[Organisation] {
+        self.mail.as_ref().map(|mail| mail.organisations.as_slice()).unwrap_or_default()
+    }
+
     /// The organisation with this participant id.
     #[must_use]
     pub fn organisation(&self, participant: &ParticipantId) -> Option<&Organisation> {
-        self.organisations.iter().find(|organisation| organisation.participant == *participant)
+        self.organisations().iter().find(|organisation| organisation.participant == *participant)
     }
 
+    /// Mail in by SMTP.
+    #[must_use]
+    pub fn smtp(&self) -> Option<&Smtp> {
+        self.mail.as_ref()?.smtp.as_ref()
+    }
+
+    /// The mailbox that may send as this address, with its organisation.
+    #[must_use]
+    pub fn sender(&self, address: &MailAddress) -> Option<(&Organisation, &Mailbox)> {
+        let all = self.organisations().iter().flat_map(|organisation| organisation.mailboxes.iter().map(move |mailbox| (organisation, mailbox)));
+        let mut own = all.clone().filter(|(_, mailbox)| mailbox.address == *address);
+        own.next().or_else(|| all.into_iter().find(|(_, mailbox)| mailbox.senders.contains(address)))
+    }
+}
+
+impl Mail {
     /// The largest SDK message that a mail may become, in octets of its XML.
     #[must_use]
     pub fn max_message(&self) -> u64 {
@@ -85,14 +143,6 @@ impl Gateway {
     #[must_use]
     pub fn refused_types(&self) -> Duration {
         self.smtp.as_ref().map_or(Duration::from_hours(30 * 24), |smtp| smtp.refused_types)
-    }
-
-    /// The mailbox that may send as this address, with its organisation.
-    #[must_use]
-    pub fn sender(&self, address: &MailAddress) -> Option<(&Organisation, &Mailbox)> {
-        let all = self.organisations.iter().flat_map(|organisation| organisation.mailboxes.iter().map(move |mailbox| (organisation, mailbox)));
-        let mut own = all.clone().filter(|(_, mailbox)| mailbox.address == *address);
-        own.next().or_else(|| all.into_iter().find(|(_, mailbox)| mailbox.senders.contains(address)))
     }
 }
 
@@ -113,8 +163,6 @@ pub struct AccessPoint {
     pub public_url: HttpUrl,
     /// The largest envelope, in octets.
     pub max_envelope: u64,
-    /// The largest SDK message that is taken in, in octets of its XML.
-    pub max_message: u64,
     /// Connections at once.
     pub max_connections: u32,
     /// Connections at once from one address.
@@ -520,6 +568,15 @@ pub struct Warning {
 }
 
 words! {
+    /// What a node does.
+    pub Role {
+        /// AS4 with the access point's keys, in the DMZ.
+        AccessPoint = "access-point",
+        /// Mail with the participants' keys, inside.
+        Mail = "mail",
+        /// Everything.
+        Both = "both",
+    }
     /// Which access points may bring a participant's messages.
     pub SenderAccessPoint {
         /// Every approved one.

@@ -16,6 +16,9 @@ pub(super) enum Need {
     Default,
 }
 
+/// The reason of an option that must be there and is not.
+const MISSING: &str = "is missing";
+
 /// What stands at an option, for the reference.
 pub(super) enum Shape {
     /// A value; its kind as a noun phrase.
@@ -45,6 +48,11 @@ impl Errors {
         self.0.push(error);
     }
 
+    /// Drops that these paths are missing.
+    pub(super) fn forgive(&mut self, missing: impl Fn(&str) -> bool) {
+        self.0.retain(|error| error.reason != MISSING || !missing(&error.path));
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
@@ -53,10 +61,10 @@ impl Errors {
         self.0.sort_by(|a, b| (&a.path, &a.reason).cmp(&(&b.path, &b.reason)));
         self.0.dedup();
         // What is there but wrong is not missing as well.
-        let wrong: Vec<String> = self.0.iter().filter(|error| !error.reason.starts_with("is missing")).map(|error| error.path.clone()).collect();
+        let wrong: Vec<String> = self.0.iter().filter(|error| !error.reason.starts_with(MISSING)).map(|error| error.path.clone()).collect();
         let is_wrong =
             |missing: &str| wrong.iter().any(|path| path.strip_prefix(missing).is_some_and(|rest| rest.is_empty() || rest.starts_with('[')));
-        self.0.retain(|error| !error.reason.starts_with("is missing") || !is_wrong(&error.path));
+        self.0.retain(|error| !error.reason.starts_with(MISSING) || !is_wrong(&error.path));
         self.0
     }
 }
@@ -155,7 +163,7 @@ pub(super) fn take<T: Read>(table: &mut toml::Table, field: &str, need: Need, te
                 Shape::Table(_) => format!("add a section [{}]", at.0),
                 Shape::Tables(_) => format!("add a section [[{}]]", at.0),
             };
-            errors.push(at.error("is missing").hint(hint));
+            errors.push(at.error(MISSING).hint(hint));
             None
         }
     }

@@ -25,6 +25,7 @@ mod patience;
 mod protection;
 mod raw;
 mod reference;
+mod roles;
 mod values;
 
 use std::path::Path;
@@ -34,8 +35,8 @@ use jiff::Timestamp;
 pub use crate::edge::reach::IpNetwork;
 pub use checked::{
     AccessPoint, ClientTls, DeliverySecurity, Discovery, Flag, Gateway, History, Imap, ImapAccess, Inbox, InlineImages, Log, LogFormat, LogLevel,
-    MailServer, Mailbox, Oauth2, Organisation, OtherRecipients, Outbox, PersonPolicy, Retry, Revocation, RevocationOrder, SenderAccessPoint,
-    ServerTls, SignedMail, Smtp, StaticParticipant, SuccessNotice, TrustAnchors, Warning,
+    Mail, MailServer, Mailbox, Oauth2, Organisation, OtherRecipients, Outbox, Participant, PersonPolicy, Retry, Revocation, RevocationOrder, Role,
+    SenderAccessPoint, ServerTls, SignedMail, Smtp, StaticParticipant, SuccessNotice, TrustAnchors, Warning,
 };
 pub use environment::Environment;
 pub use errors::{ConfigError, ConfigErrors};
@@ -66,9 +67,11 @@ pub fn load_at(path: &Path, now: Timestamp) -> Result<Gateway, ConfigErrors> {
 
 /// The configuration out of a text; files that it names are sought from `base`.
 fn parse(text: &str, base: &Path, now: Timestamp) -> Result<Gateway, Vec<ConfigError>> {
-    let table: toml::Table = text.parse().map_err(|error| vec![errors::syntax(text, &error)])?;
+    let mut table: toml::Table = text.parse().map_err(|error| vec![errors::syntax(text, &error)])?;
     let mut errors = declare::Errors::default();
+    let role = roles::divide(&mut table, &mut errors);
     let raw = declare::read_root::<raw::Root>(table, &mut errors);
+    errors.forgive(|path| !roles::is_needed(role, path));
     let gateway = raw.and_then(|raw| check::Checker::new(base, now, &mut errors).gateway(raw));
     match gateway {
         Some(gateway) if errors.is_empty() => Ok(gateway),

@@ -1,12 +1,21 @@
 //! The organisations and their mailboxes, each with its own keys, addresses and functions.
 
 use super::check::{Checker, Common};
-use super::checked::{AccessPoint, DeliveryMode, Mailbox, Organisation};
+use super::checked::{AccessPoint, DeliveryMode, Mailbox, Organisation, Participant};
 use super::errors::ConfigError;
 use super::keys::{KeyFiles, Purpose};
 use super::raw;
 use crate::crypto::{Identity, KeyUse};
+use crate::ident::ParticipantId;
+use crate::outbound::hours::Hours;
 use crate::outbound::retry::Patience;
+
+impl From<&Organisation> for Participant {
+    fn from(organisation: &Organisation) -> Self {
+        let Organisation { participant, retry, hours, patience, .. } = organisation;
+        Self { id: participant.clone(), retry: *retry, hours: hours.clone(), patience: *patience }
+    }
+}
 
 impl Checker<'_> {
     pub(super) fn organisations(&mut self, raw: Vec<raw::Organisation>, common: &Common) -> Option<Vec<Organisation>> {
@@ -16,15 +25,48 @@ impl Checker<'_> {
         }
         let read: Vec<_> = raw.into_iter().enumerate().map(|(i, raw)| self.organisation(i, raw, common)).collect();
         let organisations: Vec<Organisation> = read.into_iter().collect::<Option<_>>()?;
-        for (i, organisation) in organisations.iter().enumerate() {
-            if organisations.iter().take(i).any(|other| other.participant == organisation.participant) {
-                let at = format!("organisation[{i}].participant");
-                self.error(ConfigError::new(at, "stands twice").text(&organisation.participant).hint("put its mailboxes together"));
-            }
-        }
+        self.participants_apart(organisations.iter().map(|organisation| &organisation.participant));
         self.mailboxes_apart(&organisations);
         self.outboxes_apart(&organisations);
         Some(organisations)
+    }
+
+    /// The participants of an access point node, which knows no more of them.
+    pub(super) fn participants(&mut self, raw: Vec<raw::Organisation>, common: &Common) -> Option<Vec<Participant>> {
+        if raw.is_empty() {
+            self.error(ConfigError::new("organisation", "is empty").hint("add a section [[organisation]] with its participant"));
+            return None;
+        }
+        let read: Vec<_> = raw.into_iter().enumerate().map(|(i, raw)| self.participant(i, raw, common)).collect();
+        let participants: Vec<Participant> = read.into_iter().collect::<Option<_>>()?;
+        self.participants_apart(participants.iter().map(|participant| &participant.id));
+        Some(participants)
+    }
+
+    fn participant(&mut self, index: usize, raw: raw::Organisation, common: &Common) -> Option<Participant> {
+        let at = format!("organisation[{index}]");
+        let retry = self.retry_of(&at, raw.retry.as_ref(), common.retry);
+        let (hours, patience) = self.hours_of(&at, raw.hours)?;
+        Some(Participant { id: raw.participant?, retry: retry?, hours, patience })
+    }
+
+    fn participants_apart<'a>(&mut self, participants: impl Iterator<Item = &'a ParticipantId>) {
+        let mut before: Vec<&ParticipantId> = Vec::new();
+        for (i, participant) in participants.enumerate() {
+            if before.contains(&participant) {
+                let at = format!("organisation[{i}].participant");
+                self.error(ConfigError::new(at, "stands twice").text(participant).hint("put its mailboxes together"));
+            }
+            before.push(participant);
+        }
+    }
+
+    /// Office hours of an organisation, and by which clock its messages are given up.
+    fn hours_of(&mut self, at: &str, raw: Option<raw::Hours>) -> Option<(Option<Hours>, Patience)> {
+        match raw {
+            Some(raw) => self.hours(at, raw).map(|(hours, patience)| (Some(hours), patience)),
+            None => Some((None, Patience::RealTime)),
+        }
     }
 
     fn organisation(&mut self, index: usize, raw: raw::Organisation, common: &Common) -> Option<Organisation> {
@@ -45,17 +87,14 @@ impl Checker<'_> {
             read.into_iter().collect::<Option<Vec<_>>>()
         });
         let retry = self.retry_of(&at, raw.retry.as_ref(), common.retry);
-        let hours = raw.hours.map(|raw| self.hours(&at, raw));
+        let hours = self.hours_of(&at, raw.hours);
         let signing = signing?;
         let mut decryption: Vec<Identity> = keys.into_iter().collect::<Option<_>>()?;
         // What signs is published and may be encrypted to, so it decrypts too, unless it must not.
         if signing.certificate.may(KeyUse::Encrypt) && !decryption.iter().any(|identity| identity.certificate == signing.certificate) {
             decryption.insert(0, signing.clone());
         }
-        let (hours, patience) = match hours {
-            Some(hours) => hours.map(|(hours, patience)| (Some(hours), patience))?,
-            None => (None, Patience::RealTime),
-        };
+        let (hours, patience) = hours?;
         Some(Organisation {
             participant: raw.participant?,
             name: raw.name?.0,

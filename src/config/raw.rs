@@ -8,13 +8,13 @@ use std::path::PathBuf;
 use http::HeaderName;
 
 use super::checked::{
-    DeliveryMode, Flag, History, InlineImages, LogFormat, LogLevel, OnScanFailure, OtherRecipients, PersonPolicy, Revocation, RevocationOrder,
+    DeliveryMode, Flag, History, InlineImages, LogFormat, LogLevel, OnScanFailure, OtherRecipients, PersonPolicy, Revocation, RevocationOrder, Role,
     ScanDirections, SenderAccessPoint, SignedMail, SuccessNotice,
 };
 use super::declare::section;
 use super::values::{CalendarDate, Host, HttpUrl, Line, MediaType, ScannerAddress, SecretFile, Size, Span, TimeOfDay, UrlPath, words};
 use crate::edge::reach::IpNetwork;
-use crate::ident::{AccessPointId, Domain, FederationId, FunctionId, MailAddress, MailServerName, ParticipantId};
+use crate::ident::{AccessPointId, Domain, FederationId, FunctionId, MailAddress, MailServerName, NodeName, ParticipantId};
 
 section! {
     /// The whole file.
@@ -34,6 +34,11 @@ section! {
         /// and delivered. A message of 30 MB needs up to 300 MB of it for some seconds. What does not fit waits for its turn;
         /// one that is larger than all of it runs alone. AS4 itself needs none, whatever the size.
         memory: Size = Default "\"1 GB\"";
+        /// The largest SDK message that is taken in, as octets of its XML with attachments in base64. A larger one gets a message
+        /// receipt: rejected, too long. Everyone must take 30 MB; as some count it as 30 MiB before base64, more is taken.
+        max_incoming_message: Size = Default "42000000";
+        /// This node among several. `docs/nodes.md` says which options each of them needs, and which it refuses.
+        node: Node = Default "{}";
         /// The access point: AS4 to and from other organisations.
         access_point: AccessPoint = Required "{}";
         /// Who is trusted: the CAs of the environment. `config/federation/` has those of open test, QA and production.
@@ -66,6 +71,18 @@ section! {
 }
 
 section! {
+    /// A node.
+    Node {
+        /// What it does: `access-point`, AS4 with the access point's key, for a machine in the DMZ, which then has no key of an
+        /// organisation and sees nothing in the clear; `mail`, everything else, for a machine inside; or `both`. Nodes that
+        /// are not `both` work together through one database.
+        role: Role = Default "\"both\"";
+        /// Its name in the journal. Left out, the first part of `name`. Several nodes have one name each.
+        name: NodeName = Optional "\"sdk-gw-1\"";
+    }
+}
+
+section! {
     /// The access point.
     AccessPoint {
         /// The access point's name; it must be the common name of its certificate. Left out, that is the name.
@@ -85,9 +102,6 @@ section! {
         /// The largest envelope that is taken in, at least 100 MB in a federation and at most 150 MB. A larger one is refused with
         /// an AS4 error, a request that is larger still with HTTP 413.
         max_envelope: Size = Default "\"150 MB\"";
-        /// The largest SDK message that is taken in, as octets of its XML with attachments in base64. A larger one gets a message
-        /// receipt: rejected, too long. Everyone must take 30 MB; as some count it as 30 MiB before base64, more is taken.
-        max_message: Size = Default "42000000";
         /// Connections at once, of all clients together. When all are taken, one that has not sent a whole request makes room.
         max_connections: u32 = Default "500";
         /// Connections at once from one address (of IPv6: one network of 64 bits). Behind a reverse proxy all come from one.

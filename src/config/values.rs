@@ -12,7 +12,7 @@ use jiff::civil::{Date, Time};
 use super::declare::{At, Errors, Read, Shape, kind_of};
 use crate::edge::clamd::ClamdAddress;
 use crate::edge::reach::IpNetwork;
-use crate::ident::{AccessPointId, Domain, FederationId, FunctionId, MailAddress, MailServerName, ParticipantId};
+use crate::ident::{AccessPointId, Domain, FederationId, FunctionId, MailAddress, MailServerName, NodeName, ParticipantId};
 
 /// Reads a text by `FromStr`; the error's own text is the reason.
 macro_rules! text_values {
@@ -47,6 +47,7 @@ text_values! {
     MediaType, "media type", "a media type such as application/pdf";
     Host, "host name or IP address", "a host name or an IP address";
     MailServerName, "name", "a name of 1 to 40 letters, digits, - and _";
+    NodeName, "name", "a name of 1 to 63 letters, digits, - and _";
     ScannerAddress, "path or host:port", "the path of a socket such as /run/clamav/clamd.ctl, or a host and a port such as 127.0.0.1:3310";
     Line, "text", "a text of one line, 1 to 256 characters";
     UrlPath, "path", "a path that begins with /, without query";

@@ -23,9 +23,9 @@ pub(super) struct Folders {
 }
 
 /// Every folder of a configuration.
-pub(super) fn folders(config: &checked::Gateway) -> Result<Folders, String> {
+pub(super) fn folders(mail: &checked::Mail) -> Result<Folders, String> {
     let mut folders = Folders::default();
-    for organisation in &config.organisations {
+    for organisation in &mail.organisations {
         for mailbox in &organisation.mailboxes {
             let Some(imap) = &mailbox.imap else { continue };
             let account = account(imap).map_err(|why| format!("{}: {why}", mailbox.address))?;
@@ -37,13 +37,13 @@ pub(super) fn folders(config: &checked::Gateway) -> Result<Folders, String> {
                     organisation: organisation.participant.clone(),
                     function: mailbox.function.clone(),
                     server: imap.host.clone(),
-                    max_recipients: config.smtp.as_ref().map_or(100, |smtp| smtp.max_recipients as usize),
+                    max_recipients: mail.smtp.as_ref().map_or(100, |smtp| smtp.max_recipients as usize),
                     others: match outbox.other_recipients {
                         checked::OtherRecipients::Notice => OtherRecipients::Notice,
                         checked::OtherRecipients::Ignore => OtherRecipients::Ignore,
                     },
                 };
-                folders.outboxes.push((outbox_options(outbox, account, config.max_message()), settings));
+                folders.outboxes.push((outbox_options(outbox, account, mail.max_message()), settings));
             }
         }
     }

@@ -12,10 +12,10 @@ use crate::port::MailSink;
 use crate::worker::Sinks;
 
 /// Every mail server, ready to be connected to, and the folders of mailboxes that have one.
-pub(super) fn sinks(config: &checked::Gateway, inboxes: Vec<(MailAddress, ImapSink)>) -> Result<Sinks, String> {
-    let mut sinks = Sinks::new(sink(&config.mail_server)?);
+pub(super) fn sinks(mail: &checked::Mail, inboxes: Vec<(MailAddress, ImapSink)>) -> Result<Sinks, String> {
+    let mut sinks = Sinks::new(sink(&mail.server)?);
     // A mailbox that names the first one finds no other by that name, which is the first again.
-    for server in &config.other_mail_servers {
+    for server in &mail.other_servers {
         if let Some(name) = &server.name {
             sinks = sinks.with(name.clone(), sink(server)?);
         }

@@ -13,7 +13,7 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use tokio::sync::Semaphore;
 
-use super::Gateway;
+use super::AccessPointSide;
 use crate::as4::Header;
 use crate::as4::pmode::{self, Claim};
 use crate::as4::receive::Sought;
@@ -91,11 +91,11 @@ impl Acquaintances {
     }
 }
 
-impl Gateway {
+impl AccessPointSide {
     /// Finds the certificate that a message's signature names.
     pub(super) async fn seek_signer(&self, reference: &KeyReference, header: &Header) -> Sought {
         let Some(claim) = pmode::claimed(header, &self.access_point.pmode) else { return Sought::Unknown };
-        if self.household.organisation(&claim.final_recipient).is_none() {
+        if !self.serves(&claim.final_recipient) {
             return Sought::Unknown;
         }
         if let Some(certificate) = self.acquaintances.find(&claim.from, reference) {

@@ -1,6 +1,6 @@
 //! [`Queue::Answer`](crate::port::Queue::Answer): sign a message receipt of ours and hand it to the access point's side.
 
-use super::Gateway;
+use super::MailSide;
 use super::chance::fresh;
 use super::effects::{Outcome, blocking, from_store, new_blob};
 use crate::failure::{Blame, Failure, Stage};
@@ -11,7 +11,7 @@ use crate::outbound::Reply;
 use crate::outbound::seal::{self, Seal};
 use crate::port::Lease;
 
-impl Gateway {
+impl MailSide {
     /// Runs an answer job.
     pub(super) async fn answer(&self, lease: Lease) -> Result<Outcome, Failure> {
         let ours = |what: String| Failure::permanent(Stage::Settle, Blame::Us, what);
@@ -37,7 +37,7 @@ impl Gateway {
         };
         let signer = self.organisation(&arrival.organisation)?.signing.clone();
         let (federation, as4_id, envelope) = (self.settings.federation.clone(), self.new_as4_id()?, new_blob());
-        let limits = self.settings.sending;
+        let limits = self.mail.sending;
         let mut effects = blocking(move || {
             let with = Seal { signer: &signer, federation: &federation, as4_id, envelope, limits, missing: &[], now };
             seal::receipt(reply, lease, &xml, header.service, &with)

@@ -7,7 +7,7 @@ use std::io::{Read, Write};
 use std::pin::pin;
 use std::time::Duration;
 
-use super::Gateway;
+use super::AccessPointSide;
 use super::chance::fresh;
 use super::effects::{Outcome, blocking, from_store, new_blob, point};
 use crate::as4::receive::{Context, Fault, Options, Sought};
@@ -75,7 +75,7 @@ impl From<Failure> for Declined {
     }
 }
 
-impl Gateway {
+impl AccessPointSide {
     /// Takes one AS4 request in.
     async fn receive_as4(&self, content_type: String, peer: Peer, body: Box<dyn Read + Send>) -> Answer {
         let certificate = peer.certificate().map(|certificate| (certificate.subject(), certificate.fingerprint()));
@@ -146,7 +146,7 @@ impl Gateway {
                 ref_to: Some(received.header.message_id.clone()),
                 cause: cause.to_owned(),
                 seen: seen.clone(),
-                organisation: message.map(|message| message.final_recipient.clone()).filter(|own| self.household.organisation(own).is_some()),
+                organisation: message.map(|message| message.final_recipient.clone()).filter(|own| self.serves(own)),
                 reported: message.is_some(),
             }))
         };
@@ -162,7 +162,7 @@ impl Gateway {
             return Ok(signal);
         }
         let header = header.map_err(|cause| refuse(EbmsError::new(Code::Other, "The payload is no valid XHE"), &cause, Some(&message)))?;
-        let serves = |participant: &_| self.household.organisation(participant).is_some();
+        let serves = |participant: &_| self.serves(participant);
         let refused = |refused: Refused| refuse(*refused.error, &refused.cause, Some(&message));
         receive::cross_check(&message, &header, &self.settings.federation, &serves).map_err(refused)?;
         self.check_registered(&message).await.map_err(|error| error.map_or_else(Declined::from, refused))?;
@@ -208,7 +208,7 @@ impl Gateway {
             own = self.directory.metadata(&message.final_recipient, message.kind, Freshness::Fresh).await;
         }
         receive::registered(&own).map_err(Ok)?;
-        if self.settings.bringer == Bringer::Approved {
+        if self.access_point.bringer == Bringer::Approved {
             return Ok(());
         }
         let mut brought = receive::brought(message, &self.published(&message.original_sender, Freshness::Cached).await);
@@ -311,7 +311,7 @@ fn unavailable(failure: &Failure) -> Answer {
     Answer { status: 503, content_type, retry_after: Some(Duration::from_secs(30)), body }
 }
 
-impl As4Reception for Gateway {
+impl As4Reception for AccessPointSide {
     fn receive(&self, content_type: String, peer: Peer, body: Box<dyn Read + Send>) -> Pending<'_, Answer> {
         Box::pin(async move { self.receive_as4(content_type, peer, body).await })
     }

@@ -1,12 +1,12 @@
 //! [`Queue::Await`](crate::port::Queue::Await): a message receipt has not come in time.
 
-use super::Gateway;
+use super::MailSide;
 use super::effects::{Outcome, from_store};
 use crate::failure::Failure;
 use crate::outbound::{Outgoing, settle};
 use crate::port::Lease;
 
-impl Gateway {
+impl MailSide {
     /// Runs an await job.
     pub(super) async fn attend(&self, lease: Lease) -> Result<Outcome, Failure> {
         let Some(record) = self.store.record(lease.job.record).await.map_err(|error| from_store(&error))? else {

@@ -1,11 +1,11 @@
 //! [`Queue::Deliver`](crate::port::Queue::Deliver): hand a message to the mail server.
 
-use super::Gateway;
 use super::effects::{Outcome, blocking, from_store, point};
 use super::household::Mode;
 use super::notice::zone;
 use super::room::{Held, Holding};
 use super::threads::Answered;
+use super::{MailSide, Node};
 use crate::event::{Event, EventName};
 use crate::failure::Failure;
 use crate::inbound::{
@@ -18,7 +18,7 @@ use crate::mail::thread;
 use crate::outbound::retry::{Next, later};
 use crate::port::{Delivery, Lease, Op, Step};
 
-impl Gateway {
+impl MailSide {
     /// Runs a deliver job.
     pub(super) async fn deliver(&self, lease: Lease) -> Result<Outcome, Failure> {
         let Some(record) = self.store.record(lease.job.record).await.map_err(|error| from_store(&error))? else {
@@ -57,7 +57,7 @@ impl Gateway {
             },
             (Err(error), state) => {
                 let since = if told == Some(Told::Again) { lease.job.due } else { taken.arrival.received_at };
-                let next = match self.settings.delivery.next(lease.job.attempt, since, now, Self::random()) {
+                let next = match self.mail.delivery.next(lease.job.attempt, since, now, Node::random()) {
                     Next::At(due) => Some(due),
                     Next::GiveUp => None,
                 };
@@ -82,16 +82,16 @@ impl Gateway {
     /// The mail of a message, or the one that tells of it.
     async fn compose(&self, state: &Taken, told: Option<Told>) -> Result<(Held, Delivery), Failure> {
         let (held, _, xml) = self.hold_blob(state.message, Holding::Rendering).await?;
-        let limits = self.settings.message;
+        let limits = self.mail.message;
         let (domain, mailbox, at) = (self.settings.domain.clone(), state.mailbox.clone(), state.arrival.received_at);
-        let (participant, postmaster) = (state.arrival.from.clone(), self.settings.postmaster.clone());
+        let (participant, postmaster) = (state.arrival.from.clone(), self.mail.postmaster.clone());
         let message_id = state.arrival.envelope_id.clone();
         let answered = self.answered_mail(state).await?;
         let (strange, answered) = (answered == Answered::Strange, answered.into_mail());
         let own = self.household.organisation(&state.arrival.organisation);
         let organisation = own.map(|organisation| organisation.name.clone());
         let label = own.and_then(|organisation| organisation.mailbox(&state.function)).and_then(|mailbox| mailbox.label.clone());
-        let place = self.settings.reading.clone();
+        let place = self.mail.reading.clone();
         let composed = blocking(move || {
             let content = crate::sdk::message::read(&xml, &limits).ok();
             let function = content.as_ref().and_then(|content| content.sender.function.clone());

@@ -2,7 +2,7 @@
 
 use std::io::{Read, Write};
 
-use super::Gateway;
+use super::Node;
 use super::chance::{fresh, is_fixed};
 use super::room::{Held, Holding};
 use crate::failure::{Blame, Failure, Stage};
@@ -26,7 +26,7 @@ pub(super) fn point(name: &str, effect: &str) {
     let _ = (name, effect);
 }
 
-impl Gateway {
+impl Node {
     /// Writes the blobs, applies the step, deletes what is no longer needed, in that order.
     pub(super) async fn carry_out(&self, name: &str, effects: Effects) -> Result<Outcome, Failure> {
         point(name, "begin");

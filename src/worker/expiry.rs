@@ -3,7 +3,7 @@
 //! A mark in the store remembers what was told of each certificate, so a restart tells nothing twice. A renewed
 //! certificate is another one and begins anew.
 
-use super::Gateway;
+use super::Node;
 use super::chance::fresh;
 use super::effects::{Outcome, from_store};
 use crate::crypto::{Certificate, sha256};
@@ -48,7 +48,7 @@ impl Expiry {
     }
 }
 
-impl Gateway {
+impl Node {
     /// Tells the operator of everything that has come nearer to its end than was told before; how many that were.
     ///
     /// # Errors

@@ -7,7 +7,6 @@ use crate::ident::{FunctionId, MailAddress, MailServerName, ParticipantId};
 use crate::mail::pair::Pace;
 use crate::mail::policy::MailboxPolicy;
 use crate::outbound::convert::Labels;
-use crate::outbound::retry::Schedule;
 
 /// What a mailbox gets of a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,8 +55,6 @@ pub struct Organisation {
     pub decryption: Vec<Identity>,
     /// Its mailboxes.
     pub mailboxes: Vec<Mailbox>,
-    /// Attempts and patience for what it sends.
-    pub schedule: Schedule,
 }
 
 impl Organisation {

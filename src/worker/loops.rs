@@ -1,6 +1,6 @@
 //! Mails that go in circles, and functions that answer each other by themselves.
 
-use super::Gateway;
+use super::MailSide;
 use super::chance::fresh;
 use super::effects::{Outcome, from_store};
 use super::reception::Refusal;
@@ -35,7 +35,7 @@ impl Names<'_> {
     }
 }
 
-impl Gateway {
+impl MailSide {
     /// Refuses what has been here before: a mail of too many hops, or one that this gateway delivered and a rule of the mail server
     /// sends on. Such a rule keeps the header, `X-SDK-Message-Id` even where it rewrites the Message-ID; what a person forwards has
     /// a header of its own.

@@ -1,12 +1,16 @@
 //! The worker: claims jobs, calls the pure steps of the flows, and carries out what they return.
 //!
 //! ```text
-//! reception (SMTP) ─┐                        ┌─ Seal   ─ participant's keys
-//! arrival   (AS4)  ─┼─▶ store: jobs ─claim─▶ ┼─ Send   ─ access point's keys
-//!                   │                        ├─ Open   ─ participant's keys
-//!                   │                        ├─ Answer ─ participant's keys
-//!                   └─ steps, Effects ◀──────┴─ Deliver, Await, Notify ─ no keys
+//!                            mail side                       access point's side
+//!                            participants' keys              access point's keys
+//! mails (SMTP, IMAP) ─▶ reception ─▶ Seal ───────┐
+//!                       Notify ◀─ Await          ├─ store ─▶ Send ─▶ other access points
+//!                       Answer ──────────────────┤
+//! mail server ◀─ Deliver ◀─ Open ◀───────────────┴─ store ◀─ arrival ◀─ AS4
 //! ```
+//!
+//! Each [side](sides) has its own keys, edges and queues; what one has to say to the other goes through the store. So they
+//! can be two programs on two machines: what a node of one role lacks is not in its types.
 //!
 //! Only here are Store, Blobs, Directory, Transport and MailSink called. Every effect passes a fail point named after
 //! its step, so that tests can end the program between any two of them.
@@ -30,6 +34,7 @@ mod orphans;
 mod outbox;
 mod overview;
 mod pace;
+mod published;
 mod reading;
 mod reception;
 mod refusals;
@@ -40,20 +45,16 @@ mod run;
 mod scan;
 mod seal;
 mod send;
+mod sides;
 mod sinks;
 mod smtp;
 mod stale;
 mod threads;
 
-use std::sync::Arc;
-
 use jiff::Timestamp;
 
 use crate::crypto::Identity;
-use crate::ident::{AccessPointId, Domain, FederationId, MailAddress, Sha256};
-use crate::outbound::retry::Schedule;
-use crate::port::{Blobs, Clock, Directory, Store, Transport, Trust};
-use crate::sdk::message::MessageLimits;
+use crate::ident::{AccessPointId, Sha256};
 
 pub use acquaintances::Acquaintances;
 pub use admission::{Account, Admission, Admits};
@@ -70,6 +71,7 @@ pub use registration::Misregistered;
 pub use room::Room;
 pub use run::Crew;
 pub use scan::{Directions, Malware, OnFailure};
+pub use sides::{AccessPointSide, Gateway, MailSettings, MailSide, Node, Participant, Settings, Sides};
 pub use sinks::Sinks;
 pub use smtp::MailDoor;
 
@@ -88,6 +90,8 @@ pub struct AccessPoint {
     pub pmode: crate::as4::pmode::PMode,
     /// Bounds on what is received.
     pub limits: crate::as4::receive::ReceiveLimits,
+    /// Which access points may bring a participant's messages.
+    pub bringer: crate::inbound::receive::Bringer,
 }
 
 impl AccessPoint {
@@ -104,69 +108,4 @@ impl AccessPoint {
         let known = self.others.iter().find(|other| recipient.is_some_and(|known| other.certificate.fingerprint() == known));
         known.filter(|other| other.certificate.is_valid_at(now)).unwrap_or(&self.identity)
     }
-}
-
-/// What all steps share that is no secret.
-#[derive(Debug, Clone)]
-pub struct Settings {
-    /// The gateway's host name.
-    pub name: Domain,
-    /// The gateway's own mail domain.
-    pub domain: Domain,
-    /// The federation.
-    pub federation: FederationId,
-    /// Which access points may bring a participant's messages.
-    pub bringer: crate::inbound::receive::Bringer,
-    /// Who is told when a human is needed.
-    pub operator: MailAddress,
-    /// The sender of notices.
-    pub postmaster: MailAddress,
-    /// How long a file type that a function has refused is not sent to it.
-    pub refused_types: jiff::SignedDuration,
-    /// Attempts and patience, where no organisation is known that has its own.
-    pub schedule: Schedule,
-    /// Attempts at delivering to the mail server.
-    pub delivery: Schedule,
-    /// Bounds on messages that come in.
-    pub message: MessageLimits,
-    /// Bounds on messages that go out.
-    pub sending: MessageLimits,
-    /// Where people read messages of mailboxes that are only told of them.
-    pub reading: Option<String>,
-    /// Where scratch files are made.
-    pub scratch: std::path::PathBuf,
-    /// The transport profiles of endpoints that are sent to.
-    pub transport_profiles: Vec<String>,
-    /// What ends some day.
-    pub expiry: Expiry,
-}
-
-/// Everything a job may need of the world.
-pub struct Gateway {
-    /// Records, notes, jobs, journal.
-    pub store: Arc<dyn Store>,
-    /// Bodies.
-    pub blobs: Arc<dyn Blobs>,
-    /// DNS, SMP, CertPub.
-    pub directory: Arc<dyn Directory>,
-    /// Certificates.
-    pub trust: Arc<dyn Trust>,
-    /// AS4 out.
-    pub transport: Arc<dyn Transport>,
-    /// Mail out.
-    pub sinks: Sinks,
-    /// The time.
-    pub clock: Arc<dyn Clock>,
-    /// The memory for messages that are held whole.
-    pub room: Room,
-    /// What all steps share.
-    pub settings: Settings,
-    /// The participants' side.
-    pub household: Household,
-    /// The access point's side.
-    pub access_point: AccessPoint,
-    /// What looks for malware, when something does.
-    pub malware: Option<Malware>,
-    /// Other access points whose certificates are known.
-    pub acquaintances: Acquaintances,
 }

@@ -4,7 +4,7 @@
 //! messages with of late: whom another one here writes to is its own affair (SDK C1.6 3.3.a).
 //! What is suggested are whole addresses: they can be clicked, and they say organisation and function alike.
 
-use super::Gateway;
+use super::MailSide;
 use crate::ident::{FunctionId, MailAddress, ParticipantId};
 use crate::inbound::{Delivered, Incoming};
 use crate::mail::address;
@@ -14,7 +14,7 @@ use crate::outbound::{Cargo, Outgoing};
 /// So many messages, each way, are looked at.
 const OF_LATE: usize = 500;
 
-impl Gateway {
+impl MailSide {
     /// Functions of this organisation that have taken messages and are like this one, as addresses.
     pub(super) async fn addresses_like(&self, own: &ParticipantId, participant: &ParticipantId, function: &FunctionId) -> Vec<MailAddress> {
         let taken = self.taken_by(own).await;

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
-use super::Gateway;
+use super::MailSide;
 use super::effects::blocking;
 use super::room::Holding;
 use crate::content::Redacted;
@@ -23,7 +23,7 @@ struct Held {
     signed: Option<Signed>,
 }
 
-impl Gateway {
+impl MailSide {
     /// The notice; `None` when there is nothing to tell.
     pub(super) async fn compose_notice(
         &self,
@@ -54,7 +54,7 @@ impl Gateway {
             _ => Vec::new(),
         };
         let (settings, id, at, letter) = (&self.settings, lease.job.id.0, told.since, letter.clone());
-        let (gateway, host, contact) = (settings.domain.clone(), settings.name.clone(), settings.operator.clone());
+        let (gateway, host, contact) = (settings.domain.clone(), settings.name.clone(), self.mail.operator.clone());
         blocking(move || {
             let files = || convert::outgoing(&original, &policy).map(|mail| mail.files.into_iter().map(|file| file.name).collect::<Vec<_>>());
             let receipt = held.as_ref().and_then(|held| held.receipt.as_ref());

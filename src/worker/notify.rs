@@ -2,9 +2,9 @@
 
 use jiff::Timestamp;
 
-use super::Gateway;
 use super::effects::{Outcome as Done, from_store, point};
 use super::notice::zone;
+use super::{MailSide, Node};
 use crate::event::{Event, EventName, Field};
 use crate::failure::{Blame, Failure, Stage};
 use crate::inbound::{Incoming, deliver};
@@ -14,7 +14,7 @@ use crate::outbound::state::Ended;
 use crate::outbound::{Cargo, Letter, Outgoing, Submitted};
 use crate::port::{Delivery, Guard, Lease, Op, Record, SinkError, Step, Tell, Told};
 
-impl Gateway {
+impl MailSide {
     /// Runs a notify job.
     pub(super) async fn notify(&self, lease: Lease) -> Result<Done, Failure> {
         let told: Told = serde_json::from_str(&lease.job.note)
@@ -74,7 +74,7 @@ impl Gateway {
         let next = match error {
             // Nobody is told that a notice cannot be delivered: that is how loops begin.
             SinkError::Permanent(_) => Next::GiveUp,
-            SinkError::Temporary(_) | SinkError::Unknown(_) => self.settings.delivery.next(lease.job.attempt, since, now, Self::random()),
+            SinkError::Temporary(_) | SinkError::Unknown(_) => self.mail.delivery.next(lease.job.attempt, since, now, Node::random()),
         };
         let name = match (next, error) {
             (Next::GiveUp, _) => EventName::Faulted,
@@ -121,9 +121,9 @@ impl Gateway {
         ];
         facts.extend(names.into_iter().filter_map(|(field, name)| Some((name, event.fields.get(&field)?.clone()))));
         let zone = zone();
-        let settings = &self.settings;
-        let alarm = Alarm { cause, id: lease.job.id.0, at, zone: &zone, gateway: &settings.domain, to: &settings.operator, what, facts: &facts };
-        Delivery { from: None, to: settings.operator.clone(), message: alarm::compose(&alarm), id: None }
+        let (gateway, to) = (&self.settings.domain, &self.mail.operator);
+        let alarm = Alarm { cause, id: lease.job.id.0, at, zone: &zone, gateway, to, what, facts: &facts };
+        Delivery { from: None, to: to.clone(), message: alarm::compose(&alarm), id: None }
     }
 }
 

@@ -4,12 +4,12 @@ use super::chance::fresh;
 use super::effects::{Outcome, blocking, from_store, new_blob};
 use super::room::Holding;
 use super::scan::Scanned;
-use super::{Gateway, Organisation};
+use super::{MailSide, Organisation};
 use crate::content::Content;
 use crate::crypto::Certificate;
 use crate::event::{Event, EventName, Field};
 use crate::failure::{Blame, Failure, Stage};
-use crate::ident::{DocumentKind, ParticipantId};
+use crate::ident::DocumentKind;
 use crate::inbound::check::{self, Checked, Known};
 use crate::inbound::open::{self, Verdict};
 use crate::inbound::scan;
@@ -18,7 +18,7 @@ use crate::inbound::{Arrival, Incoming};
 use crate::outbound::Outgoing;
 use crate::outbound::accept::Link;
 use crate::outbound::settle::{self as outgoing, Received, Signed};
-use crate::port::{DirectoryError, Effects, Freshness, Lease, Metadata, NewBlob, Op, Realm, Step};
+use crate::port::{Effects, Freshness, Lease, NewBlob, Op, Realm, Step};
 use crate::sdk::envelope::{EnvelopeError, Passed, Passing};
 use crate::sdk::receipt::{self, Receipt};
 use crate::sdk::seal::Verified;
@@ -35,7 +35,7 @@ enum Looked {
     Receipt { receipt: Box<Receipt>, xml: Vec<u8> },
 }
 
-impl Gateway {
+impl MailSide {
     /// Runs an open job.
     pub(super) async fn open(&self, lease: Lease) -> Result<Outcome, Failure> {
         let Some(record) = self.store.record(lease.job.record).await.map_err(|error| from_store(&error))? else {
@@ -92,11 +92,11 @@ impl Gateway {
     /// Whether the envelope is worth its memory: one that is too large whatever it holds is judged as it passes by.
     async fn passes(&self, arrival: &Arrival) -> Result<Result<(), Verdict>, Failure> {
         let (_, octets, _) = self.blobs.open(arrival.envelope).await.map_err(|error| from_store(&error))?;
-        if octets <= open::largest(arrival.kind, &self.settings.message) {
+        if octets <= open::largest(arrival.kind, &self.mail.message) {
             return Ok(Ok(()));
         }
         let passed = self.pass(arrival).await?.map_err(|error| Verdict::Discard(error.to_string()));
-        Ok(passed.and_then(|passed| open::size(&passed, &self.settings.message)))
+        Ok(passed.and_then(|passed| open::size(&passed, &self.mail.message)))
     }
 
     /// Reads the envelope without keeping it.
@@ -117,7 +117,7 @@ impl Gateway {
         }
         let seen = self.store.note(Link::received(&arrival.envelope_id)).await.map_err(|error| from_store(&error))?.is_some();
         let (keys, signer) = (organisation.decryption.clone(), verified.signer.clone());
-        let (kind, limits) = (arrival.kind, self.settings.message);
+        let (kind, limits) = (arrival.kind, self.mail.message);
         let mailboxes: Vec<_> = organisation.mailboxes.iter().map(|mailbox| (mailbox.function.clone(), mailbox.policy.types.clone())).collect();
         let looked = blocking(move || -> Result<Looked, Verdict> {
             let payload = open::payload(&verified, &keys)?;
@@ -170,15 +170,6 @@ impl Gateway {
             }
         }
         Err(open::unpublished())
-    }
-
-    /// A sender's certificates: under the receipt document, else under the message document (wire decision, SDK C3.4.5 3).
-    pub(super) async fn published(&self, sender: &ParticipantId, freshness: Freshness) -> Result<Metadata, DirectoryError> {
-        match self.directory.metadata(sender, DocumentKind::Receipt, freshness).await {
-            Ok(metadata) if !metadata.signing.is_empty() => Ok(metadata),
-            Ok(_) | Err(DirectoryError::UnknownDocument { .. }) => self.directory.metadata(sender, DocumentKind::Message, freshness).await,
-            Err(error) => Err(error),
-        }
     }
 
     async fn keep_message(

@@ -4,8 +4,8 @@
 //! step as ever, with the ids in its header: whether its client saw our 250 or not, the mark of the transaction makes a
 //! repetition the same transaction. Everything else is made again by the job that made it, or sent again by its peer.
 
-use super::Gateway;
 use super::effects::{blocking, from_store};
+use super::{Gateway, MailSide};
 use crate::failure::Failure;
 use crate::ident::RecordId;
 use crate::inbound::Incoming;
@@ -52,7 +52,13 @@ impl Gateway {
         if self.is_named(blob).await? {
             return Ok(());
         }
-        if blob.kind == BlobKind::Mail && self.take_in(blob).await? {
+        let taken_in = match (blob.kind, self.mail()) {
+            (BlobKind::Mail, Some(side)) => side.take_in(blob).await?,
+            // What is not sealed is the mail side's.
+            (BlobKind::Mail | BlobKind::Message | BlobKind::Receipt, None) => return Ok(()),
+            _ => false,
+        };
+        if taken_in {
             found.taken_in += 1;
         } else {
             self.blobs.delete(blob.id).await.map_err(|error| from_store(&error))?;
@@ -82,7 +88,9 @@ impl Gateway {
         }
         Ok(false)
     }
+}
 
+impl MailSide {
     /// Takes in a mail that was durable before the crash; `false` when it is refused as it would have been.
     async fn take_in(&self, blob: &Blob) -> Result<bool, Failure> {
         let transaction = Transaction::from_blob(blob)?;

@@ -13,7 +13,7 @@ use super::chance::fresh;
 use super::effects::{blocking, from_store, point};
 use super::notice::zone;
 use super::reception::{Destination, Refusal, Settled, name_recipient, too_large};
-use super::{Gateway, Mailbox};
+use super::{MailSide, Mailbox};
 use crate::crypto::sha256;
 use crate::edge::imap::{Content, Fate, Found, ImapError, OutboxReception, Place};
 use crate::event::{Event, EventName, Field};
@@ -59,7 +59,7 @@ pub struct OutboxSettings {
 
 /// The gateway behind an outbox folder.
 pub struct OutboxDoor {
-    gateway: Arc<Gateway>,
+    gateway: Arc<MailSide>,
     settings: OutboxSettings,
     /// Notices that went out since the start, about mails that are in the folder still.
     told: Mutex<HashSet<Uuid>>,
@@ -81,7 +81,7 @@ struct Refused<'a> {
 impl OutboxDoor {
     /// A door for one folder.
     #[must_use]
-    pub fn new(gateway: Arc<Gateway>, settings: OutboxSettings) -> Self {
+    pub fn new(gateway: Arc<MailSide>, settings: OutboxSettings) -> Self {
         Self { gateway, settings, told: Mutex::default() }
     }
 
@@ -109,7 +109,7 @@ impl OutboxDoor {
         let header = body.get(..HEADER).unwrap_or(&body).to_vec();
         let letter = Letter { origin, addressees: addressees::read(&header, &self.gateway.settings.domain), header };
         if let Some(octets) = octets {
-            return self.refuse(&letter, too_large(octets, self.gateway.settings.sending.payload as u64)).await;
+            return self.refuse(&letter, too_large(octets, self.gateway.mail.sending.payload as u64)).await;
         }
         if let Some(refusal) = self.judge(&letter.addressees)? {
             return self.refuse(&letter, refusal).await;
@@ -284,7 +284,7 @@ impl OutboxDoor {
         let named = refused.recipients.iter().chain(refused.recipients.is_empty().then_some(recipient));
         let names: Vec<&str> = named.take(NAMED).map(MailAddress::as_str).collect();
         let case = MessageId::new(id.to_string()).map_err(|error| Failure::permanent(Stage::Accept, Blame::Us, error.to_string()))?;
-        let (now, zone, settings) = (self.gateway.now(), zone(), &self.gateway.settings);
+        let (now, zone, settings, operator) = (self.gateway.now(), zone(), &self.gateway.settings, &self.gateway.mail.operator);
         Ok(notice::compose(&Notice {
             outcome: &outcome,
             id,
@@ -292,7 +292,7 @@ impl OutboxDoor {
             zone: &zone,
             gateway: &settings.domain,
             host: &settings.name,
-            contact: &settings.operator,
+            contact: operator,
             to,
             recipient,
             recipient_name: &names.join(", "),

@@ -1,6 +1,6 @@
 //! Messages that are read in the gateway: what waits, and opening one.
 
-use super::Gateway;
+use super::MailSide;
 use super::effects::{Outcome, blocking, from_store};
 use super::household::Mode;
 use super::room::Holding;
@@ -14,7 +14,7 @@ use crate::sdk::message;
 /// More messages than anybody looks through at once.
 const LISTED: usize = 10_000;
 
-impl Gateway {
+impl MailSide {
     /// The messages of a mailbox that nobody has read, the oldest first. No content: opening one is another thing.
     ///
     /// # Errors
@@ -43,7 +43,7 @@ impl Gateway {
             if self.carry_out("read", effects).await? == Outcome::Overtaken {
                 continue;
             }
-            let limits = self.settings.message;
+            let limits = self.mail.message;
             let content = blocking(move || message::read(&xml, &limits)).await?;
             return content.map(Some).map_err(|_| Failure::permanent(Stage::Render, Blame::Us, "a kept message is no longer valid"));
         }

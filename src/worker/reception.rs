@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use super::Gateway;
+use super::MailSide;
 use super::chance::fresh;
 use super::effects::{Outcome, blocking, from_store, point};
 use super::room::Holding;
@@ -102,7 +102,7 @@ pub struct Destination {
     pub function: FunctionId,
 }
 
-impl Gateway {
+impl MailSide {
     /// Whether a mail may be sent in this name.
     ///
     /// # Errors
@@ -144,7 +144,7 @@ impl Gateway {
             }
             // RFC 5321 4.5.1 asks for a postmaster. Mail to it would need a way of its own; the client is told where to write.
             Reading::Alias(name) if name.eq_ignore_ascii_case("postmaster") => {
-                let operator = &self.settings.operator;
+                let operator = &self.mail.operator;
                 let (swedish, english) = (format!("Skriv till {operator}"), format!("the postmaster is {operator}"));
                 return Err(Refusal::new(551, (1, 6), &swedish, &english));
             }
@@ -246,7 +246,7 @@ impl Gateway {
         }
         let threads = self.threads(&transaction, &mail).await?;
         let letters = accept::letters(&transaction, &kept, &threads, now)?;
-        let largest = self.settings.sending.payload as u64;
+        let largest = self.mail.sending.payload as u64;
         // Most mails are far from the limit, and then an estimate will do.
         if mail.wire_octets() > largest {
             let (labels, measured) = (organisation.labels(&transaction.function), letters.clone());

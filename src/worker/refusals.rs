@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use jiff::Timestamp;
 
-use super::Gateway;
+use super::MailSide;
 use super::effects::{blocking, from_store};
 use super::reception::Refusal;
 use crate::failure::Failure;
@@ -28,7 +28,7 @@ pub(super) struct Unwelcome {
     pub(super) at: Timestamp,
 }
 
-impl Gateway {
+impl MailSide {
     /// The files of a mail whose types the function has refused within the time that is remembered.
     async fn unwelcome(&self, participant: &ParticipantId, function: &FunctionId, mail: &Mail) -> Result<Vec<Unwelcome>, Failure> {
         let mut found = Vec::new();
@@ -38,7 +38,7 @@ impl Gateway {
                 continue;
             }
             let note = self.store.note(refused::key(participant, function, media_type)).await.map_err(|error| from_store(&error))?;
-            if let Some(at) = note.and_then(|note| refused::when(&note, self.now(), self.settings.refused_types)) {
+            if let Some(at) = note.and_then(|note| refused::when(&note, self.now(), self.mail.refused_types)) {
                 found.push(Unwelcome { file, media_type: media_type.to_owned(), at });
             }
         }

@@ -4,7 +4,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::Gateway;
+use super::MailSide;
 use super::chance::fresh;
 use super::effects::{Outcome, blocking, from_store};
 use crate::edge::smtp_server::{Accepted, DataSink};
@@ -27,7 +27,7 @@ const BETWEEN: Duration = Duration::from_millis(200);
 
 /// A mail with the empty sender on its way in. What it says is understood at its end; it is never kept.
 pub(super) struct Returning {
-    pub(super) gateway: Arc<Gateway>,
+    pub(super) gateway: Arc<MailSide>,
     pub(super) peer: String,
     pub(super) to: Vec<MailAddress>,
     pub(super) octets: Vec<u8>,
@@ -66,7 +66,7 @@ enum Settled {
     Early,
 }
 
-impl Gateway {
+impl MailSide {
     async fn give_back(&self, address: &MailAddress, notice: &Returned, transaction: &str, peer: &str) -> Result<Settled, Failure> {
         let dropped = |why: &str| {
             Event::new(self.now(), EventName::MailDropped)

@@ -3,14 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use jiff::Timestamp;
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 
 use super::Gateway;
 use super::effects::Outcome;
 use crate::event::{Event, EventName, Field};
-use crate::failure::{Blame, Failure};
+use crate::failure::{Blame, Failure, Stage};
 use crate::mail::alarm::Cause;
 use crate::outbound::retry::later;
 use crate::port::{Guard, Job, Lease, Op, Queue, Step, StoreError, Tell};
@@ -28,12 +27,12 @@ pub struct Crew {
 }
 
 impl Crew {
-    /// Starts a worker for every queue.
+    /// Starts a worker for every queue of the node.
     #[must_use]
     pub fn start(gateway: &Arc<Gateway>) -> Self {
         let (stop, stopped) = watch::channel(false);
         let mut tasks = JoinSet::new();
-        for queue in Queue::ALL {
+        for queue in gateway.queues() {
             tasks.spawn(work(Arc::clone(gateway), queue, stopped.clone()));
         }
         Self { tasks, stop }
@@ -119,14 +118,15 @@ impl Gateway {
     }
 
     async fn dispatch(&self, lease: Lease) -> Result<Outcome, Failure> {
-        match lease.job.queue {
-            Queue::Seal => self.seal(lease).await,
-            Queue::Send => self.send(lease).await,
-            Queue::Await => self.attend(lease).await,
-            Queue::Open => self.open(lease).await,
-            Queue::Deliver => self.deliver(lease).await,
-            Queue::Answer => self.answer(lease).await,
-            Queue::Notify => self.notify(lease).await,
+        match (lease.job.queue, self.access_point(), self.mail()) {
+            (Queue::Send, Some(side), _) => side.send(lease).await,
+            (Queue::Seal, _, Some(side)) => side.seal(lease).await,
+            (Queue::Await, _, Some(side)) => side.attend(lease).await,
+            (Queue::Open, _, Some(side)) => side.open(lease).await,
+            (Queue::Deliver, _, Some(side)) => side.deliver(lease).await,
+            (Queue::Answer, _, Some(side)) => side.answer(lease).await,
+            (Queue::Notify, _, Some(side)) => side.notify(lease).await,
+            (queue, ..) => Err(Failure::permanent(Stage::Store, Blame::Us, format!("a job of {queue:?} is none of this node's"))),
         }
     }
 
@@ -177,15 +177,5 @@ impl Gateway {
         if let Err(error) = self.store.apply(step.op(Op::Reschedule { lease, due: later(now, wait), note })).await {
             tracing::error!(%error, "a failed job cannot be postponed; it comes back when its lease ends");
         }
-    }
-
-    /// Any number, for jitter.
-    pub(super) fn random() -> u64 {
-        super::chance::number()
-    }
-
-    /// Now.
-    pub(super) fn now(&self) -> Timestamp {
-        self.clock.now()
     }
 }

@@ -7,10 +7,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use super::Gateway;
 use super::chance::fresh;
 use super::effects::from_store;
 use super::reception::Refusal;
+use super::{MailSide, Node};
 use crate::content::{Content, File};
 use crate::crypto::sha256;
 use crate::failure::Failure;
@@ -115,7 +115,7 @@ impl Malware {
     }
 }
 
-impl Gateway {
+impl MailSide {
     /// Looks into a mail that could be sent otherwise.
     ///
     /// # Errors
@@ -191,7 +191,7 @@ impl Gateway {
     /// When a message that nobody can look into is tried again: never given up, since it is ours to look after.
     pub(super) fn next_scan(&self, attempt: u32, now: Timestamp) -> Timestamp {
         let schedule = &self.settings.schedule;
-        match schedule.next(attempt, now, now, Self::random()) {
+        match schedule.next(attempt, now, now, Node::random()) {
             Next::At(due) => due,
             Next::GiveUp => later(now, schedule.longest),
         }

@@ -3,7 +3,7 @@
 use super::effects::{Outcome, blocking, from_store, new_blob};
 use super::room::Holding;
 use super::threads::Linked;
-use super::{Gateway, Organisation};
+use super::{MailSide, Node, Organisation};
 use crate::content::Reference;
 use crate::crypto::Certificate;
 use crate::event::{EventName, Field};
@@ -14,7 +14,6 @@ use crate::mail::convert;
 use crate::mail::thread::Ends;
 use crate::outbound::address::{self, Unaddressed};
 use crate::outbound::convert::{Returned, content};
-use crate::outbound::retry::Schedule;
 use crate::outbound::seal::{self, Seal};
 use crate::outbound::send::{self, Attempted};
 use crate::outbound::{Cargo, Letter, Outgoing, Scheduled};
@@ -26,7 +25,7 @@ const MESSAGES_BACK: usize = 8;
 /// Octets of a mail of ours in which its references are looked for.
 const HEADER_MAX: u64 = 64 * 1024;
 
-impl Gateway {
+impl MailSide {
     /// Runs a seal job.
     pub(super) async fn seal(&self, lease: Lease) -> Result<Outcome, Failure> {
         let Some(record) = self.store.record(lease.job.record).await.map_err(|error| from_store(&error))? else {
@@ -46,7 +45,8 @@ impl Gateway {
             Ok(metadata) => metadata,
             Err(Unaddressed { failure, fail }) => {
                 let now = self.now();
-                let effects = send::failed(Attempted::Scheduled(state), lease, &failure, fail, &organisation.schedule, now, Self::random())?;
+                let effects =
+                    send::failed(Attempted::Scheduled(state), lease, &failure, fail, self.schedule(&organisation.participant), now, Node::random())?;
                 return self.carry_out("seal", effects).await;
             }
         };
@@ -55,7 +55,7 @@ impl Gateway {
         let (_held, _, mail) = self.hold_blob(state.letter.mail, Holding::Sealing).await?;
         let mailbox = organisation.mailbox(&state.letter.function);
         let labels = organisation.labels(&state.letter.function);
-        let limits = self.settings.sending;
+        let limits = self.mail.sending;
         let policy = mailbox.map(|mailbox| mailbox.policy.clone()).unwrap_or_default();
         let (signer, federation, now) = (organisation.signing.clone(), self.settings.federation.clone(), self.now());
         let (as4_id, envelope) = (self.new_as4_id()?, new_blob());
@@ -82,7 +82,7 @@ impl Gateway {
             Ok(mail) => mail,
             Err((failure, fail)) => {
                 let schedule = &self.settings.schedule;
-                let effects = send::failed(Attempted::Scheduled(state), lease, &failure, fail, schedule, now, Self::random())?;
+                let effects = send::failed(Attempted::Scheduled(state), lease, &failure, fail, schedule, now, Node::random())?;
                 return self.carry_out("seal", effects).await;
             }
         };
@@ -99,7 +99,7 @@ impl Gateway {
             Err(failure) => {
                 let (state, lease) = failed;
                 let fail = if failure.blame == Blame::Peer { Fail::Certificate } else { Fail::Internal };
-                send::failed(Attempted::Scheduled(state), lease, &failure, fail, &organisation.schedule, now, Self::random())?
+                send::failed(Attempted::Scheduled(state), lease, &failure, fail, self.schedule(&organisation.participant), now, Node::random())?
             }
         };
         self.carry_out("seal", effects).await
@@ -195,7 +195,7 @@ impl Gateway {
     /// A received message.
     async fn received(&self, taken: &Taken) -> Result<Option<crate::content::Content>, Failure> {
         let (_held, _, xml) = self.hold_blob(taken.message, Holding::Rendering).await?;
-        let limits = self.settings.message;
+        let limits = self.mail.message;
         blocking(move || message::read(&xml, &limits).ok()).await
     }
 
@@ -205,15 +205,5 @@ impl Gateway {
             Failure::temporary(Stage::Seal, Blame::Us, format!("{participant} is no longer configured"))
                 .hint("messages of an organisation that was removed from the configuration wait until it is there again")
         })
-    }
-
-    /// When to try again, and when to give up, what an organisation sends.
-    pub(super) fn schedule(&self, participant: &crate::ident::ParticipantId) -> &Schedule {
-        self.household.organisation(participant).map_or(&self.settings.schedule, |organisation| &organisation.schedule)
-    }
-
-    /// Ends a job whose record has moved on.
-    pub(super) async fn abandon(&self, lease: Lease) -> Result<Outcome, Failure> {
-        self.carry_out("abandon", Step::new().op(Op::Complete(lease)).into()).await.map(|_| Outcome::Overtaken)
     }
 }

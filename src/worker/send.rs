@@ -3,7 +3,7 @@
 use std::io::{Read, Seek, Write};
 
 use super::effects::{Outcome, blocking, from_store, new_blob, point};
-use super::{AccessPoint, Gateway};
+use super::{AccessPoint, AccessPointSide, Node};
 use crate::as4::Code;
 use crate::as4::answer::{self, Answer};
 use crate::crypto::Certificate;
@@ -16,7 +16,7 @@ use crate::outbound::verdict::{self, Verdict};
 use crate::outbound::{Dispatch, Outgoing, Reached, Submitted};
 use crate::port::{self, BlobId, Fail, Freshness, Lease, Metadata, Realm, Request, TransportError};
 
-impl Gateway {
+impl AccessPointSide {
     /// Runs a send job.
     pub(super) async fn send(&self, lease: Lease) -> Result<Outcome, Failure> {
         let Some(record) = self.store.record(lease.job.record).await.map_err(|error| from_store(&error))? else {
@@ -136,7 +136,7 @@ impl Gateway {
     async fn fail(&self, state: Submitted, lease: Lease, failure: &Failure, fail: Fail) -> Result<Outcome, Failure> {
         tracing::warn!(record = %lease.job.record, what = %failure.what, hint = %failure.hint, "an attempt to send failed");
         let (schedule, now) = (self.schedule(state.cargo.organisation()).clone(), self.now());
-        let effects = send::failed(Attempted::Submitted(state), lease, failure, fail, &schedule, now, Self::random())?;
+        let effects = send::failed(Attempted::Submitted(state), lease, failure, fail, &schedule, now, Node::random())?;
         self.carry_out("send", effects).await
     }
 

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::io::{self, Write};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::Gateway;
+use super::MailSide;
 use super::admission::{Account, Admission};
 use super::chance::fresh;
 use super::effects::point;
@@ -25,7 +25,7 @@ const REMEMBERED: usize = 10_000;
 
 /// The gateway behind its SMTP server.
 pub struct MailDoor {
-    gateway: Arc<Gateway>,
+    gateway: Arc<MailSide>,
     admission: Admission,
     unconfirmed: Arc<Mutex<HashMap<String, (Transaction, Sha256)>>>,
 }
@@ -33,7 +33,7 @@ pub struct MailDoor {
 impl MailDoor {
     /// A door that admits these clients.
     #[must_use]
-    pub fn new(gateway: Arc<Gateway>, admission: Admission) -> Self {
+    pub fn new(gateway: Arc<MailSide>, admission: Admission) -> Self {
         Self { gateway, admission, unconfirmed: Arc::default() }
     }
 
@@ -129,7 +129,7 @@ impl Reception for MailDoor {
 
 /// A mail on its way into the spool.
 struct Spooling {
-    gateway: Arc<Gateway>,
+    gateway: Arc<MailSide>,
     transaction: Transaction,
     writer: Box<dyn BlobWriter>,
     unconfirmed: Arc<Mutex<HashMap<String, (Transaction, Sha256)>>>,

@@ -1,13 +1,13 @@
 //! The journal's line for metadata that was used beyond its age.
 
-use super::Gateway;
+use super::Node;
 use super::effects::Outcome;
 use crate::event::{Event, EventName, Field};
 use crate::failure::Failure;
 use crate::ident::{ParticipantId, RecordId};
 use crate::port::{Metadata, Op, Step};
 
-impl Gateway {
+impl Node {
     /// Notes it, when it is so; whoever reads a record's life must see what it rested on.
     pub(super) async fn note_stale(&self, record: RecordId, organisation: &ParticipantId, metadata: &Metadata) -> Result<(), Failure> {
         let Some(fetched) = metadata.stale else { return Ok(()) };

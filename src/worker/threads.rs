@@ -1,6 +1,6 @@
 //! Looking up what mails and messages say that they answer.
 
-use super::Gateway;
+use super::MailSide;
 use super::effects::from_store;
 use crate::failure::Failure;
 use crate::ident::MessageId;
@@ -51,7 +51,7 @@ impl Linked {
     }
 }
 
-impl Gateway {
+impl MailSide {
     /// What the messages of a mail answer.
     pub(super) async fn threads(&self, transaction: &Transaction, mail: &convert::Outgoing) -> Result<Threads, Failure> {
         let mut verdicts = Vec::with_capacity(transaction.recipients.len());
