@@ -63,13 +63,13 @@ fn every_good_configuration_is_taken() {
 #[test]
 fn the_minimal_configuration_is_taken_and_defaults_hold() {
     let gateway = config::load(&written(&root().join("config/minimal.toml"))).unwrap_or_else(|errors| panic!("{errors}"));
-    assert_eq!(gateway.access_point.name.as_str(), "AP0040-SDK-QA");
-    assert_eq!((gateway.access_point.path.as_str(), gateway.access_point.max_envelope), ("/as4", 150_000_000));
-    let smtp = gateway.smtp.as_ref().unwrap();
+    assert_eq!(gateway.access_point.as_ref().unwrap().name.as_str(), "AP0040-SDK-QA");
+    assert_eq!((gateway.access_point.as_ref().unwrap().path.as_str(), gateway.access_point.as_ref().unwrap().max_envelope), ("/as4", 150_000_000));
+    let smtp = gateway.smtp().unwrap();
     assert_eq!((smtp.hostname.as_str(), smtp.max_message, smtp.require_tls), ("sdk-gw.habo.se", 30_000_000, true));
-    assert_eq!(gateway.organisations[0].decryption.len(), 1);
-    assert_eq!(gateway.organisations[0].mailboxes[0].deliver_to.as_str(), "socialkontoret@habo.se");
-    assert!(gateway.organisations[0].mailboxes[0].confidential);
+    assert_eq!(gateway.organisations()[0].decryption.len(), 1);
+    assert_eq!(gateway.organisations()[0].mailboxes[0].deliver_to.as_str(), "socialkontoret@habo.se");
+    assert!(gateway.organisations()[0].mailboxes[0].confidential);
 }
 
 #[test]
@@ -82,18 +82,25 @@ fn what_a_joint_board_configures_is_what_it_gets() {
     assert_eq!((mailbox.history, mailbox.inline_images, mailbox.signed_mail), (History::Trim, InlineImages::Keep, SignedMail::Keep));
     assert_eq!(mailbox.file_types, ["image/png", "application/pdf"]);
     assert!(gateway.sender(&MailAddress::new("okand@habo.se").unwrap()).is_none());
-    let (knivsta, server) = (&gateway.organisations[1].mailboxes[0], &gateway.other_mail_servers[0]);
+    let (knivsta, server) = (&gateway.organisations()[1].mailboxes[0], &gateway.mail.as_ref().unwrap().other_servers[0]);
     assert_eq!((mailbox.mail_server.as_ref(), knivsta.mail_server.as_ref()), (None, server.name.as_ref()));
     assert_eq!((server.host.as_str(), server.protocol, server.port, server.max_connections), ("mail.knivsta.se", Protocol::Lmtp, 24, 2));
-    assert_eq!((gateway.mail_server.protocol, gateway.mail_server.port, gateway.mail_server.max_connections), (Protocol::Smtp, 465, 8));
-    let (user, password) = gateway.mail_server.credentials.as_ref().unwrap();
+    assert_eq!(
+        (
+            gateway.mail.as_ref().unwrap().server.protocol,
+            gateway.mail.as_ref().unwrap().server.port,
+            gateway.mail.as_ref().unwrap().server.max_connections
+        ),
+        (Protocol::Smtp, 465, 8)
+    );
+    let (user, password) = gateway.mail.as_ref().unwrap().server.credentials.as_ref().unwrap();
     assert_eq!((user.as_str(), password.expose(), format!("{password:?}")), ("brevbro", "brevlåda", "[…]".to_owned()));
 }
 
 #[test]
 fn an_organisation_has_its_own_patience_and_hours_and_the_rest_of_what_holds_for_all() {
     let gateway = config::load(&written(&root().join("tests/config/good/office-hours.toml"))).unwrap();
-    let (own, all) = (&gateway.organisations[0], &gateway.retry);
+    let (own, all) = (&gateway.organisations()[0], &gateway.retry);
     let hours = |span: std::time::Duration| span.as_secs() / 3600;
     assert_eq!((hours(own.retry.give_up), hours(own.retry.receipt_timeout), hours(own.retry.delayed_notice_after)), (72, 16, 2));
     assert_eq!((hours(all.give_up), hours(all.receipt_timeout), hours(all.delayed_notice_after)), (72, 24, 1));
@@ -104,15 +111,15 @@ fn an_organisation_has_its_own_patience_and_hours_and_the_rest_of_what_holds_for
     assert!(is_open("2026-01-08T07:30:00") && !is_open("2026-01-08T16:00:00") && !is_open("2026-01-09T10:00:00"));
     assert!(is_open("2026-01-06T10:00:00") && !is_open("2026-12-23T10:00:00"));
     let minimal = config::load(&written(&root().join("config/minimal.toml"))).unwrap();
-    assert_eq!((minimal.organisations[0].hours.as_ref(), minimal.organisations[0].retry), (None, minimal.retry));
+    assert_eq!((minimal.organisations()[0].hours.as_ref(), minimal.organisations()[0].retry), (None, minimal.retry));
 }
 
 #[test]
 fn without_smtp_mails_come_from_outbox_folders() {
     let gateway = config::load(&written(&root().join("tests/config/good/without-smtp.toml"))).unwrap_or_else(|errors| panic!("{errors}"));
-    assert!(gateway.smtp.is_none());
-    assert_eq!(gateway.max_message(), 30_000_000);
-    let imap = gateway.organisations[0].mailboxes[0].imap.as_ref().unwrap();
+    assert!(gateway.smtp().is_none());
+    assert_eq!(gateway.mail.as_ref().unwrap().max_message(), 30_000_000);
+    let imap = gateway.organisations()[0].mailboxes[0].imap.as_ref().unwrap();
     assert_eq!((imap.port, imap.username.as_str()), (993, "socialkontoret@habo.se"));
     let outbox = imap.outbox.as_ref().unwrap();
     assert_eq!([&outbox.folder, &outbox.processed, &outbox.failed], ["SDK att skicka", "SDK/Skickat", "SDK ej skickat"]);
@@ -122,7 +129,7 @@ fn without_smtp_mails_come_from_outbox_folders() {
 #[test]
 fn on_one_machine_plain_http_and_static_discovery_are_taken() {
     let gateway = config::load(&written(&root().join("tests/config/good/loopback.toml"))).unwrap();
-    assert!(gateway.access_point.tls.is_none());
+    assert!(gateway.access_point.as_ref().unwrap().tls.is_none());
     assert!(gateway.state_dir.ends_with("state") && gateway.state_dir.starts_with(place()));
     let Discovery::Static(participants) = gateway.discovery else { panic!("{:?}", gateway.discovery) };
     assert_eq!(participants[0].signing, participants[0].encryption);
@@ -359,7 +366,7 @@ fn smtp_password(password: &str) -> Result<String, String> {
 #[test]
 fn smtp_password_writes_the_line_that_an_account_is_known_by() {
     let gateway = config::load(&written(&root().join("tests/config/good/accounts.toml"))).unwrap_or_else(|errors| panic!("{errors}"));
-    let [exchange, online] = &gateway.smtp.as_ref().unwrap().accounts[..] else { panic!("two accounts") };
+    let [exchange, online] = &gateway.smtp().unwrap().accounts[..] else { panic!("two accounts") };
     let hash = exchange.password.as_ref().unwrap();
     assert!(hash.verify("räksmörgås med ägg") && !hash.verify("räksmörgås utan ägg"));
     assert_eq!(online.originator.as_ref().unwrap().as_str(), "habo.se");

@@ -45,6 +45,10 @@ impl<'a> Checker<'a> {
 
     pub(super) fn gateway(mut self, mut raw: raw::Root) -> Option<Gateway> {
         let role = raw.node.as_ref().and_then(|node| node.role).unwrap_or(Role::Both);
+        if role != Role::Both {
+            let hint = "the other side's work reaches this node only through a database that both use";
+            self.error(ConfigError::new("node.role", "cannot be alone with state that is on this machine only").hint(hint));
+        }
         let retry = raw.retry.take().and_then(|raw| self.retry(raw));
         let common = Common { name: raw.name.take(), mail_domain: raw.mail_domain.take(), retry };
         let only_here = is_only_here(raw.access_point.as_ref(), raw.discovery.as_ref());

@@ -32,18 +32,18 @@ pub(super) fn divide(table: &mut toml::Table, errors: &mut Errors) -> Role {
         Role::Both => {}
         Role::Mail => {
             let hint = "its key and endpoint are configured on the node with role = \"access-point\": remove the section here";
-            refuse(table, ACCESS_POINT, "", "is the access point's side's", hint, errors);
+            refuse(table, ACCESS_POINT, "", "belongs to the access point's side", hint, errors);
         }
         Role::AccessPoint => {
-            refuse(table, MAIL, "", "is the mail side's", "it is configured on the node with role = \"mail\": remove it here", errors);
+            refuse(table, MAIL, "", "belongs to the mail side", "it is configured on the node with role = \"mail\": remove it here", errors);
             let organisations = table.get_mut("organisation").and_then(toml::Value::as_array_mut);
             for (i, organisation) in organisations.into_iter().flatten().filter_map(toml::Value::as_table_mut).enumerate() {
                 let at = format!("organisation[{i}].");
                 let hint = "a participant's key must not be on an access point node: whoever gets into it could read and sign everything; \
                             keep it on the node with role = \"mail\"";
-                refuse(organisation, KEYS, &at, "is of a participant's key", hint, errors);
+                refuse(organisation, KEYS, &at, "belongs to a participant's key", hint, errors);
                 let hint = "an access point node needs to know no more than `participant`: remove it here";
-                refuse(organisation, INSIDE, &at, "is the mail side's", hint, errors);
+                refuse(organisation, INSIDE, &at, "belongs to the mail side", hint, errors);
             }
         }
     }

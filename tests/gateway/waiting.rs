@@ -43,7 +43,7 @@ fn tells_nothing(letter: &Letter) {
 
 /// The record of the only message that nobody has read.
 async fn unread(gateway: &Gateway) -> RecordId {
-    let inner = &gateway.daemon.gateway;
+    let inner = gateway.daemon.gateway.mail().unwrap();
     let (organisation, function) = (gateway.participant.clone(), "inkorg".parse().unwrap());
     wait_for("an unread message", || async {
         let unread = inner.unread(&organisation, &function).await.unwrap();
@@ -76,7 +76,7 @@ fn a_mailbox_is_told_and_the_message_is_read_in_the_gateway_by_somebody_who_is_n
         assert!(submit(&gateway, &[&to], "", &answer).await.starts_with("250"));
         assert_eq!(peer.message(0).await.in_reply_to.as_ref(), Some(&draft.header.id));
 
-        let inner = &gateway.daemon.gateway;
+        let inner = gateway.daemon.gateway.mail().unwrap();
         for (number, name) in ["anna.ek@habo.se", "bo.al@habo.se"].into_iter().enumerate() {
             let content = inner.read_message(record, &Reader::new(name).unwrap()).await.unwrap().unwrap();
             assert_eq!(content.documents, draft.content.documents);
@@ -114,7 +114,7 @@ fn who_has_not_read_is_reminded_once_and_gets_the_message_when_the_mailbox_takes
         peer.send(&gateway, &second).await.acknowledged();
         let own = format!("Message-ID: <avisering-{}@", second.header.id);
         gateway.sink.letter("the second notice", |letter| letter.text.contains(&own)).await;
-        let inner = &gateway.daemon.gateway;
+        let inner = gateway.daemon.gateway.mail().unwrap();
         wait_for("a message to read", || async {
             let unread = inner.unread(&gateway.participant, &"inkorg".parse().unwrap()).await.unwrap();
             let of = unread.iter().find(|unread| unread.taken.arrival.envelope_id == second.header.id)?;

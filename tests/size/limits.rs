@@ -107,7 +107,7 @@ fn a_sound_envelope_of_70_mb_is_acknowledged_and_then_rejected_as_too_long() {
 
 /// An access point that takes envelopes of 1 MB.
 async fn narrow(name: &'static str, peer: &str) -> (Peer, Gateway) {
-    let setup = Setup { access_point: "max-envelope = \"1 MB\"\nmax-message = \"600 kB\"", ..Setup::new(name) };
+    let setup = Setup { top: "max-incoming-message = \"600 kB\"", access_point: "max-envelope = \"1 MB\"", ..Setup::new(name) };
     (Peer::start(peer).await, Gateway::start(setup).await)
 }
 
