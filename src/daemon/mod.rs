@@ -22,21 +22,21 @@ use tokio::task::JoinSet;
 
 use crate::config::{self, checked};
 use crate::edge::as4_server::{As4Reception, As4Server, As4ServerError};
-use crate::edge::imap::watch;
-use crate::edge::serving::{Stopper, stop};
+use crate::edge::imap::{OutboxOptions, OutboxReception, watch};
+use crate::edge::serving::{Stop, Stopper, stop};
 use crate::edge::smtp_server::{SmtpServer, SmtpServerError};
 use crate::edge::tap::Tap;
 use crate::event::{Event, EventName, Field};
 use crate::failure::Failure;
 use crate::port::{Op, Step, StoreError};
-use crate::worker::{Crew, Found, Gateway, MailDoor, OutboxDoor, Sides};
+use crate::worker::{Company, Crew, Found, Gateway, MailDoor, MailSide, OutboxDoor, OutboxSettings, Sides, TERM, Turn};
 
 use mail::Doors;
 
 pub(crate) use mail::policy;
 pub use outside::Outside;
 
-/// How often the ends of certificates are looked at.
+/// How often the ends of certificates are looked at, and what other nodes have left.
 const WATCH: std::time::Duration = std::time::Duration::from_hours(1);
 
 /// Why the daemon does not start.
@@ -110,6 +110,10 @@ impl Daemon {
     /// [`StartError`]; nothing runs then.
     async fn start_tapped(config: checked::Gateway, tap: Option<Arc<dyn Tap>>) -> Result<Self, StartError> {
         let node = Arc::new(node::of(&config)?);
+        if node.company == Company::Nodes {
+            let claimed = isolation::claim_store(node.store.as_ref(), &config.federation, config.environment).await;
+            claimed.map_err(|why| StartError::Setup { what: "the state", why })?;
+        }
         let point = config.access_point.as_ref().map(|point| access_point::wire(&config, point, tap, &node)).transpose()?;
         let mail = config.mail.as_ref().map(|mail| mail::wire(&config, mail, &node)).transpose()?;
         let (point, endpoint) = point.unzip();
@@ -123,7 +127,9 @@ impl Daemon {
         let started = Event::new(node.clock.now(), EventName::Started).with(Field::Node, &config.node);
         let noted = node.store.apply(Step::new().op(Op::Audit(started))).await;
         noted.map_err(|source| StartError::Store { dir: config.state_dir.display().to_string(), source })?;
-        put_in_order(&gateway).await?;
+        if let Some(mail) = &mail {
+            put_in_order(mail).await?;
+        }
         let control = control::ControlSocket::bind(&config.state_dir)?;
         let endpoint = match endpoint {
             Some(options) => Some(As4Server::bind(options).await?),
@@ -146,8 +152,7 @@ impl Daemon {
                 servers.spawn(server.run(Arc::new(MailDoor::new(Arc::clone(&side), admission)), stopped.clone()));
             }
             for (options, settings) in outboxes {
-                let door = OutboxDoor::new(Arc::clone(&side), settings);
-                servers.spawn(watch(options, Arc::new(door), stopped.clone()));
+                servers.spawn(watch_in_turn(Arc::clone(&side), options, settings, stopped.clone()));
             }
         }
         let mut aside = aside(&gateway);
@@ -169,19 +174,45 @@ impl Daemon {
     }
 }
 
-/// What a run before this one left, is taken in, deleted, or goes on.
-async fn put_in_order(gateway: &Gateway) -> Result<(), StartError> {
+/// What a run before this one left is taken in, deleted, or goes on.
+async fn put_in_order(mail: &MailSide) -> Result<(), StartError> {
     let setup = |what| move |failure: Failure| StartError::Setup { what, why: failure.what };
-    let found = gateway.take_in_orphans().await.map_err(setup("what an earlier run left"))?;
-    if found != Found::default() {
-        tracing::info!(taken_in = found.taken_in, deleted = found.deleted, "what an earlier run left was put in order");
-    }
-    let Some(mail) = gateway.mail() else { return Ok(()) };
+    tell_found(mail.take_in_orphans().await.map_err(setup("what an earlier run left"))?);
     let unread = mail.deliver_unread().await.map_err(setup("what waits to be read"))?;
     if unread > 0 {
         tracing::info!(unread, "messages that nobody has read go to their mailboxes, which get them whole by now");
     }
     Ok(())
+}
+
+fn tell_found(found: Found) {
+    if found != Found::default() {
+        tracing::info!(taken_in = found.taken_in, deleted = found.deleted, "what an earlier run left was put in order");
+    }
+}
+
+/// Among several nodes, what one left that died is put in order by those that live.
+async fn keep_in_order(mail: Arc<MailSide>) {
+    loop {
+        tokio::time::sleep(WATCH).await;
+        match mail.take_in_orphans().await {
+            Ok(found) => tell_found(found),
+            Err(failure) => tracing::warn!(what = failure.what, "what other nodes left cannot be looked for"),
+        }
+    }
+}
+
+/// A folder whose mails are sent is watched by one node at a time.
+async fn watch_in_turn(mail: Arc<MailSide>, options: OutboxOptions, settings: OutboxSettings, stopped: Stop) {
+    let place = format!("{} {}", options.account.place(), options.folder);
+    let door: Arc<OutboxDoor> = Arc::new(OutboxDoor::new(Arc::clone(&mail), settings));
+    match mail.company {
+        Company::Alone => watch(options, door, stopped).await,
+        Company::Nodes => {
+            let turn = Turn::new(Arc::clone(&mail.store), &mail.name, &place, TERM);
+            turn.take(stopped, |stop| watch(options.clone(), Arc::clone(&door) as Arc<dyn OutboxReception>, stop)).await;
+        }
+    }
 }
 
 /// What runs beside the flows.
@@ -196,6 +227,9 @@ fn aside(gateway: &Arc<Gateway>) -> JoinSet<()> {
             tokio::time::sleep(WATCH).await;
         }
     });
+    if let Some(mail) = gateway.mail().filter(|mail| mail.company == Company::Nodes) {
+        aside.spawn(keep_in_order(Arc::clone(mail)));
+    }
     if let Some(mail) = gateway.mail().map(Arc::clone) {
         aside.spawn(async move { mail::report_scanner(mail.malware.as_ref()).await });
     }

@@ -12,7 +12,7 @@ use crate::edge::clock::SystemClock;
 use crate::outbound::retry::Patience;
 use crate::port::{Blobs, Clock, Store};
 use crate::store::{SledOptions, SledStore, Spool, SpoolOptions};
-use crate::worker::{Node, Room, Settings};
+use crate::worker::{Company, Node, Room, Settings};
 
 /// Opens the state and everything else that both sides need.
 pub(super) fn of(config: &checked::Gateway) -> Result<Node, StartError> {
@@ -28,6 +28,8 @@ pub(super) fn of(config: &checked::Gateway) -> Result<Node, StartError> {
     std::fs::create_dir_all(&scratch).map_err(|error| setup("the scratch folder")(error.to_string()))?;
     let Outside { directory, trust, .. } = Outside::of(config)?;
     Ok(Node {
+        name: config.node.clone(),
+        company: Company::Alone,
         store,
         blobs,
         directory,

@@ -185,7 +185,8 @@ impl AccessPointSide {
             signal: new_blob(),
             received_at: self.now(),
         };
-        let effects = receive::receive(arrival, receipt.clone(), caller, self.now())?;
+        let mut effects = receive::receive(arrival, receipt.clone(), caller, self.now())?;
+        effects.step = self.fenced(effects.step, &[envelope]);
         match self.carry_out("receive", effects).await? {
             Outcome::Applied => {
                 point("receive", "before-answer");

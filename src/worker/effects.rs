@@ -35,7 +35,7 @@ impl Node {
             self.write_blob(blob, body.0).await?;
             point(name, "blob");
         }
-        match self.store.apply(effects.step).await {
+        match self.apply(self.fenced(effects.step, &written)).await {
             Ok(()) => {}
             Err(StoreError::Conflict(guard)) => {
                 tracing::debug!(step = name, ?guard, "overtaken");

@@ -50,6 +50,7 @@ mod sinks;
 mod smtp;
 mod stale;
 mod threads;
+mod turn;
 
 use jiff::Timestamp;
 
@@ -71,9 +72,10 @@ pub use registration::Misregistered;
 pub use room::Room;
 pub use run::Crew;
 pub use scan::{Directions, Malware, OnFailure};
-pub use sides::{AccessPointSide, Gateway, MailSettings, MailSide, Node, Participant, Settings, Sides};
+pub use sides::{AccessPointSide, Company, Gateway, MailSettings, MailSide, Node, Participant, Settings, Sides};
 pub use sinks::Sinks;
 pub use smtp::MailDoor;
+pub use turn::{TERM, Turn};
 
 /// The access point's side: its name and keys. Steps of the participants never see it.
 #[derive(Debug, Clone)]

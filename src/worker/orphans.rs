@@ -1,22 +1,35 @@
-//! At start: blobs that no record names are taken in or deleted.
+//! Blobs that no record names are taken in or deleted.
 //!
-//! A crash between writing a blob and applying the step that names it leaves one. A mail is then taken in by the same
-//! step as ever, with the ids in its header: whether its client saw our 250 or not, the mark of the transaction makes a
-//! repetition the same transaction. Everything else is made again by the job that made it, or sent again by its peer.
+//! A crash between writing a blob and applying the step that names it leaves one. A node that is alone puts it in order at its
+//! start: a mail is then taken in by the same step as ever, with the ids in its header: whether its client saw our 250 or not, the
+//! mark of the transaction makes a repetition the same transaction. Everything else is made again by the job that made it, or
+//! sent again by its peer.
+//!
+//! Among several nodes such a blob may be of one that is just about to apply its step. So nothing is touched before it is older,
+//! by the database's clock, than any step takes; and before it is deleted, a note forbids to name it, so that a node that
+//! was stopped for hours and goes on finds its step refused. Nobody has our 250 or our receipt for it: its client and its peer
+//! have long since tried again, with other nodes.
+
+use std::time::Duration;
 
 use super::effects::{blocking, from_store};
-use super::{Gateway, MailSide};
+use super::{Company, MailSide, Node};
 use crate::failure::Failure;
 use crate::ident::RecordId;
 use crate::inbound::Incoming;
 use crate::outbound::Outgoing;
 use crate::outbound::accept::Transaction;
-use crate::port::{Blob, BlobKind, Listed, StoreError};
+use crate::port::{Blob, BlobId, BlobKind, Guard, Key, Listed, Op, Step, StoreError};
 
 /// Blobs that are asked for at a time.
 const PAGE: usize = 1_000;
 
-/// What was found at start.
+/// Older than anything that a node which works is about to name.
+const OLD: Duration = Duration::from_hours(1);
+/// How far clocks of nodes may differ, and more.
+const MARGIN: Duration = Duration::from_hours(1);
+
+/// What was found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Found {
     /// Mails that were taken in.
@@ -25,18 +38,29 @@ pub struct Found {
     pub deleted: usize,
 }
 
-impl Gateway {
-    /// Takes in or deletes what a crash left, before any job runs.
+impl MailSide {
+    /// Takes in or deletes what a crash left: of a node that is alone, before any job runs; among several, what is old enough
+    /// and was not looked at before.
     ///
     /// # Errors
     /// A [`Failure`] when the store or the spool cannot be read.
     pub async fn take_in_orphans(&self) -> Result<Found, Failure> {
-        let (mut found, mut after) = (Found::default(), None);
+        let mut found = Found::default();
+        let (ages, begun, before) = match self.company {
+            Company::Alone => (Duration::ZERO..Duration::MAX, None, None),
+            Company::Nodes => {
+                let before = self.store.note(looked()).await.map_err(|error| from_store(&error))?;
+                let since = before.as_deref().and_then(|at| at.parse().ok()).map(|at| Duration::try_from(self.now().duration_since(at)));
+                let until = since.map_or(Duration::MAX, |since| since.unwrap_or_default().saturating_add(OLD + MARGIN));
+                (OLD..until, Some(self.now()), before)
+            }
+        };
+        let mut after = None;
         loop {
             let page = self.blobs.all(after, PAGE).await.map_err(|error| from_store(&error))?;
-            let Some(last) = page.last() else { return Ok(found) };
+            let Some(last) = page.last() else { break };
             after = Some(last.id);
-            for Listed { id, .. } in page {
+            for Listed { id, .. } in page.into_iter().filter(|listed| ages.contains(&listed.age)) {
                 match self.blobs.open(id).await {
                     Ok((blob, ..)) => self.put_in_order(&blob, &mut found).await?,
                     Err(StoreError::Missing(_)) => {}
@@ -46,24 +70,34 @@ impl Gateway {
                 }
             }
         }
+        if let Some(begun) = begun {
+            let guard = before.map_or_else(|| Guard::Absent(looked()), |before| Guard::Noted(looked(), before));
+            self.carry_out("orphans", Step::new().guard(guard).op(Op::Note(looked(), begun.to_string())).into()).await?;
+        }
+        Ok(found)
     }
 
     async fn put_in_order(&self, blob: &Blob, found: &mut Found) -> Result<(), Failure> {
         if self.is_named(blob).await? {
             return Ok(());
         }
-        let taken_in = match (blob.kind, self.mail()) {
-            (BlobKind::Mail, Some(side)) => side.take_in(blob).await?,
-            // What is not sealed is the mail side's.
-            (BlobKind::Mail | BlobKind::Message | BlobKind::Receipt, None) => return Ok(()),
-            _ => false,
-        };
-        if taken_in {
-            found.taken_in += 1;
-        } else {
-            self.blobs.delete(blob.id).await.map_err(|error| from_store(&error))?;
-            found.deleted += 1;
+        match (self.company, blob.kind) {
+            (Company::Alone, BlobKind::Mail) if self.take_in(blob).await? => {
+                found.taken_in += 1;
+                return Ok(());
+            }
+            (Company::Alone, _) => {}
+            (Company::Nodes, _) => {
+                self.carry_out("orphans", Step::new().op(Op::Note(gone(blob.id), self.now().to_string())).into()).await?;
+                // Its step may have been applied since it was looked for; from here on it cannot be.
+                if self.is_named(blob).await? {
+                    self.carry_out("orphans", Step::new().op(Op::Forget(gone(blob.id))).into()).await?;
+                    return Ok(());
+                }
+            }
         }
+        self.blobs.delete(blob.id).await.map_err(|error| from_store(&error))?;
+        found.deleted += 1;
         Ok(())
     }
 
@@ -88,6 +122,26 @@ impl Gateway {
         }
         Ok(false)
     }
+}
+
+impl Node {
+    /// The step as it is applied when it names blobs that were written before it: not when one of them was given up since.
+    pub(super) fn fenced(&self, step: Step, blobs: &[BlobId]) -> Step {
+        match self.company {
+            Company::Alone => step,
+            Company::Nodes => blobs.iter().fold(step, |step, blob| step.guard(Guard::Absent(gone(*blob)))),
+        }
+    }
+}
+
+/// When somebody began to look through the blobs last.
+fn looked() -> Key {
+    Key::new("orphans", "looked")
+}
+
+/// The mark of a blob that was given up.
+fn gone(blob: BlobId) -> Key {
+    Key::new("gone", &blob.0.simple().to_string())
 }
 
 impl MailSide {

@@ -59,8 +59,9 @@ impl MailSide {
         for unread in self.all_unread().await? {
             let mailbox = self.household.mailbox(&unread.taken.arrival.organisation, &unread.taken.function);
             if mailbox.is_some_and(|mailbox| mailbox.mode == Mode::Full) {
-                self.carry_out("read", read::delivered_instead(unread, self.now())?).await?;
-                delivered += 1;
+                let outcome = self.carry_out("read", read::delivered_instead(unread, self.now())?).await?;
+                // Another node may have done so, or somebody has read it.
+                delivered += usize::from(outcome == Outcome::Applied);
             }
         }
         Ok(delivered)

@@ -259,7 +259,7 @@ impl MailSide {
         for letter in &letters {
             self.count_sent(letter).await?;
         }
-        let step = accept::accept(&transaction, letters, &threads, digest, &kept, now)?;
+        let step = self.fenced(accept::accept(&transaction, letters, &threads, digest, &kept, now)?, &[BlobId(transaction.id)]);
         match self.carry_out("accept", step.into()).await? {
             Outcome::Applied => Ok(Settled::Accepted),
             Outcome::Overtaken => match self.marked(&transaction, &mark, now).await? {

@@ -147,7 +147,7 @@ impl Gateway {
         tracing::debug!(queue = ?lease.job.queue, record = %lease.job.record, "overtaken");
         let (due, note) = (later(self.now(), Duration::from_millis(200)), lease.job.note.clone());
         let step = Step::new().guard(Guard::Held(lease.clone())).op(Op::Reschedule { lease, due, note });
-        match self.store.apply(step).await {
+        match self.apply(step).await {
             // It is done, cancelled, or someone else's.
             Ok(()) | Err(StoreError::Conflict(_)) => {}
             Err(error) => tracing::error!(%error, "a job cannot be put back; it comes back when its lease ends"),
@@ -174,7 +174,7 @@ impl Gateway {
             Queue::Answer | Queue::Notify => lease.job.note.clone(),
             Queue::Seal | Queue::Send | Queue::Await | Queue::Open | Queue::Deliver => Job::cause(&failure.what),
         };
-        if let Err(error) = self.store.apply(step.op(Op::Reschedule { lease, due: later(now, wait), note })).await {
+        if let Err(error) = self.apply(step.op(Op::Reschedule { lease, due: later(now, wait), note })).await {
             tracing::error!(%error, "a failed job cannot be postponed; it comes back when its lease ends");
         }
     }

@@ -10,7 +10,7 @@ use std::time::Duration;
 use super::chance::fresh;
 use super::effects::from_store;
 use super::reception::Refusal;
-use super::{MailSide, Node};
+use super::{Company, MailSide, Node};
 use crate::content::{Content, File};
 use crate::crypto::sha256;
 use crate::failure::Failure;
@@ -210,10 +210,10 @@ impl MailSide {
             }
             ScanError::NoVerdict(_) => {
                 malware.troubled.store(true, Ordering::Relaxed);
-                let before = self.store.note(down()).await.map_err(|error| from_store(&error))?;
+                let before = self.store.note(self.down()).await.map_err(|error| from_store(&error))?;
                 let since = before.and_then(|since| since.parse::<Timestamp>().ok());
                 if since.is_none() {
-                    step = step.op(Op::Note(down(), now.to_string()));
+                    step = step.op(Op::Note(self.down(), now.to_string()));
                 }
                 let lasts = since.is_some_and(|since| now >= later(since, malware.alarm_after));
                 (lasts, Key::new("scanner", "told"), "see whether clamd runs, and its log; malware.on-failure says what happens meanwhile")
@@ -233,12 +233,20 @@ impl MailSide {
         if !malware.troubled.swap(false, Ordering::Relaxed) {
             return Ok(());
         }
-        if self.store.note(down()).await.map_err(|error| from_store(&error))?.is_some() {
+        if self.store.note(self.down()).await.map_err(|error| from_store(&error))?.is_some() {
             tracing::info!("malware is looked for again");
-            let step = Step::new().op(Op::Forget(down())).op(Op::Forget(Key::new("scanner", "told")));
+            let step = Step::new().op(Op::Forget(self.down())).op(Op::Forget(Key::new("scanner", "told")));
             self.carry_out("scan", step.into()).await?;
         }
         Ok(())
+    }
+
+    /// Since when there is no verdict to be had. Each of several nodes has a scanner of its own.
+    fn down(&self) -> Key {
+        match self.company {
+            Company::Alone => Key::new("scanner", "down"),
+            Company::Nodes => Key::new("scanner", &format!("down {}", self.name)),
+        }
     }
 
     /// Whether the last mail to the operator under this mark is long enough ago.
@@ -247,11 +255,6 @@ impl MailSide {
         let before = before.and_then(|before| before.parse::<Timestamp>().ok());
         Ok(before.is_none_or(|before| self.now() >= later(before, QUIET)))
     }
-}
-
-/// Since when there is no verdict to be had.
-fn down() -> Key {
-    Key::new("scanner", "down")
 }
 
 fn infected(file: Option<&str>, name: &str) -> Refusal {

@@ -185,7 +185,7 @@ impl AccessPointSide {
         let writer = writer.await?.map_err(|error| Failure::temporary(Stage::Store, Blame::Us, format!("the spool cannot be written: {error}")))?;
         writer.commit().await.map_err(|error| from_store(&error))?;
         let (state, step) = send::prepared(state, lease, request, &prepared, peer_certificate, self.now())?;
-        match self.carry_out("send.prepared", step.into()).await? {
+        match self.carry_out("send.prepared", self.fenced(step, &[request]).into()).await? {
             Outcome::Applied => Ok((state, request)),
             Outcome::Overtaken => Err(Failure::temporary(Stage::Send, Blame::Us, "the job was taken over while the request was made")),
         }

@@ -18,15 +18,29 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use super::{AccessPoint, Acquaintances, Expiry, Household, Malware, Room, Sinks};
+use crate::event::Field;
 use crate::failure::Failure;
-use crate::ident::{Domain, FederationId, MailAddress, ParticipantId};
+use crate::ident::{Domain, FederationId, MailAddress, NodeName, ParticipantId};
 use crate::outbound::retry::Schedule;
-use crate::port::{Blobs, Clock, Directory, Lease, Op, Queue, Step, Store, Transport, Trust};
+use crate::port::{Blobs, Clock, Directory, Lease, Op, Queue, Step, Store, StoreError, Transport, Trust};
 use crate::sdk::message::MessageLimits;
 use crate::worker::effects::Outcome;
 
+/// Whether other nodes work on the same state.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Company {
+    /// The state is this node's alone: what no record names at its start, was left behind by itself.
+    Alone,
+    /// It is shared: a node may be about to name what no record names yet.
+    Nodes,
+}
+
 /// What every node has, whatever its role.
 pub struct Node {
+    /// What it is called among several.
+    pub name: NodeName,
+    /// Whether there are, or may be, several.
+    pub company: Company,
     /// Records, notes, jobs, journal.
     pub store: Arc<dyn Store>,
     /// Bodies.
@@ -216,6 +230,18 @@ impl Node {
 
     fn participant(&self, id: &ParticipantId) -> Option<&Participant> {
         self.participants.iter().find(|participant| &participant.id == id)
+    }
+
+    /// Applies a step. Among several nodes each event says on which one it happened.
+    pub(super) async fn apply(&self, mut step: Step) -> Result<(), StoreError> {
+        if self.company == Company::Nodes {
+            for op in &mut step.ops {
+                if let Op::Audit(event) = op {
+                    event.fields.insert(Field::Node, self.name.to_string());
+                }
+            }
+        }
+        self.store.apply(step).await
     }
 
     /// Ends a job whose record has moved on.
