@@ -1,0 +1,383 @@
+//! What the process does whose power is cut, and what must be left of it.
+//!
+//! Several strands work side by side, each on records, notes, jobs and blobs of its own and one step after another, all of
+//! them a function of seed, strand and number. So all that a strand has at any moment follows from the number of its last
+//! step; and after a cut it must be what it was after the last step that was acknowledged, or after the one that was
+//! under way, whole.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::File;
+use std::io::{Read, Write};
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+
+use brevbro::event::{Event, EventName, Field};
+use brevbro::ident::RecordId;
+use brevbro::port::{Blob, BlobId, BlobKind, Blobs, Guard, Job, JobId, Key, Op, Queue, Record, State, Step, Store, StoreError};
+use brevbro::store::{SledOptions, SledStore, Spool, SpoolOptions, journal};
+use jiff::Timestamp;
+use uuid::Uuid;
+
+use crate::{Dice, block};
+
+/// Strands of work.
+pub const STRANDS: usize = 6;
+
+const STATES: [&str; 2] = ["scheduled", "waiting-for-receipt"];
+
+/// What a strand does next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Deed {
+    /// A new item: its blob, then a step with record, note, job and event.
+    Accept,
+    /// The item's record changes its state, one job is done and another there.
+    Advance(u64),
+    /// The item's blob is written anew.
+    Replace(u64),
+    /// The item is gone, and then its blob.
+    End(u64),
+}
+
+/// An item of a strand.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Item {
+    advanced: bool,
+    version: u64,
+}
+
+/// A strand after some number of steps.
+#[derive(Debug, Clone)]
+pub struct Strand {
+    seed: u64,
+    number: usize,
+    /// Steps done.
+    pub done: u64,
+    items: BTreeMap<u64, Item>,
+    ended: BTreeSet<u64>,
+}
+
+impl Strand {
+    pub fn after(seed: u64, strand: usize, done: u64) -> Self {
+        let mut strand = Self { seed, number: strand, done: 0, items: BTreeMap::new(), ended: BTreeSet::new() };
+        while strand.done < done {
+            strand.advance();
+        }
+        strand
+    }
+
+    fn dice(&self, more: u64) -> Dice {
+        Dice(self.seed ^ (self.number as u64) << 56 ^ more << 20)
+    }
+
+    fn next(&self) -> Deed {
+        let mut dice = self.dice(self.done + 1);
+        let kind = dice.roll(10);
+        let mut pick = |fits: &dyn Fn(&Item) -> bool| {
+            let fitting: Vec<u64> = self.items.iter().filter(|(_, item)| fits(item)).map(|(number, _)| *number).collect();
+            (!fitting.is_empty()).then(|| fitting[dice.roll(fitting.len() as u64) as usize])
+        };
+        let deed = match kind {
+            0..2 => pick(&|item| !item.advanced).map(Deed::Advance),
+            2..4 => pick(&|_| true).map(Deed::Replace),
+            4..6 => pick(&|item| item.advanced).map(Deed::End),
+            _ => None,
+        };
+        deed.unwrap_or(Deed::Accept)
+    }
+
+    fn advance(&mut self) {
+        let deed = self.next();
+        self.done += 1;
+        match deed {
+            Deed::Accept => drop(self.items.insert(self.done, Item { advanced: false, version: 0 })),
+            Deed::Advance(number) => self.items.get_mut(&number).unwrap().advanced = true,
+            Deed::Replace(number) => self.items.get_mut(&number).unwrap().version += 1,
+            Deed::End(number) => {
+                self.items.remove(&number);
+                self.ended.insert(number);
+            }
+        }
+    }
+
+    fn id(&self, number: u64) -> Uuid {
+        // Ids all over the place, as real ones are; what they are of can be read off them.
+        let spread = u128::from(self.dice(number).roll(u64::MAX));
+        Uuid::from_u128(spread << 64 | (self.number as u128) << 48 | u128::from(number))
+    }
+
+    fn key(&self, number: u64) -> Key {
+        Key::new("power", &format!("{}.{number}", self.number))
+    }
+
+    fn record(&self, number: u64, item: Item) -> Record {
+        let octets = self.dice(number).roll(Record::MAX_BODY as u64 - 100) as usize;
+        let body = format!("{{\"n\":{number},\"v\":{},\"x\":\"{}\"}}", item.advanced, "x".repeat(octets));
+        Record { id: RecordId(self.id(number)), state: State::new(STATES[usize::from(item.advanced)]), body }
+    }
+
+    fn job(&self, number: u64, item: Item) -> Job {
+        let queue = if item.advanced { Queue::Send } else { Queue::Seal };
+        let record = RecordId(self.id(number));
+        Job::new(JobId::of(record, if item.advanced { "send" } else { "seal" }), queue, record, moment()).with(format!("{}.{number}", self.number))
+    }
+
+    fn body(&self, number: u64, version: u64) -> Vec<u8> {
+        let mut dice = self.dice(number << 8 | version);
+        let octets = [40, 700, 9_000, 90_000][dice.roll(4) as usize] + dice.roll(700) as usize;
+        std::iter::repeat_with(|| dice.roll(u64::MAX).to_ne_bytes()).flatten().take(octets).collect()
+    }
+
+    fn event(&self) -> Op {
+        Op::Audit(Event::new(moment(), EventName::MailAccepted).with(Field::Transaction, format!("{}.{}", self.number, self.done + 1)))
+    }
+
+    /// Deletes what a cut between a step and its deletion left, as the daemon does at its start.
+    pub fn tidy(&self, spool: &Spool) -> Result<(), StoreError> {
+        self.ended.iter().try_for_each(|number| block(spool.delete(BlobId(self.id(*number)))))
+    }
+
+    /// Does the next step, durably.
+    pub fn work(&mut self, store: &SledStore, spool: &Spool) -> Result<(), StoreError> {
+        let step = Step::new().op(self.event());
+        match self.next() {
+            Deed::Accept => {
+                let number = self.done + 1;
+                let item = Item { advanced: false, version: 0 };
+                self.write(spool, number, 0)?;
+                let step = step
+                    .guard(Guard::Absent(self.key(number)))
+                    .op(Op::Put(self.record(number, item)))
+                    .op(Op::Note(self.key(number), number.to_string()))
+                    .op(Op::Enqueue(self.job(number, item)));
+                block(store.apply(step))?;
+            }
+            Deed::Advance(number) => {
+                let (old, new) = (self.items[&number], Item { advanced: true, ..self.items[&number] });
+                let step = step
+                    .guard(Guard::In(RecordId(self.id(number)), State::new(STATES[0])))
+                    .op(Op::Put(self.record(number, new)))
+                    .op(Op::Cancel(self.job(number, old).id))
+                    .op(Op::Enqueue(self.job(number, new)));
+                block(store.apply(step))?;
+            }
+            Deed::Replace(number) => {
+                self.write(spool, number, self.items[&number].version + 1)?;
+                block(store.apply(step))?;
+            }
+            Deed::End(number) => {
+                let item = self.items[&number];
+                let step = step.op(Op::Remove(RecordId(self.id(number)))).op(Op::Forget(self.key(number))).op(Op::Cancel(self.job(number, item).id));
+                block(store.apply(step))?;
+                block(spool.delete(BlobId(self.id(number))))?;
+            }
+        }
+        self.advance();
+        Ok(())
+    }
+
+    fn write(&self, spool: &Spool, number: u64, version: u64) -> Result<(), StoreError> {
+        let body = self.body(number, version);
+        let blob = Blob { id: BlobId(self.id(number)), kind: BlobKind::Mail, header: format!("{}.{number}.{version}", self.number) };
+        let mut writer = block(spool.create(blob, Some(body.len() as u64)))?;
+        // What a write says is said again by the commit.
+        let _ = writer.write_all(&body);
+        block(writer.commit()).map(drop)
+    }
+}
+
+fn moment() -> Timestamp {
+    Timestamp::from_second(1_700_000_000).unwrap()
+}
+
+/// What is found of all strands after an opening.
+pub struct Found {
+    records: BTreeMap<Uuid, Record>,
+    notes: BTreeMap<(usize, u64), String>,
+    jobs: BTreeMap<Uuid, Job>,
+    /// The steps that the journal tells of, by strand, in its order.
+    told: Vec<Vec<u64>>,
+    blobs: BTreeMap<Uuid, String>,
+}
+
+impl Found {
+    /// Reads everything; the journal, record by record, and blob by blob, whole.
+    pub fn read(store: &SledStore, spool: &Spool, seed: u64, reached: &[u64]) -> Self {
+        let listed = STATES.iter().flat_map(|state| block(store.list(State::new(state), usize::MAX)).unwrap());
+        let records: BTreeMap<Uuid, Record> = listed.map(|record| (record.id.0, record)).collect();
+        let mut notes = BTreeMap::new();
+        for (strand, reached) in reached.iter().enumerate() {
+            let strand_of = Strand::after(seed, strand, 0);
+            for number in 1..=reached + 1 {
+                notes.extend(block(store.note(strand_of.key(number))).unwrap().map(|note| ((strand, number), note)));
+                let by_id = block(store.record(RecordId(strand_of.id(number)))).unwrap();
+                assert_eq!(by_id.as_ref(), records.get(&strand_of.id(number)), "a record by its id and by its state");
+            }
+        }
+        let mut jobs = BTreeMap::new();
+        for queue in [Queue::Seal, Queue::Send] {
+            let leases = block(store.claim(queue, Duration::from_secs(9), usize::MAX)).unwrap();
+            jobs.extend(leases.into_iter().map(|lease| (lease.job.id.0, lease.job)));
+        }
+        let mut told = vec![Vec::new(); reached.len()];
+        let mut from = 0;
+        while let events = block(store.audit(from, 500)).unwrap()
+            && !events.is_empty()
+        {
+            for (number, event) in events {
+                assert_eq!(number, from, "events are counted without a gap");
+                from += 1;
+                let (strand, step) = event.fields[&Field::Transaction].split_once('.').unwrap();
+                told[strand.parse::<usize>().unwrap()].push(step.parse().unwrap());
+            }
+        }
+        let mut blobs = BTreeMap::new();
+        for blob in block(spool.heads()).unwrap() {
+            let (read, _, mut body) = block(spool.open(blob.id)).unwrap();
+            assert_eq!(read, blob);
+            let mut octets = Vec::new();
+            body.read_to_end(&mut octets).unwrap();
+            let parts: Vec<u64> = blob.header.split('.').map(|part| part.parse().unwrap()).collect();
+            let strand = Strand::after(seed, parts[0] as usize, 0);
+            assert!(octets == strand.body(parts[1], parts[2]) && blob.id.0 == strand.id(parts[1]), "blob {} is not what was written", blob.header);
+            blobs.insert(blob.id.0, blob.header);
+        }
+        Self { records, notes, jobs, told, blobs }
+    }
+
+    /// After which step each strand is: the acknowledged one, or the one that was under way. `tidy`: what an earlier life
+    /// left to be deleted is deleted.
+    pub fn judge(&self, seed: u64, acknowledged: &[u64], tidy: bool) -> Result<Vec<u64>, String> {
+        let found = acknowledged.iter().enumerate().map(|(strand, at_least)| {
+            let told = &self.told[strand];
+            let before = Strand::after(seed, strand, *at_least);
+            let after = Strand::after(seed, strand, at_least + 1);
+            if !told.iter().copied().eq(1..=told.len() as u64) {
+                return Err(format!("strand {strand}: the journal tells of the steps {told:?}"));
+            }
+            let now = match told.len() as u64 {
+                steps if steps == *at_least => &before,
+                steps if steps == at_least + 1 => &after,
+                steps => return Err(format!("strand {strand}: {steps} steps, and {at_least} were acknowledged")),
+            };
+            self.compare(now, before.next(), &after, tidy).map(|()| now.done)
+        });
+        let found: Vec<u64> = found.collect::<Result<_, _>>()?;
+        let known = |id: Uuid| (id.as_u128() >> 48 & 0xffff) as usize;
+        let more = |count: usize, of: usize, what| if count == of { Ok(()) } else { Err(format!("{count} {what} where {of} should be")) };
+        let items: usize = found.iter().enumerate().map(|(strand, done)| Strand::after(seed, strand, *done).items.len()).sum();
+        debug_assert!(self.records.keys().all(|id| known(*id) < acknowledged.len()));
+        more(self.records.len(), items, "records")?;
+        more(self.notes.len(), items, "notes")?;
+        more(self.jobs.len(), items, "jobs")?;
+        Ok(found)
+    }
+
+    /// Compares a strand as it is with what it should be; `under_way` was begun after the last acknowledged step.
+    fn compare(&self, now: &Strand, under_way: Deed, after: &Strand, tidy: bool) -> Result<(), String> {
+        let what = |number: u64, what: &str| Err(format!("strand {} after step {}: item {number} {what}", now.number, now.done));
+        for (number, item) in &now.items {
+            if self.records.get(&now.id(*number)) != Some(&now.record(*number, *item)) {
+                return what(*number, "has another record or none");
+            }
+            if self.notes.get(&(now.number, *number)) != Some(&number.to_string()) {
+                return what(*number, "has another note or none");
+            }
+            let job = now.job(*number, *item);
+            if self.jobs.get(&job.id.0) != Some(&job) {
+                return what(*number, "has another job or none");
+            }
+            let header = |version| format!("{}.{number}.{version}", now.number);
+            let replacing = after.items.get(number).filter(|_| under_way == Deed::Replace(*number)).map(|item| header(item.version));
+            match self.blobs.get(&now.id(*number)) {
+                Some(found) if *found == header(item.version) || Some(found) == replacing.as_ref() => {}
+                Some(other) => return what(*number, &format!("has the blob {other}")),
+                None => return what(*number, "has no blob"),
+            }
+        }
+        for number in now.ended.iter().filter(|number| tidy && under_way != Deed::End(**number)) {
+            if self.blobs.contains_key(&now.id(*number)) {
+                return what(*number, "was ended, and its blob is back");
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Opens what a cut left, as the daemon does or by building the index anew, and reads it; how far each strand has come.
+///
+/// # Errors
+/// What is wrong, for people.
+pub fn check(dir: &Path, seed: u64, acknowledged: &[u64], tidy: bool, rebuild: bool) -> Result<Vec<u64>, String> {
+    let read = || {
+        let spool = Spool::open(SpoolOptions::new(dir.join("spool"))).map_err(|error| error.to_string())?;
+        let options = SledOptions { rebuild, ..SledOptions::new(dir.join("store")) };
+        let store = SledStore::open(options).map_err(|error| error.to_string())?;
+        let damaged = spool.check().map_err(|error| error.to_string())?;
+        if let Some(damage) = damaged.first() {
+            return Err(format!("{}: {}", damage.path.display(), damage.why));
+        }
+        let found = Found::read(&store, &spool, seed, acknowledged);
+        drop(store);
+        journal::verify(&SledOptions::new(dir.join("store")).journal()).map_err(|error| error.to_string())?;
+        found.judge(seed, acknowledged, tidy)
+    };
+    std::panic::catch_unwind(std::panic::AssertUnwindSafe(read)).unwrap_or_else(|panic| {
+        let words = panic.downcast_ref::<String>().cloned().or_else(|| panic.downcast_ref::<&str>().map(ToString::to_string));
+        Err(format!("panicked: {}", words.unwrap_or_default()))
+    })
+}
+
+/// What the process is told.
+pub struct Orders<'a> {
+    pub dir: &'a Path,
+    pub seed: u64,
+    /// Where each strand goes on.
+    pub from: &'a [u64],
+    /// Steps of each strand.
+    pub steps: u64,
+    /// Whether the index is built anew.
+    pub rebuild: bool,
+}
+
+const ORDERS: &str = "BREVBRO_POWER_ORDERS";
+
+impl Orders<'_> {
+    /// The process: this test binary, asked for its one ignored test.
+    pub fn command(&self, acks: &Path) -> Command {
+        let from: Vec<String> = self.from.iter().map(u64::to_string).collect();
+        let text = format!("{} {} {} {} {}", self.dir.display(), self.seed, self.steps, u8::from(self.rebuild), from.join(" "));
+        let mut command = Command::new(std::env::current_exe().unwrap());
+        command.args(["--exact", "work::process_whose_power_is_cut", "--ignored", "--nocapture", "--test-threads=1"]);
+        command.env(ORDERS, text).env("POWER_ACKS", acks);
+        command
+    }
+}
+
+#[test]
+#[ignore = "the process of the power-cut tests: it does as it was told"]
+fn process_whose_power_is_cut() {
+    let Ok(orders) = std::env::var(ORDERS) else { return };
+    let words: Vec<&str> = orders.split(' ').collect();
+    let numbers: Vec<u64> = words[1..].iter().map(|word| word.parse().unwrap()).collect();
+    let (dir, [seed, steps, rebuild]) = (Path::new(words[0]), numbers[..3].try_into().unwrap());
+    let acks = File::options().append(true).create(true).open(std::env::var("POWER_ACKS").unwrap()).unwrap();
+    let spool = Spool::open(SpoolOptions::new(dir.join("spool"))).unwrap();
+    let store = SledStore::open(SledOptions { rebuild: rebuild == 1, ..SledOptions::new(dir.join("store")) }).unwrap();
+    for (strand, from) in numbers[3..].iter().enumerate() {
+        Strand::after(seed, strand, *from).tidy(&spool).unwrap();
+    }
+    std::thread::scope(|scope| {
+        for (strand, from) in numbers[3..].iter().enumerate() {
+            let (store, spool, mut acks) = (&store, &spool, &acks);
+            scope.spawn(move || {
+                let mut strand_of = Strand::after(seed, strand, *from);
+                for _ in 0..steps {
+                    strand_of.work(store, spool).unwrap();
+                    // One write: it stands on the tape as one.
+                    acks.write_all(format!("{strand} {}\n", strand_of.done).as_bytes()).unwrap();
+                }
+            });
+        }
+    });
+}
