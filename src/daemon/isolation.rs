@@ -2,7 +2,7 @@
 //! (SDK C3.2.1 2.10.e).
 
 use std::fs;
-use std::io::ErrorKind;
+use std::io::{ErrorKind, Write};
 use std::path::Path;
 
 use crate::config::Environment;
@@ -48,12 +48,23 @@ pub(super) fn claim(dir: &Path, federation: &FederationId, environment: Option<E
     let (path, mark) = (dir.join(MARK), Mark::new(federation, environment));
     let failed = |error: std::io::Error| format!("{}: {error}", path.display());
     match fs::read_to_string(&path) {
-        Ok(marked) if !mark.replaces(&marked, &dir.display().to_string(), "a state-dir")? => return Ok(()),
+        // An earlier version wrote the mark into its place: a power cut or a full disk could leave it empty.
+        Ok(marked) if !marked.trim().is_empty() && !mark.replaces(&marked, &dir.display().to_string(), "a state-dir")? => return Ok(()),
         Err(error) if error.kind() != ErrorKind::NotFound => return Err(failed(error)),
         _ => {}
     }
     fs::create_dir_all(dir).map_err(failed)?;
-    fs::write(&path, mark.text()).map_err(failed)
+    write(dir, mark.text().as_bytes()).map_err(failed)
+}
+
+/// Puts the mark into its place, whole and durable.
+fn write(dir: &Path, text: &[u8]) -> std::io::Result<()> {
+    let new = dir.join(format!("{MARK}.new"));
+    let mut file = fs::File::create(&new)?;
+    file.write_all(text)?;
+    file.sync_all()?;
+    fs::rename(&new, dir.join(MARK))?;
+    fs::File::open(dir)?.sync_all()
 }
 
 /// The same for a database that several nodes share.
@@ -105,5 +116,14 @@ mod tests {
         let refused = claim_store(&store, &sdk, Some(Environment::Production)).await.unwrap_err();
         assert_eq!(refused, "the database holds messages of QA; give production a database of its own");
         assert!(claim_store(&store, &test, None).await.is_err());
+    }
+
+    #[test]
+    fn a_mark_that_a_power_cut_emptied_is_written_again() {
+        let dir = tempfile::tempdir().unwrap();
+        let federation = "urn:fdc:digg.se:edelivery:federation:sdk".parse().unwrap();
+        fs::write(dir.path().join(MARK), "").unwrap();
+        claim(dir.path(), &federation, Some(Environment::Qa)).unwrap();
+        assert!(claim(dir.path(), &federation, Some(Environment::Production)).is_err());
     }
 }
