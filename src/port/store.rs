@@ -449,7 +449,7 @@ pub trait Blobs: Send + Sync {
     /// Opens a blob for reading; [`StoreError::Missing`] when there is none, [`StoreError::Damaged`] when its head is not
     /// what was written. The body is not touched yet.
     fn open(&self, id: BlobId) -> Pending<'_, Result<OpenBlob, StoreError>>;
-    /// Deletes a blob; it is no error when there is none.
+    /// Deletes a blob, for good when it returns; it is no error when there is none.
     fn delete(&self, id: BlobId) -> Pending<'_, Result<(), StoreError>>;
     /// The blobs there are, at most `limit` of them, in the order of their names, from behind `after` on; none are left when
     /// none come. Reads no heads, so that millions can be listed. One that is committed or deleted meanwhile may be in it or not.

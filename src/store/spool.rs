@@ -72,8 +72,10 @@ impl Spool {
         super::lock(&lock).map_err(|error| failed(error.into()))?;
         for shard in 0..=u8::MAX {
             let shard = dir.join(format!("{shard:02x}"));
-            if fs::create_dir(&shard).is_ok() {
-                continue;
+            match fs::create_dir(&shard) {
+                Ok(()) => continue,
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+                Err(error) => return Err(failed(error)),
             }
             for entry in fs::read_dir(&shard).map_err(failed)? {
                 let path = entry.map_err(failed)?.path();

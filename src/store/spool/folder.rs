@@ -11,7 +11,7 @@ use super::Damage;
 use super::file::{head, open};
 use super::writer::{Commit, SpoolWriter, Temporary};
 use crate::port::{Blob, BlobId, Listed, OpenBlob, StoreError};
-use crate::store::{MAX_HEADER, free_space, store_error, within};
+use crate::store::{MAX_HEADER, free_space, store_error, sync_directory, within};
 
 /// Where the files are, and the octets that stay free beside them.
 pub(super) struct Folder {
@@ -52,11 +52,13 @@ impl Folder {
 
     pub(super) fn delete(&self, id: BlobId) -> Result<(), StoreError> {
         let path = self.path(id, "blob");
-        // The directory is not synced: a blob that a power cut brings back is one that no record names.
-        match fs::remove_file(&path) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(store_error("deleting", &path, &error)),
-            _ => Ok(()),
-        }
+        let gone = match fs::remove_file(&path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            // A power cut must not bring back a mail: once its record is gone too, the next start would take it for a new one.
+            Ok(()) => path.parent().map_or(Ok(()), sync_directory),
+            Err(error) => Err(error),
+        };
+        gone.map_err(|error| store_error("deleting", &path, &error))
     }
 
     pub(super) fn list(&self, after: Option<BlobId>, limit: usize) -> Result<Vec<Listed>, StoreError> {
