@@ -66,6 +66,14 @@ pub enum Permanence {
     Permanent,
 }
 
+/// What there is not enough of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Shortage {
+    /// Room on the disk.
+    Disk,
+}
+
 /// One failure of one step.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 #[error("{what}")]
@@ -83,6 +91,9 @@ pub struct Failure {
     /// What else the journal's line names: the other access point, its certificate, its error code (SDK C3.4.6 3.4.1).
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub facts: BTreeMap<Field, String>,
+    /// What of ours was used up: who asked is told so in the words of their protocol.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shortage: Option<Shortage>,
     /// How long the other side asked us to wait before we try again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub wait: Option<Duration>,
@@ -91,12 +102,30 @@ pub struct Failure {
 impl Failure {
     /// A failure that may pass.
     pub fn temporary(stage: Stage, blame: Blame, what: impl Into<String>) -> Self {
-        Self { stage, blame, permanence: Permanence::Temporary, what: what.into(), hint: String::new(), facts: BTreeMap::new(), wait: None }
+        Self {
+            stage,
+            blame,
+            permanence: Permanence::Temporary,
+            what: what.into(),
+            hint: String::new(),
+            facts: BTreeMap::new(),
+            shortage: None,
+            wait: None,
+        }
     }
 
     /// A failure that stays.
     pub fn permanent(stage: Stage, blame: Blame, what: impl Into<String>) -> Self {
-        Self { stage, blame, permanence: Permanence::Permanent, what: what.into(), hint: String::new(), facts: BTreeMap::new(), wait: None }
+        Self {
+            stage,
+            blame,
+            permanence: Permanence::Permanent,
+            what: what.into(),
+            hint: String::new(),
+            facts: BTreeMap::new(),
+            shortage: None,
+            wait: None,
+        }
     }
 
     /// The same failure with advice.
@@ -110,6 +139,13 @@ impl Failure {
     #[must_use]
     pub fn about(mut self, field: Field, value: impl ToString) -> Self {
         self.facts.entry(field).or_insert_with(|| value.to_string());
+        self
+    }
+
+    /// The same failure for want of something.
+    #[must_use]
+    pub fn for_want_of(mut self, shortage: Shortage) -> Self {
+        self.shortage = Some(shortage);
         self
     }
 

@@ -169,7 +169,6 @@ impl AccessPointSide {
         point("receive", "checked");
         writer.commit().await.map_err(|error| from_store(&error))?;
         point("receive", "spooled");
-        let receipt = self.acknowledge(&received).await?;
         let arrival = Arrival {
             record,
             organisation: message.final_recipient.clone(),
@@ -185,6 +184,18 @@ impl AccessPointSide {
             signal: new_blob(),
             received_at: self.now(),
         };
+        let settled = self.settle(&received, &message, arrival, caller).await;
+        if settled.is_err() {
+            // It is sent again. Unless the step happened after all, this envelope would lie here until the next start.
+            let header = serde_json::json!({ "record": record }).to_string();
+            self.look_up("receive", &Blob { id: envelope, kind: BlobKind::Envelope, header }).await;
+        }
+        settled.map_err(Declined::from)
+    }
+
+    /// The envelope is durable: the message becomes ours, and is acknowledged.
+    async fn settle(&self, received: &Received, message: &UserMessage, arrival: Arrival, caller: &Caller) -> Result<Vec<u8>, Failure> {
+        let (receipt, envelope) = (self.acknowledge(received).await?, arrival.envelope);
         let mut effects = receive::receive(arrival, receipt.clone(), caller, self.now())?;
         effects.step = self.fenced(effects.step, &[envelope]);
         match self.carry_out("receive", effects).await? {
@@ -195,8 +206,8 @@ impl AccessPointSide {
             // The same message came twice at once; the other one won.
             Outcome::Overtaken => {
                 self.discard("receive", &[envelope]).await;
-                let signal = self.recorded(&message).await?;
-                signal.ok_or_else(|| Declined::Later(Failure::temporary(Stage::Receive, Blame::Us, "a message was overtaken by another")))
+                let signal = self.recorded(message).await?;
+                signal.ok_or_else(|| Failure::temporary(Stage::Receive, Blame::Us, "a message was overtaken by another"))
             }
         }
     }

@@ -1,11 +1,11 @@
 //! Carrying out what a step returned.
 
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 
 use super::Node;
 use super::chance::{fresh, is_fixed};
 use super::room::{Held, Holding};
-use crate::failure::{Blame, Failure, Stage};
+use crate::failure::{Blame, Failure, Shortage, Stage};
 use crate::ident::As4MessageId;
 use crate::port::{Blob, BlobId, Effects, NewBlob, StoreError};
 
@@ -31,8 +31,11 @@ impl Node {
     pub(super) async fn carry_out(&self, name: &str, effects: Effects) -> Result<Outcome, Failure> {
         point(name, "begin");
         let written: Vec<BlobId> = effects.blobs.iter().map(|new| new.blob.id).collect();
-        for NewBlob { blob, body } in effects.blobs {
-            self.write_blob(blob, body.0).await?;
+        for (number, NewBlob { blob, body }) in effects.blobs.into_iter().enumerate() {
+            if let Err(failure) = self.write_blob(blob, body.0).await {
+                self.discard(name, written.get(..number).unwrap_or_default()).await;
+                return Err(failure);
+            }
             point(name, "blob");
         }
         match self.apply(self.fenced(effects.step, &written)).await {
@@ -43,7 +46,13 @@ impl Node {
                 self.discard(name, &written).await;
                 return Ok(Outcome::Overtaken);
             }
-            Err(error) => return Err(from_store(&error)),
+            Err(error) => {
+                // What is broken may have happened, and is looked at when the store works again, or at the next start.
+                if matches!(error, StoreError::Full | StoreError::TooLarge { .. }) {
+                    self.discard(name, &written).await;
+                }
+                return Err(from_store(&error));
+            }
         }
         point(name, "applied");
         self.discard(name, &effects.discard).await;
@@ -64,7 +73,7 @@ impl Node {
     pub(super) async fn write_blob(&self, blob: Blob, body: Vec<u8>) -> Result<(), Failure> {
         let mut writer = self.blobs.create(blob, Some(body.len() as u64)).await.map_err(|error| from_store(&error))?;
         let writer = blocking(move || writer.write_all(&body).map(|()| writer)).await?;
-        let writer = writer.map_err(|error| Failure::temporary(Stage::Store, Blame::Us, format!("the spool cannot be written: {error}")))?;
+        let writer = writer.map_err(|error| unwritten(&error))?;
         writer.commit().await.map(|_| ()).map_err(|error| from_store(&error))
     }
 
@@ -87,7 +96,7 @@ impl Node {
             let mut body = Vec::with_capacity(usize::try_from(octets).unwrap_or_default());
             reader.take(LARGEST).read_to_end(&mut body).map(|_| body)
         });
-        let body = body.await?.map_err(|error| Failure::permanent(Stage::Store, Blame::Us, format!("the spool cannot be read: {error}")))?;
+        let body = body.await?.map_err(|error| unread(&error))?;
         Ok((blob, body))
     }
 
@@ -113,13 +122,39 @@ pub(super) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send 
         .map_err(|_| Failure::temporary(Stage::Store, Blame::Us, "a step ended in a panic").hint("report it with the log"))
 }
 
+/// What an error of reading from the spool means: what is damaged stays so, a disk may come back.
+pub(super) fn unread(error: &std::io::Error) -> Failure {
+    let what = format!("the spool cannot be read: {error}");
+    match error.kind() {
+        ErrorKind::InvalidData => Failure::permanent(Stage::Store, Blame::Us, what),
+        _ => Failure::temporary(Stage::Store, Blame::Us, what).hint(WRITABLE),
+    }
+}
+
+/// What an error of writing into the spool means.
+pub(super) fn unwritten(error: &std::io::Error) -> Failure {
+    match error.kind() {
+        ErrorKind::StorageFull | ErrorKind::QuotaExceeded => no_room(),
+        _ => Failure::temporary(Stage::Store, Blame::Us, format!("the spool cannot be written: {error}")).hint(WRITABLE),
+    }
+}
+
+fn no_room() -> Failure {
+    let hint = "make room in state-dir, in octets or inodes; work goes on by itself";
+    Failure::temporary(Stage::Store, Blame::Us, StoreError::Full.to_string()).hint(hint).for_want_of(Shortage::Disk)
+}
+
+/// What to do about a disk that fails.
+const WRITABLE: &str = "see in the system's log what the disk of state-dir has, and that it is mounted for writing; work goes on by itself";
+
 /// What the store's refusal means.
 pub(super) fn from_store(error: &StoreError) -> Failure {
     match error {
-        StoreError::Full => Failure::temporary(Stage::Store, Blame::Us, error.to_string()).hint("make room in state-dir; work goes on by itself"),
+        StoreError::Full => no_room(),
         StoreError::TooLarge { .. } | StoreError::Missing(_) | StoreError::Damaged(_) => {
             Failure::permanent(Stage::Store, Blame::Us, error.to_string())
         }
-        StoreError::Conflict(_) | StoreError::Broken(_) => Failure::temporary(Stage::Store, Blame::Us, error.to_string()),
+        StoreError::Conflict(_) => Failure::temporary(Stage::Store, Blame::Us, error.to_string()),
+        StoreError::Broken(_) => Failure::temporary(Stage::Store, Blame::Us, error.to_string()).hint(WRITABLE),
     }
 }

@@ -22,6 +22,7 @@ mod arrival;
 mod attend;
 mod chance;
 mod deliver;
+mod doubt;
 mod effects;
 mod expiry;
 mod household;

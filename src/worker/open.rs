@@ -1,7 +1,7 @@
 //! [`Queue::Open`](crate::port::Queue::Open): verify and decrypt an incoming envelope, and settle what it holds.
 
 use super::chance::fresh;
-use super::effects::{Outcome, blocking, from_store, new_blob};
+use super::effects::{Outcome, blocking, from_store, new_blob, unread};
 use super::room::Holding;
 use super::scan::Scanned;
 use super::{MailSide, Organisation};
@@ -103,7 +103,7 @@ impl MailSide {
     async fn pass(&self, arrival: &Arrival) -> Result<Result<Passed, EnvelopeError>, Failure> {
         let (_, _, mut envelope) = self.blobs.open(arrival.envelope).await.map_err(|error| from_store(&error))?;
         let passed = blocking(move || Passing::of(&mut envelope)).await?;
-        passed.map_err(|error| Failure::permanent(Stage::Store, Blame::Us, format!("the spool cannot be read: {error}")))
+        passed.map_err(|error| unread(&error))
     }
 
     async fn examine(&self, arrival: &Arrival, organisation: &Organisation, envelope: Vec<u8>) -> Result<Result<Opened, Verdict>, Failure> {

@@ -100,8 +100,11 @@ impl MailSide {
         found.deleted += 1;
         Ok(())
     }
+}
 
-    async fn is_named(&self, blob: &Blob) -> Result<bool, Failure> {
+impl Node {
+    /// Whether a record names a blob.
+    pub(super) async fn is_named(&self, blob: &Blob) -> Result<bool, Failure> {
         let records = match blob.kind {
             BlobKind::Mail => Transaction::from_blob(blob)?.recipients.into_iter().map(|recipient| recipient.record).collect(),
             _ => record_of(blob).into_iter().collect::<Vec<_>>(),

@@ -163,14 +163,23 @@ impl OutboxDoor {
             origin: Some(letter.origin.clone()),
         };
         let blob = transaction.blob()?;
-        let id = blob.id;
-        gateway.write_blob(blob, body).await?;
+        gateway.write_blob(blob.clone(), body).await?;
         drop(room);
-        let settled = gateway.settle_mail(&transaction, digest).await;
-        if !settled.as_ref().is_ok_and(Settled::is_kept) {
-            gateway.discard("accept", &[id]).await;
-        }
-        match settled? {
+        let settled = match gateway.settle_mail(&transaction, digest).await {
+            Ok(settled) => {
+                if !settled.is_kept() {
+                    gateway.discard("accept", &[blob.id]).await;
+                }
+                settled
+            }
+            Err(failure) => {
+                if !gateway.node.became_ours("accept", blob).await {
+                    return Err(failure);
+                }
+                Settled::Accepted
+            }
+        };
+        match settled {
             Settled::Accepted | Settled::Repeated(_) | Settled::Dropped => {
                 point("outbox", "taken");
                 Ok(Fate::Taken)

@@ -2,7 +2,7 @@
 
 use std::io::{Read, Seek, Write};
 
-use super::effects::{Outcome, blocking, from_store, new_blob, point};
+use super::effects::{Outcome, blocking, from_store, new_blob, point, unwritten};
 use super::{AccessPoint, AccessPointSide, Node};
 use crate::as4::Code;
 use crate::as4::answer::{self, Answer};
@@ -182,7 +182,7 @@ impl AccessPointSide {
                 writer.write_all(buffer.get(..octets).unwrap_or_default())?;
             }
         });
-        let writer = writer.await?.map_err(|error| Failure::temporary(Stage::Store, Blame::Us, format!("the spool cannot be written: {error}")))?;
+        let writer = writer.await?.map_err(|error| unwritten(&error))?;
         writer.commit().await.map_err(|error| from_store(&error))?;
         let (state, step) = send::prepared(state, lease, request, &prepared, peer_certificate, self.now())?;
         match self.carry_out("send.prepared", self.fenced(step, &[request]).into()).await? {

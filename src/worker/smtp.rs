@@ -7,12 +7,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 use super::MailSide;
 use super::admission::{Account, Admission};
 use super::chance::fresh;
-use super::effects::point;
+use super::effects::{from_store, point};
 use super::pace::Counted;
 use super::reception::{Refusal, Sender, Settled, name_recipient};
 use super::returned::Returning;
 use crate::edge::smtp_server::{Accepted, Client, DataSink, Reception};
-use crate::failure::Failure;
+use crate::failure::{Failure, Shortage};
 use crate::ident::Sha256;
 use crate::mail::session::{Credentials, Envelope, Mechanism, Notify as Asked, Occasion, Recipient, Reply};
 use crate::outbound::accept::Transaction;
@@ -145,10 +145,23 @@ impl DataSink for Spooling {
             let Self { gateway, transaction, writer, unconfirmed } = *self;
             let stored = writer.commit().await.map_err(|error| no_room(&error))?;
             let settled = gateway.settle_mail(&transaction, stored.digest).await;
-            if !settled.as_ref().is_ok_and(Settled::is_kept) {
-                gateway.forget_mail(&stored).await;
-            }
-            let name = match settled.map_err(|failure| failed(&failure))? {
+            let settled = match settled {
+                Ok(settled) => {
+                    if !settled.is_kept() {
+                        gateway.forget_mail(&stored).await;
+                    }
+                    settled
+                }
+                Err(failure) => {
+                    let refusal = failed(&failure);
+                    let blob = transaction.blob().map_err(|failure| failed(&failure))?;
+                    if !gateway.node.became_ours("accept", blob).await {
+                        return Err(refusal);
+                    }
+                    Settled::Accepted
+                }
+            };
+            let name = match settled {
                 Settled::Refused(refusal) => return Err(reply(&refusal)),
                 Settled::Accepted | Settled::Dropped => transaction.id.simple().to_string(),
                 Settled::Repeated(first) => first,
@@ -183,14 +196,18 @@ fn reply(refusal: &Refusal) -> Reply {
 }
 
 fn no_room(error: &StoreError) -> Reply {
-    tracing::error!(%error, "a mail cannot be taken in");
-    match error {
-        StoreError::Full => Reply::new(452, (3, 1), "Disken ar full, forsok senare / insufficient storage, try again later"),
-        _ => Reply::local_error(),
-    }
+    failed(&from_store(error))
+}
+
+/// RFC 5321 4.2.3, RFC 3463 3.4.
+fn full() -> Reply {
+    Reply::new(452, (3, 1), "Disken ar full, forsok senare / insufficient storage, try again later")
 }
 
 pub(super) fn failed(failure: &Failure) -> Reply {
     tracing::error!(what = %failure.what, hint = %failure.hint, "a mail cannot be taken in");
-    Reply::local_error()
+    match failure.shortage {
+        Some(Shortage::Disk) => full(),
+        None => Reply::local_error(),
+    }
 }
