@@ -277,8 +277,15 @@ impl Store for SledStore {
         Box::pin(async move {
             let end = self.shared.journal_end.load(Ordering::Acquire);
             let offset = self.shared.read(self.shared.index.event(from))?;
-            let segments = self.shared.segments();
-            journal::events(&segments, offset, end, from, limit.min(AUDIT)).map_err(|error| StoreError::Broken(error.to_string()))
+            loop {
+                let segments = self.shared.segments();
+                match journal::events(&segments, offset, end, from, limit.min(AUDIT)) {
+                    // One was deleted meanwhile: its time of keeping is over.
+                    Err(JournalError::Io { source, .. })
+                        if source.kind() == std::io::ErrorKind::NotFound && !Arc::ptr_eq(&segments, &self.shared.segments()) => {}
+                    found => return found.map_err(|error| StoreError::Broken(error.to_string())),
+                }
+            }
         })
     }
 

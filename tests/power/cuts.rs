@@ -10,9 +10,6 @@ use crate::tape::{self, Act};
 use crate::work::{Orders, STRANDS, check};
 use crate::{Dice, setting};
 
-/// Whether the index is built anew at times.
-const REBUILDS: bool = false;
-
 /// What came of some lives.
 #[derive(Debug, Default)]
 struct Verdict {
@@ -51,8 +48,7 @@ impl Chain {
         let before = Disk::load(dir);
         let tape = self.scratch.join("tape");
         let _ = fs::remove_file(&tape);
-        let orders =
-            Orders { dir, seed: self.seed, from: done, steps: 3 + self.dice.roll(12), rebuild: life > 0 && self.dice.roll(4) == 0 && REBUILDS };
+        let orders = Orders { dir, seed: self.seed, from: done, steps: 3 + self.dice.roll(12), rebuild: life > 0 && self.dice.roll(4) == 0 };
         let mut command = orders.command(&self.scratch.join("acks"));
         tape::interpose(&mut command, dir, &tape);
         if let Some(word) = self.swallow {
@@ -90,7 +86,7 @@ impl Chain {
             let looked_at = self.scratch.join("cut");
             let _ = fs::remove_dir_all(&looked_at);
             build(&looked_at, &files);
-            let rebuild = self.dice.roll(3) == 0 && REBUILDS;
+            let rebuild = self.dice.roll(3) == 0;
             match check(&looked_at, self.seed, &acknowledged, place > first_ack, rebuild) {
                 Ok(done) if number == heir => {
                     let dir = self.scratch.join(format!("life-{}", life + 1));

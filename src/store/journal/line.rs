@@ -45,6 +45,10 @@ pub struct Entry {
     /// Only in the first line of a segment.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub segment: Option<Begun>,
+    /// The first line of those that it was written and synced with; only where that is another one. A line is written
+    /// when all of earlier groups are durable.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub group: Option<u64>,
     /// When a process began to use the journal; only in the first line that it wrote.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub opened: Option<Timestamp>,

@@ -105,9 +105,24 @@ impl<'a> Lines<'a> {
         Ok(self.is_last()? && self.line.last() != Some(&b'\n'))
     }
 
-    /// Whether what is being read is the last segment.
-    pub(super) fn in_last(&self) -> bool {
-        self.rest.len() == 0
+    /// Whether the line that was just read, and is damaged, may be of a group that a crash cut off: nothing that can be
+    /// read behind it is of a later group, before which it would have been durable.
+    pub(super) fn is_torn(&mut self) -> Result<bool, JournalError> {
+        if self.rest.len() > 0 {
+            return Ok(false);
+        }
+        let damaged = self.at.seq;
+        loop {
+            let parsed = self.line.strip_suffix(b"\n").and_then(|line| line::parse(line).ok());
+            if parsed.is_some_and(|(entry, _)| entry.group.unwrap_or(entry.seq) > damaged) {
+                return Ok(false);
+            }
+            self.line.clear();
+            (&mut self.from).take(MAX_LINE as u64).read_until(b'\n', &mut self.line).map_err(|source| self.io(source))?;
+            if self.line.is_empty() {
+                return Ok(true);
+            }
+        }
     }
 
     pub(super) fn damaged(&self, why: &'static str) -> JournalError {

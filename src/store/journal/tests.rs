@@ -143,18 +143,31 @@ fn a_torn_end_is_cut_off_and_the_journal_goes_on() {
 }
 
 #[test]
-fn holes_are_cut_off_after_the_mark_only() {
+fn holes_are_cut_off_in_the_last_group_only() {
     let dir = tempfile::tempdir().unwrap();
     let marks = ten(dir.path(), WIDE);
     let path = file(dir.path());
-    let mut octets = std::fs::read(&path).unwrap();
-    octets[marks[7].offset as usize + 20] = 0;
-    std::fs::write(&path, &octets).unwrap();
-    let refused = replayed(dir.path(), From::Start).unwrap_err();
-    assert!(matches!(refused, JournalError::Damaged { line: 7, .. }), "{refused}");
-    assert!(replayed(dir.path(), From::Index(marks[9])).is_ok_and(|entries| entries.len() == 1), "damage before the mark is for `verify`");
-    assert_eq!(replayed(dir.path(), From::Index(marks[5])).unwrap().iter().map(|entry| entry.seq).collect::<Vec<_>>(), [6]);
-    assert_eq!(verify(dir.path()).unwrap().lines, 7);
+    let sound = std::fs::read(&path).unwrap();
+    let hole = |line: usize| {
+        let mut octets = sound.clone();
+        octets[marks[line].offset as usize + 20] = 0;
+        std::fs::write(&path, &octets).unwrap();
+    };
+    // The groups are 7 and 8, then 9 and 10: that 9 was written says that 7 was durable.
+    for line in [7, 8] {
+        hole(line);
+        for from in [From::Start, From::Index(marks[5])] {
+            let refused = replayed(dir.path(), from).unwrap_err();
+            assert!(matches!(refused, JournalError::Damaged { line: named, .. } if named == line as u64), "{refused}");
+        }
+        assert!(replayed(dir.path(), From::Index(marks[9])).is_ok_and(|entries| entries.len() == 1), "damage before the mark is for `verify`");
+        assert_eq!(std::fs::metadata(&path).unwrap().len() as usize, sound.len(), "nothing is cut off");
+    }
+    for (line, from) in [(9, From::Start), (9, From::Index(marks[5])), (10, From::Start)] {
+        hole(line);
+        replayed(dir.path(), from).unwrap();
+        assert_eq!(verify(dir.path()).unwrap().lines, line as u64);
+    }
 }
 
 #[test]
@@ -253,7 +266,7 @@ fn a_journal_of_one_file_becomes_the_first_segment() {
     for n in 0..4 {
         let Draft { events, changes, .. } = note(n);
         let opened = (n == 0).then_some(NOW);
-        let entry = Entry { seq: at.seq, prev: at.prev, segment: None, opened, pruned: None, event: at.event, events, changes };
+        let entry = Entry { seq: at.seq, prev: at.prev, segment: None, group: None, opened, pruned: None, event: at.event, events, changes };
         let line = print(&entry).unwrap();
         at = at.after(&entry, line.hash, line.octets.len());
         octets.extend_from_slice(&line.octets);

@@ -16,17 +16,16 @@ use crate::ident::Sha256;
 /// From where the journal is replayed, and so what may be wrong with it.
 #[derive(Debug, Clone, Copy)]
 pub(in crate::store) enum From {
-    /// From the first line there is. Only the last line may be damaged.
+    /// From the first line there is. Only the last group may be damaged.
     Start,
-    /// From the line that a snapshot begins with. Only the last line may be damaged, and it stands behind `upto`.
+    /// From the line that a snapshot begins with. Only the last group may be damaged, and it stands behind `upto`.
     Snapshot {
         /// The line before the first that is replayed.
         mark: Mark,
         /// The last line of which the snapshot holds something.
         upto: u64,
     },
-    /// From the last line that the index holds: everything that was acknowledged stands at or before it, and the rest
-    /// ends at its first damage.
+    /// From the last line that the index holds. Only the last group may be damaged.
     Index(Mark),
 }
 
@@ -93,9 +92,7 @@ impl Journal {
             match lines.next() {
                 Ok(None) => break None,
                 Ok(Some((entry, mark))) => take(entry, mark)?,
-                Err(error @ JournalError::Damaged { .. }) if lines.in_last() && (matches!(from, From::Index(_)) || lines.is_last()?) => {
-                    break Some(error);
-                }
+                Err(error @ JournalError::Damaged { .. }) if lines.is_torn()? => break Some(error),
                 Err(error) => return Err(error.into()),
             }
         };
@@ -137,10 +134,11 @@ impl Journal {
         if self.is_full(now) {
             self.rotate(now)?;
         }
-        let mut at = self.next;
+        let (mut at, first) = (self.next, self.next.seq);
         let (mut octets, mut written) = (Vec::new(), Vec::with_capacity(drafts.len()));
         for Draft { opened, pruned, events, changes } in drafts {
-            let entry = Entry { seq: at.seq, prev: at.prev, segment: None, opened, pruned, event: at.event, events, changes };
+            let group = Some(first).filter(|first| *first != at.seq);
+            let entry = Entry { seq: at.seq, prev: at.prev, segment: None, group, opened, pruned, event: at.event, events, changes };
             let line = print(&entry).map_err(|source| self.io("writing", source.into()))?;
             octets.extend_from_slice(&line.octets);
             let mark = at.mark(&entry, line.hash);
@@ -268,6 +266,7 @@ fn begin(dir: &Path, at: Position, now: Timestamp) -> Result<(Segment, File, Pos
         seq: at.seq,
         prev: at.prev,
         segment: Some(begun),
+        group: None,
         opened: None,
         pruned: None,
         event: at.event,

@@ -196,6 +196,9 @@ impl Owner {
         let draft = Draft { pruned: Some(pruned), ..Draft::default() };
         self.journal.append(vec![draft], now).map_err(refusal)?;
         fail::fail_point!("store.prune.said");
+        // Readers know before that these go.
+        let stay: Vec<_> = self.journal.segments().iter().filter(|segment| segment.first >= pruned.before).cloned().collect();
+        self.shared.set_segments(&stay);
         let deleted = self.journal.prune(pruned.before);
         self.shared.set_segments(self.journal.segments());
         deleted.map_err(refusal)
