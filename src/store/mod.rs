@@ -5,6 +5,7 @@
 //! | [`MemoryStore`], [`MemoryBlobs`] | [`Store`], [`Blobs`] | the model that the others are compared with; tests of flows |
 //! | [`SledStore`] | [`Store`] | one node |
 //! | [`Spool`] | [`Blobs`] | one node |
+//! | [`PostgresStore`], [`PostgresBlobs`] | [`Store`], [`Blobs`] | several nodes |
 //!
 //! What is durable when, on one node; `═` is an `fdatasync`, and to the right of it stands who may be answered:
 //!
@@ -36,10 +37,13 @@ mod bell;
 pub mod journal;
 mod lease;
 mod memory;
+mod postgres;
 mod sled;
 mod spool;
+mod verified;
 
 pub use memory::{MemoryBlobs, MemoryStore};
+pub use postgres::{Bodies, Chained, PostgresBlobs, PostgresOptions, PostgresStore};
 pub use sled::{SledOptions, SledStore};
 pub use spool::{Damage, Spool, SpoolOptions};
 
@@ -58,14 +62,14 @@ fn check_limits(step: &Step) -> Result<(), StoreError> {
     for op in &step.ops {
         sum += match op {
             Op::Put(Record { state: State(word), body, .. }) => {
-                within("the state of a record", word.len(), MAX_STATE)?;
-                within("the body of a record", body.len(), Record::MAX_BODY)?
+                text("the state of a record", word, MAX_STATE)?;
+                text("the body of a record", body, Record::MAX_BODY)?
             }
             Op::Note(key, value) => {
-                within("the key of a note", key.as_str().len(), MAX_KEY)?;
-                within("a note", value.len(), MAX_NOTE)?
+                text("the key of a note", key.as_str(), MAX_KEY)?;
+                text("a note", value, MAX_NOTE)?
             }
-            Op::Enqueue(Job { note, .. }) | Op::Reschedule { note, .. } => within("the note of a job", note.len(), MAX_NOTE)?,
+            Op::Enqueue(Job { note, .. }) | Op::Reschedule { note, .. } => text("the note of a job", note, MAX_NOTE)?,
             Op::Audit(event) => event.fields.values().map(String::len).sum(),
             Op::Remove(_) | Op::Forget(_) | Op::Complete(_) | Op::Hasten(..) | Op::Cancel(_) => 0,
         };
@@ -73,6 +77,12 @@ fn check_limits(step: &Step) -> Result<(), StoreError> {
         sum += 256;
     }
     within("a step", sum, Step::MAX).map(drop)
+}
+
+/// As [`within`], for a text that a database may have to keep: PostgreSQL has no NUL.
+fn text(what: &'static str, text: &str, limit: usize) -> Result<usize, StoreError> {
+    within("the number of NULs in a text", text.bytes().filter(|octet| *octet == 0).count(), 0)?;
+    within(what, text.len(), limit)
 }
 
 fn within(what: &'static str, octets: usize, limit: usize) -> Result<usize, StoreError> {

@@ -23,6 +23,14 @@ macro_rules! promises {
                 super::$name(&super::spool(dir.path()));
             })*
         }
+        mod postgres {
+            $(#[test] fn $name() {
+                if let Some(options) = crate::subject::place() {
+                    let blobs = crate::block(async { brevbro::store::PostgresStore::open(options).await.unwrap().blobs() });
+                    super::$name(&blobs);
+                }
+            })*
+        }
     };
 }
 

@@ -1,7 +1,7 @@
-//! Random histories: whatever is asked of sled, in whatever order and with restarts between, it answers as the model does.
+//! Random histories: whatever is asked of a store, in whatever order and with restarts between, it answers as the model does.
 
 use std::collections::HashMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,11 +9,12 @@ use brevbro::event::{Event, EventName};
 use brevbro::ident::RecordId;
 use brevbro::port::{Clock, Guard, JobId, Key, Lease, Op, Queue, State, Step, Store, StoreError};
 use brevbro::store::journal::{self, JournalOptions};
-use brevbro::store::{MemoryStore, SledOptions, SledStore};
+use brevbro::store::{MemoryStore, PostgresOptions, PostgresStore, SledOptions, SledStore};
 use proptest::prelude::*;
+use proptest::test_runner::TestRunner;
 use uuid::Uuid;
 
-use crate::subject::Hands;
+use crate::subject::{Hands, place, sql};
 use crate::{at, block, job, record};
 
 /// What a history is made of. Names come from a small world, so that they meet.
@@ -92,20 +93,49 @@ fn act() -> impl Strategy<Value = Act> {
 }
 
 /// Both stores, and the leases that each gave: their tokens differ, their order does not.
-struct Pair<'a> {
+struct Pair {
     model: MemoryStore,
-    sled: Option<SledStore>,
+    other: Other,
     hands: Arc<Hands>,
-    dir: &'a Path,
     leases: Vec<(Lease, Lease)>,
     told: i64,
 }
 
-impl Pair<'_> {
-    fn sled(&self) -> &SledStore {
-        self.sled.as_ref().unwrap()
+/// The store that is compared with the model.
+enum Other {
+    Sled { store: Option<SledStore>, dir: PathBuf },
+    Postgres { store: PostgresStore, options: PostgresOptions },
+}
+
+impl Other {
+    fn store(&self) -> &dyn Store {
+        match self {
+            Self::Sled { store, .. } => store.as_ref().unwrap(),
+            Self::Postgres { store, .. } => store,
+        }
     }
 
+    /// Opens it anew; the model does what that does to leases.
+    fn restart(&mut self, model: &MemoryStore, rebuild: bool, hands: &Arc<Hands>) {
+        match self {
+            Self::Sled { store, dir } => {
+                model.restart();
+                drop(store.take());
+                *store = Some(open(dir, rebuild, hands));
+            }
+            // Another node, as it were: what the first one has leased stays so.
+            Self::Postgres { store, options } => *store = block(PostgresStore::open(options.clone())).unwrap(),
+        }
+    }
+
+    fn copy(&self) {
+        if let Self::Sled { store: Some(store), .. } = self {
+            block(store.snapshot()).unwrap();
+        }
+    }
+}
+
+impl Pair {
     /// A lease out of the last few, or one that nobody ever gave.
     fn lease(&self, back: u8) -> (Lease, Lease) {
         let found = self.leases.len().checked_sub(1 + usize::from(back)).map(|place| self.leases[place].clone());
@@ -165,13 +195,13 @@ impl Pair<'_> {
         match act {
             Act::Apply(rules, deeds) => {
                 let (model, sled) = self.steps(rules, deeds);
-                let outcomes = (block(self.model.apply(model)), block(self.sled().apply(sled)));
+                let outcomes = (block(self.model.apply(model)), block(self.other.store().apply(sled)));
                 prop_assert_eq!(kind(&outcomes.0), kind(&outcomes.1));
             }
             Act::Claim { queue, now, limit } => {
                 self.hands.set(at(*now));
                 let claim = |store: &dyn Store| block(store.claim(QUEUES[usize::from(*queue)], SPAN, *limit)).unwrap();
-                let (model, sled) = (claim(&self.model), claim(self.sled()));
+                let (model, sled) = (claim(&self.model), claim(self.other.store()));
                 let seen = |leases: &[Lease]| leases.iter().map(|lease| (lease.job.clone(), lease.until)).collect::<Vec<_>>();
                 prop_assert_eq!(seen(&model), seen(&sled));
                 self.leases.extend(model.into_iter().zip(sled));
@@ -179,22 +209,20 @@ impl Pair<'_> {
             Act::Renew { lease, now } => {
                 self.hands.set(at(*now));
                 let (model, sled) = self.lease(*lease);
-                let outcomes = (block(self.model.renew(model, SPAN)), block(self.sled().renew(sled, SPAN)));
+                let outcomes = (block(self.model.renew(model, SPAN)), block(self.other.store().renew(sled, SPAN)));
                 prop_assert_eq!(outcomes.0.as_ref().ok().map(|lease| lease.until), outcomes.1.as_ref().ok().map(|lease| lease.until));
                 prop_assert_eq!(kind(&outcomes.0.map(drop)), kind(&outcomes.1.map(drop)));
             }
             Act::Restart { rebuild } => {
-                self.model.restart();
-                drop(self.sled.take());
-                self.sled = Some(open(self.dir, *rebuild, &self.hands));
+                self.other.restart(&self.model, *rebuild, &self.hands);
             }
-            Act::Copy => block(self.sled().snapshot()).unwrap(),
+            Act::Copy => self.other.copy(),
         }
         Ok(())
     }
 
     fn agree(&self) -> Result<(), TestCaseError> {
-        let all: [&dyn Store; 2] = [&self.model, self.sled()];
+        let all: [&dyn Store; 2] = [&self.model, self.other.store()];
         let seen = all.map(|store| {
             let records: Vec<_> = (0..WORLD).map(|id| block(store.record(RecordId(Uuid::from_u128(id.into())))).unwrap()).collect();
             let notes: Vec<_> = (0..WORLD).map(|key| block(store.note(note(key))).unwrap()).collect();
@@ -241,24 +269,61 @@ fn kind(outcome: &Result<(), StoreError>) -> String {
     }
 }
 
+/// How many histories: some hundreds with all tests, ten thousand when asked for.
+fn cases(usual: u32) -> ProptestConfig {
+    let cases = std::env::var("BREVBRO_HISTORIES").map_or(usual, |cases| cases.parse().unwrap());
+    ProptestConfig { cases, failure_persistence: None, ..ProptestConfig::default() }
+}
+
+fn model() -> (MemoryStore, Arc<Hands>) {
+    let hands = Arc::new(Hands::default());
+    hands.set(at(0));
+    (MemoryStore::with_clock(Arc::clone(&hands) as Arc<dyn Clock>), hands)
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 200, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(cases(200))]
 
     #[test]
     fn sled_answers_as_the_model_does(acts in prop::collection::vec(act(), 1..60)) {
         let dir = memory();
-        let hands = Arc::new(Hands::default());
-        hands.set(at(0));
-        let model = MemoryStore::with_clock(Arc::clone(&hands) as Arc<dyn Clock>);
-        let sled = Some(open(dir.path(), false, &hands));
-        let mut pair = Pair { model, sled, hands, dir: dir.path(), leases: Vec::new(), told: 0 };
+        let (model, hands) = model();
+        let other = Other::Sled { store: Some(open(dir.path(), false, &hands)), dir: dir.path().to_owned() };
+        let mut pair = Pair { model, other, hands, leases: Vec::new(), told: 0 };
         for act in &acts {
             pair.act(act)?;
         }
         pair.agree()?;
         pair.act(&Act::Restart { rebuild: true })?;
         pair.agree()?;
-        drop(pair.sled.take());
+        drop(pair.other);
         prop_assert_eq!(journal::verify(&SledOptions::new(dir.path()).journal()).unwrap().events, block(pair.model.audit(0, 999)).unwrap().len() as u64);
     }
+}
+
+#[test]
+fn postgres_answers_as_the_model_does() {
+    let Some(place) = place() else { return };
+    let (_, hands) = model();
+    let options = PostgresOptions { clock: Some(Arc::clone(&hands) as Arc<dyn Clock>), connections: 2, ..place };
+    // One schema for all histories, emptied before each: making one takes longer than a history.
+    let kept = std::cell::RefCell::new(Some(block(PostgresStore::open(options.clone())).unwrap()));
+    let mut runner = TestRunner::new(cases(60));
+    let outcome = runner.run(&prop::collection::vec(act(), 1..60), |acts| {
+        let store = kept.take().unwrap_or_else(|| block(PostgresStore::open(options.clone())).unwrap());
+        sql(&options, "TRUNCATE records, notes, jobs, steps, told, journal; UPDATE journal_end SET seq = 0, event = 0, hash = repeat('0', 64)");
+        hands.set(at(0));
+        let model = MemoryStore::with_clock(Arc::clone(&hands) as Arc<dyn Clock>);
+        let mut pair =
+            Pair { model, other: Other::Postgres { store, options: options.clone() }, hands: Arc::clone(&hands), leases: Vec::new(), told: 0 };
+        for act in &acts {
+            pair.act(act)?;
+        }
+        pair.agree()?;
+        let Other::Postgres { store, .. } = pair.other else { unreachable!() };
+        prop_assert_eq!(block(store.verify()).unwrap().events, block(pair.model.audit(0, 999)).unwrap().len() as u64);
+        kept.replace(Some(store));
+        Ok(())
+    });
+    outcome.unwrap();
 }

@@ -4,11 +4,13 @@
 
 use std::future::Future;
 use std::path::Path;
+use std::sync::LazyLock;
 
 use brevbro::ident::RecordId;
 use brevbro::port::{Job, JobId, Queue, Record, State};
 use brevbro::store::{SledOptions, SledStore};
 use jiff::Timestamp;
+use tokio::runtime::{Builder, Runtime};
 use uuid::Uuid;
 
 #[path = "../common/mod.rs"]
@@ -20,16 +22,16 @@ mod cluster;
 mod crash;
 mod damage;
 mod histories;
+mod postgres;
 mod promises;
 mod segments;
 mod subject;
 
 /// Runs a future of a store to its end.
 fn block<T>(future: impl Future<Output = T>) -> T {
-    thread_local! {
-        static RUNTIME: tokio::runtime::Runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
-    }
-    RUNTIME.with(|runtime| runtime.block_on(future))
+    // One for all threads: a connection to a database is driven where it was made.
+    static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap());
+    RUNTIME.block_on(future)
 }
 
 fn open(dir: &Path) -> SledStore {

@@ -19,6 +19,13 @@ macro_rules! promises {
         mod sled {
             $(#[test] fn $name() { super::$name(&crate::subject::sled()); })*
         }
+        mod postgres {
+            $(#[test] fn $name() {
+                if let Some(subject) = crate::subject::postgres() {
+                    super::$name(&subject);
+                }
+            })*
+        }
     };
 }
 
@@ -173,6 +180,7 @@ fn values_over_their_limit_change_nothing(store: &Subject) {
     let over = [
         Op::Put(Record { body: long(Record::MAX_BODY + 1), ..record(1, "new") }),
         Op::Put(Record { state: State(long(41).into()), ..record(1, "new") }),
+        Op::Note(key("n"), "a\0b".into()),
         Op::Note(key("n"), long(1_001)),
         Op::Enqueue(Job { note: long(1_001), ..job(1, Queue::Send, at(0)) }),
     ];

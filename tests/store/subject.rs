@@ -1,11 +1,14 @@
 //! A store under test, and the clock that it goes by.
 
 use std::ops::Deref;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 
 use brevbro::port::{Clock, Store};
-use brevbro::store::{MemoryStore, SledOptions, SledStore};
+use brevbro::store::{MemoryStore, PostgresOptions, PostgresStore, SledOptions, SledStore};
 use jiff::Timestamp;
+
+use crate::block;
+use crate::common::postgres::{Cluster, shared};
 
 /// A clock that is the machine's until a test sets it.
 #[derive(Default)]
@@ -47,4 +50,33 @@ pub(crate) fn sled() -> Subject {
     let (hands, dir) = (Arc::new(Hands::default()), tempfile::tempdir().unwrap());
     let options = SledOptions { clock: Arc::clone(&hands) as Arc<dyn Clock>, ..SledOptions::new(dir.path()) };
     Subject { store: Box::new(SledStore::open(options).unwrap()), hands, _dir: Some(dir) }
+}
+
+pub(crate) fn postgres() -> Option<Subject> {
+    let hands = Arc::new(Hands::default());
+    let options = PostgresOptions { clock: Some(Arc::clone(&hands) as Arc<dyn Clock>), ..place()? };
+    Some(Subject { store: Box::new(block(PostgresStore::open(options)).unwrap()), hands, _dir: None })
+}
+
+/// A schema of its own in the database of this process's tests.
+pub(crate) fn place() -> Option<PostgresOptions> {
+    static DATABASE: OnceLock<String> = OnceLock::new();
+    let cluster = shared()?;
+    Some(within(cluster, DATABASE.get_or_init(|| cluster.database())))
+}
+
+/// A schema of its own in a database.
+pub(crate) fn within(cluster: &Cluster, database: &str) -> PostgresOptions {
+    PostgresOptions { schema: format!("s{}", uuid::Uuid::new_v4().simple()), connections: 6, ..PostgresOptions::new(&cluster.url(database)).unwrap() }
+}
+
+/// Runs some SQL past the store.
+pub(crate) fn sql(options: &PostgresOptions, sql: &str) {
+    block(async {
+        let (client, connection) = options.server.connect(tokio_postgres::NoTls).await.unwrap();
+        let connection = tokio::spawn(connection);
+        client.batch_execute(&format!("SET search_path TO {}; {sql}", options.schema)).await.unwrap();
+        drop(client);
+        connection.await.unwrap().unwrap();
+    });
 }

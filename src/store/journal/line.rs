@@ -129,13 +129,13 @@ impl Position {
 }
 
 /// A line as it is written, with its line feed.
-pub(super) struct Line {
-    pub(super) octets: Vec<u8>,
-    pub(super) hash: Sha256,
+pub(in crate::store) struct Line {
+    pub(in crate::store) octets: Vec<u8>,
+    pub(in crate::store) hash: Sha256,
 }
 
 /// Writes a draft as the line at a position.
-pub(super) fn print(entry: &Entry) -> serde_json::Result<Line> {
+pub(in crate::store) fn print(entry: &Entry) -> serde_json::Result<Line> {
     let mut octets = serde_json::to_vec(entry)?;
     // The hash takes the place of the closing brace.
     octets.pop();
@@ -155,7 +155,7 @@ pub(super) fn hash(line: &[u8]) -> Result<Sha256, &'static str> {
 }
 
 /// What a line says, when it is whole.
-pub(super) fn parse(line: &[u8]) -> Result<(Entry, Sha256), &'static str> {
+pub(in crate::store) fn parse(line: &[u8]) -> Result<(Entry, Sha256), &'static str> {
     let hash = hash(line)?;
     let entry: Entry = serde_json::from_slice(line).map_err(|_| "is not understood by this version")?;
     match entry.segment {

@@ -47,7 +47,7 @@ pub use folder::{Segment, segments};
 pub use line::{Begun, Change, Entry, Mark, Pruned};
 pub use verify::{Known, Summary, verify, verify_with};
 
-pub(super) use line::Draft;
+pub(super) use line::{Draft, parse, print};
 pub(super) use snapshot::{Copying, Snapshot};
 pub(super) use writer::{From, Journal};
 
