@@ -26,6 +26,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use self::index::{Index, IndexError};
 use self::keeper::{Errand, Keeper};
+use self::mend::Trouble;
 use self::owner::{Answer, Owner, Request};
 use self::plan::{Leases, Plan};
 use super::bell::{Bell, Wall};
@@ -38,6 +39,7 @@ use crate::port::{Clock, Health, Job, JobId, Key, Lease, Pending, Queue, Record,
 mod index;
 mod keeper;
 mod layout;
+mod mend;
 mod owner;
 mod plan;
 
@@ -87,6 +89,10 @@ impl SledOptions {
         self.dir.join("index")
     }
 
+    fn aside(&self) -> PathBuf {
+        self.dir.join("index.damaged")
+    }
+
     fn damage(&self) -> PathBuf {
         self.dir.join("index.rebuild")
     }
@@ -103,7 +109,8 @@ pub struct SledStore {
 
 /// What the writing thread and the readers share.
 struct Shared {
-    index: Index,
+    /// None while it is built anew.
+    index: RwLock<Option<Arc<Index>>>,
     bell: Bell,
     working: AtomicBool,
     /// Jobs by queue.
@@ -119,7 +126,7 @@ struct Shared {
 impl Shared {
     fn new(index: Index, options: &SledOptions) -> Self {
         Self {
-            index,
+            index: RwLock::new(Some(Arc::new(index))),
             bell: Bell::new(Arc::clone(&options.clock)),
             working: AtomicBool::new(true),
             jobs: Default::default(),
@@ -137,23 +144,24 @@ impl Shared {
         *self.segments.write().unwrap_or_else(PoisonError::into_inner) = segments.into();
     }
 
-    /// Takes no more steps; a damaged index is marked, since opening alone may not find what is wrong with it.
-    fn give_up(&self, error: &IndexError) {
+    fn index(&self) -> Result<Arc<Index>, IndexError> {
+        let index = self.index.read().unwrap_or_else(PoisonError::into_inner).clone();
+        index.ok_or_else(|| IndexError::Io(std::io::Error::other("it is being built anew")))
+    }
+
+    fn set_index(&self, index: Option<Arc<Index>>) -> Option<Arc<Index>> {
+        std::mem::replace(&mut *self.index.write().unwrap_or_else(PoisonError::into_inner), index)
+    }
+
+    /// Takes no steps for now. An index that failed is marked: should the process end before it is built anew, opening
+    /// alone may not find what is wrong with it.
+    fn stop(&self, trouble: &Trouble) {
         self.working.store(false, Ordering::Release);
-        tracing::error!(%error, "the store stops");
-        if matches!(error, IndexError::Damaged(_))
-            && let Err(error) = fs::write(&self.damage, error.to_string())
+        if matches!(trouble, Trouble::Index(_))
+            && let Err(error) = fs::write(&self.damage, trouble.to_string())
         {
             tracing::error!(%error, "the damage could not be marked for the next start");
         }
-    }
-
-    /// The outcome of a read.
-    fn read<T>(&self, outcome: Result<T, IndexError>) -> Result<T, StoreError> {
-        outcome.map_err(|error| {
-            self.give_up(&error);
-            StoreError::Broken(error.to_string())
-        })
     }
 }
 
@@ -164,8 +172,8 @@ impl SledStore {
     /// [`StoreError::Broken`] when the journal is damaged, does not go with the index, or is used by another process.
     pub fn open(options: SledOptions) -> Result<Self, StoreError> {
         create_directory(&options.dir).map_err(|error| store_error("creating", &options.dir, &error))?;
-        let broken = |error: &dyn std::error::Error| StoreError::Broken(error.to_string());
-        let mut journal = Journal::open(options.journal(), options.segments, options.clock.now()).map_err(|error| broken(&error))?;
+        let mut journal =
+            Journal::open(options.journal(), options.segments, options.clock.now()).map_err(|error| unopened(&options, error.into()))?;
         if options.rebuild || options.damage().exists() {
             set_aside(&options)?;
         }
@@ -177,11 +185,11 @@ impl SledStore {
             }
             other => other,
         }
-        .map_err(|error| broken(&error))?;
+        .map_err(|error| unopened(&options, error))?;
 
         // The first line of this process makes its tokens larger than those of every process before.
         let opened = Draft { opened: Some(options.clock.now()), ..Draft::default() };
-        let lines = journal.append(vec![opened], options.clock.now()).map_err(|error| broken(&error))?;
+        let lines = journal.append(vec![opened], options.clock.now()).map_err(|error| unopened(&options, error.into()))?;
         let token = lines.last().map_or(0, |(entry, _)| entry.seq << 32);
 
         let shared = Arc::new(Shared::new(index, &options));
@@ -192,19 +200,21 @@ impl SledStore {
             shared: Arc::clone(&shared),
             journal,
             file,
-            dir: options.dir.clone(),
-            reserve: options.reserve,
+            options: options.clone(),
             clock: Arc::clone(&options.clock),
             leases: Leases::new(),
             token,
             errands: errands.clone(),
+            owed: Vec::new(),
+            suspect: false,
+            old: None,
         };
         for (queue, count) in Queue::ALL.into_iter().zip(&shared.jobs) {
-            let counting = shared.index.queue(queue, Timestamp::MIN, |_, _| {
+            let counting = shared.index().map_err(|error| unopened(&options, error.into()))?.queue(queue, Timestamp::MIN, |_, _| {
                 count.fetch_add(1, Ordering::Relaxed);
                 Ok(true)
             });
-            counting.and_then(|()| owner.ring(queue)).map_err(|error| broken(&error))?;
+            counting.and_then(|()| owner.ring(queue)).map_err(|error| unopened(&options, error.into()))?;
         }
         let (requests, waiting) = mpsc::channel(1_024);
         let keeper = Keeper { shared: Arc::clone(&shared), requests: requests.downgrade(), options: options.clone() };
@@ -227,6 +237,19 @@ impl SledStore {
         let (answer, answered) = oneshot::channel();
         self.errands.as_ref().and_then(|errands| errands.send(Errand::Copy(answer)).ok()).ok_or_else(stopped)?;
         answered.await.map_err(|_| stopped())?
+    }
+
+    /// Reads from the index. One that is damaged is built anew, and then the question may be asked again.
+    fn read<T>(&self, read: impl FnOnce(&Index) -> Result<T, IndexError>) -> Result<T, StoreError> {
+        self.shared.index().and_then(|index| read(&index)).map_err(|error| {
+            if let IndexError::Damaged(_) = error {
+                tracing::error!(%error, "the index is damaged");
+                self.shared.working.store(false, Ordering::Release);
+                // When there is no place for it, whoever has it wakes the thread.
+                let _ = self.requests.as_ref().map(|requests| requests.try_send(Request::Look));
+            }
+            StoreError::Broken(error.to_string())
+        })
     }
 
     async fn ask<T>(&self, request: impl FnOnce(Answer<T>) -> Request) -> Result<T, StoreError> {
@@ -254,29 +277,29 @@ impl Store for SledStore {
     }
 
     fn record(&self, id: RecordId) -> Pending<'_, Result<Option<Record>, StoreError>> {
-        Box::pin(async move { self.shared.read(self.shared.index.record(id)) })
+        Box::pin(async move { self.read(|index| index.record(id)) })
     }
 
     fn note(&self, key: Key) -> Pending<'_, Result<Option<String>, StoreError>> {
-        Box::pin(async move { self.shared.read(self.shared.index.note(&key)) })
+        Box::pin(async move { self.read(|index| index.note(&key)) })
     }
 
     fn list(&self, state: State, limit: usize) -> Pending<'_, Result<Vec<Record>, StoreError>> {
-        Box::pin(async move { self.shared.read(self.shared.index.list(&state, limit)) })
+        Box::pin(async move { self.read(|index| index.list(&state, limit)) })
     }
 
     fn job(&self, id: JobId) -> Pending<'_, Result<Option<Job>, StoreError>> {
-        Box::pin(async move { self.shared.read(self.shared.index.job(id)) })
+        Box::pin(async move { self.read(|index| index.job(id)) })
     }
 
     fn jobs(&self, queue: Queue, from: Timestamp, limit: usize) -> Pending<'_, Result<Vec<Job>, StoreError>> {
-        Box::pin(async move { self.shared.read(self.shared.index.jobs(queue, from, limit)) })
+        Box::pin(async move { self.read(|index| index.jobs(queue, from, limit)) })
     }
 
     fn audit(&self, from: u64, limit: usize) -> Pending<'_, Result<Vec<(u64, Event)>, StoreError>> {
         Box::pin(async move {
             let end = self.shared.journal_end.load(Ordering::Acquire);
-            let offset = self.shared.read(self.shared.index.event(from))?;
+            let offset = self.read(|index| index.event(from))?;
             loop {
                 let segments = self.shared.segments();
                 match journal::events(&segments, offset, end, from, limit.min(AUDIT)) {
@@ -323,6 +346,16 @@ enum LoadError {
     Journal(#[from] JournalError),
 }
 
+/// Why a store cannot be opened, with the place.
+fn unopened(options: &SledOptions, error: LoadError) -> StoreError {
+    match error {
+        LoadError::Index(IndexError::Io(error)) => store_error("opening the index", &options.index(), &error),
+        LoadError::Index(error) => StoreError::Broken(format!("{}: {error}", options.index().display())),
+        LoadError::Journal(JournalError::Io { doing, path, source }) => store_error(&format!("{doing} the journal"), &path, &source),
+        LoadError::Journal(error) => StoreError::Broken(error.to_string()),
+    }
+}
+
 /// Opens the index and replays the lines that it does not hold yet.
 fn load(options: &SledOptions, journal: &mut Journal) -> Result<(Index, fs::File), LoadError> {
     let (index, file) = Index::open(&options.index(), options.cache)?;
@@ -338,6 +371,8 @@ fn load(options: &SledOptions, journal: &mut Journal) -> Result<(Index, fs::File
         Ok::<(), LoadError>(filling.next()?)
     })?;
     filling.finish()?;
+    // What the index holds durably must stand in the journal durably.
+    journal.settle()?;
     index.sync(&file)?;
     Ok((index, file))
 }
@@ -383,7 +418,7 @@ impl Filling<'_> {
 
 /// Moves the index out of the way; what was there from an earlier time is deleted.
 fn set_aside(options: &SledOptions) -> Result<(), StoreError> {
-    let aside = options.dir.join("index.damaged");
+    let aside = options.aside();
     let present = |path: &Path| path.symlink_metadata().is_ok();
     let go = || {
         if present(&options.index()) {

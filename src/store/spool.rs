@@ -73,7 +73,9 @@ impl Spool {
         for shard in 0..=u8::MAX {
             let shard = dir.join(format!("{shard:02x}"));
             match fs::create_dir(&shard) {
-                Ok(()) => continue,
+                Ok(()) => {
+                    continue;
+                }
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
                 Err(error) => return Err(failed(error)),
             }
@@ -83,6 +85,8 @@ impl Spool {
                     fs::remove_file(&path).map_err(failed)?;
                 }
             }
+            // A process that was killed may have named a blob that a power cut would still take: who finds it builds on it.
+            sync_directory(&shard).map_err(failed)?;
         }
         sync_directory(&dir).map_err(failed)?;
 

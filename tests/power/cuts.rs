@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
@@ -19,6 +20,8 @@ struct Verdict {
     /// Of them, those of a start after a cut.
     recovering: u64,
     acknowledged: u64,
+    /// Processes that were killed before.
+    kills: u64,
     losses: Vec<String>,
 }
 
@@ -48,14 +51,21 @@ impl Chain {
         let before = Disk::load(dir);
         let tape = self.scratch.join("tape");
         let _ = fs::remove_file(&tape);
-        let orders = Orders { dir, seed: self.seed, from: done, steps: 3 + self.dice.roll(12), rebuild: life > 0 && self.dice.roll(4) == 0 };
-        let mut command = orders.command(&self.scratch.join("acks"));
-        tape::interpose(&mut command, dir, &tape);
-        if let Some(word) = self.swallow {
-            command.env("POWER_SWALLOW", word);
+        let mut from = done.clone();
+        // Half of the processes are killed first and started again: what they had not synced is there, and not durable.
+        let kill = (self.dice.roll(2) == 0 && self.swallow.is_none()).then(|| 1 + self.dice.roll(500));
+        if let Some(kill) = kill {
+            let killed = self.process(life, dir, &tape, &from, Some(kill));
+            self.verdict.kills += u64::from(killed);
+            for act in tape::read(&tape) {
+                acknowledge(&mut from, &act);
+            }
+            let copy = self.scratch.join("killed");
+            let _ = fs::remove_dir_all(&copy);
+            build(&copy, &real(dir));
+            from = check(&copy, self.seed, &from, false, false).unwrap_or_else(|why| panic!("life {life} of seed {}, killed: {why}", self.seed));
         }
-        let output = command.stdin(Stdio::null()).output().unwrap();
-        assert!(output.status.success(), "life {life} of seed {}: {}", self.seed, String::from_utf8_lossy(&output.stderr));
+        self.process(life, dir, &tape, &from, None);
         let acts = tape::read(&tape);
         let mut whole = before.clone();
         for act in &acts {
@@ -72,11 +82,7 @@ impl Chain {
         for (number, place) in places.into_iter().enumerate() {
             for act in &acts[at..place] {
                 disk.act(act);
-                if let Act::Ack(line) = act {
-                    let (strand, step) = line.split_once(' ').unwrap();
-                    acknowledged[strand.parse::<usize>().unwrap()] = step.parse().unwrap();
-                    self.verdict.acknowledged += 1;
-                }
+                self.verdict.acknowledged += u64::from(acknowledge(&mut acknowledged, act));
             }
             at = place;
             self.verdict.cuts += 1;
@@ -109,6 +115,23 @@ impl Chain {
         left
     }
 
+    /// Lets a process work in the folder, to its end or until it is killed; whether it was.
+    fn process(&mut self, life: u64, dir: &Path, tape: &Path, from: &[u64], kill: Option<u64>) -> bool {
+        let orders = Orders { dir, seed: self.seed, from, steps: 3 + self.dice.roll(12), rebuild: life > 0 && self.dice.roll(4) == 0 };
+        let mut command = orders.command(&self.scratch.join("acks"));
+        tape::interpose(&mut command, dir, tape);
+        if let Some(word) = self.swallow {
+            command.env("POWER_SWALLOW", word);
+        }
+        if let Some(kill) = kill {
+            command.env("POWER_KILL", kill.to_string());
+        }
+        let output = command.stdin(Stdio::null()).output().unwrap();
+        let killed = kill.is_some() && output.status.signal() == Some(9);
+        assert!(killed || output.status.success(), "life {life} of seed {}: {}", self.seed, String::from_utf8_lossy(&output.stderr));
+        killed
+    }
+
     /// Where the power is cut: anywhere, half of the time while it starts or just before or after a sync.
     fn place(&mut self, acts: &[Act], first_ack: usize) -> usize {
         let any = self.dice.roll(acts.len() as u64 + 1) as usize;
@@ -135,6 +158,14 @@ impl Chain {
     }
 }
 
+/// Notes what an operation acknowledges; whether it does.
+fn acknowledge(done: &mut [u64], act: &Act) -> bool {
+    let Act::Ack(line) = act else { return false };
+    let (strand, step) = line.split_once(' ').unwrap();
+    done[strand.parse::<usize>().unwrap()] = step.parse().unwrap();
+    true
+}
+
 fn compare(replayed: &BTreeMap<PathBuf, Option<Vec<u8>>>, real: &BTreeMap<PathBuf, Option<Vec<u8>>>) {
     let paths: std::collections::BTreeSet<_> = replayed.keys().chain(real.keys()).collect();
     for path in paths {
@@ -159,6 +190,7 @@ fn chains(name: &str, seed: u64, cuts: u64, swallow: Option<&'static str>) -> Ve
         all.starting += verdict.starting;
         all.recovering += verdict.recovering;
         all.acknowledged += verdict.acknowledged;
+        all.kills += verdict.kills;
         all.losses.extend(verdict.losses);
     }
     if !all.losses.is_empty() && swallow.is_none() {
@@ -176,10 +208,11 @@ fn a_power_cut_at_any_moment_loses_nothing_that_was_acknowledged() {
     let began = std::time::Instant::now();
     let verdict = chains("power-cuts", seed, cuts, None);
     println!(
-        "{} cuts, {} of them while starting ({} after a cut), {} acknowledged steps, {} losses; {:.0} s",
+        "{} cuts, {} of them while starting ({} after a cut), {} processes killed before, {} acknowledged steps, {} losses; {:.0} s",
         verdict.cuts,
         verdict.starting,
         verdict.recovering,
+        verdict.kills,
         verdict.acknowledged,
         verdict.losses.len(),
         began.elapsed().as_secs_f32()

@@ -5,6 +5,7 @@
  *   POWER_ROOT     the folder, absolute and without symbolic links
  *   POWER_TAPE     where the record goes; appended, one record a write
  *   POWER_ACKS     a file: what is written to it goes into the record, in its place among the operations
+ *   POWER_KILL     after so many operations the process is killed
  *   POWER_SWALLOW  `fdatasync`, `fsync` or `directory`: such calls say that they succeeded and do nothing; the tests' test
  *   POWER_CONTROL  a file that says what fails, read before each operation: "epoch from upto errno what short"; of the
  *                  operations since `epoch` changed that are of a kind in `what`, those numbered [from, upto) fail. With
@@ -20,6 +21,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -49,6 +51,7 @@ static size_t root_length;
 static int tape = -1, out = -1;
 static dev_t device;
 static uint64_t syncs, acks_inode;
+static long kill_at;
 
 /* Inodes below the folder, by open addressing; 0 is free, 1 was removed. */
 static uint64_t *known;
@@ -96,6 +99,9 @@ static void begin(void) {
     device = stat.st_dev;
     if ((word = getenv("POWER_ACKS")) && strlen(word) < sizeof acks) strcpy(acks, word);
     if ((word = getenv("POWER_SWALLOW"))) swallow = word;
+    if ((word = getenv("POWER_KILL"))) kill_at = atol(word);
+    /* A tape may go on where another process left it. */
+    syncs = (uint64_t)getpid() << 32;
     if (to) tape = syscall(SYS_openat, AT_FDCWD, to, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
     if ((control = getenv("POWER_CONTROL"))) {
         char name[PATH_MAX];
@@ -125,6 +131,8 @@ static void put(struct head head, const void *first, const void *second) {
         syscall(SYS_write, 2, message, sizeof message - 1);
         abort();
     }
+    static long records;
+    if (kill_at && ++records == kill_at) kill(getpid(), SIGKILL);
     errno = saved;
 }
 
@@ -394,7 +402,7 @@ static int do_sync(int fd, long call, const char *word) {
     int fault = fails(SYNCS, 0);
     leave(0);
     /* As long as a quick disk takes, also in memory: others go on meanwhile. */
-    nanosleep(&(struct timespec){.tv_nsec = 100000}, NULL);
+    if (S_ISREG(stat.st_mode)) nanosleep(&(struct timespec){.tv_nsec = 100000}, NULL);
     long result = fault ? -1 : syscall(call, fd);
     int saved = fault ? fault : errno;
     enter();

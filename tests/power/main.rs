@@ -6,7 +6,9 @@
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, clippy::print_stdout, reason = "a test fails by panicking")]
 
 mod cuts;
+mod damage;
 mod disk;
+mod full;
 mod tape;
 mod work;
 

@@ -67,6 +67,10 @@ impl Strand {
         strand
     }
 
+    pub fn number(&self) -> usize {
+        self.number
+    }
+
     fn dice(&self, more: u64) -> Dice {
         Dice(self.seed ^ (self.number as u64) << 56 ^ more << 20)
     }
@@ -133,6 +137,13 @@ impl Strand {
         Op::Audit(Event::new(moment(), EventName::MailAccepted).with(Field::Transaction, format!("{}.{}", self.number, self.done + 1)))
     }
 
+    /// Whether a blob is what some strand wrote.
+    pub fn is_body(seed: u64, blob: &Blob, octets: &[u8]) -> bool {
+        let parts: Vec<u64> = blob.header.split('.').map(|part| part.parse().unwrap()).collect();
+        let strand = Self::after(seed, parts[0] as usize, 0);
+        octets == strand.body(parts[1], parts[2]) && blob.id.0 == strand.id(parts[1])
+    }
+
     /// Deletes what a cut between a step and its deletion left, as the daemon does at its start.
     pub fn tidy(&self, spool: &Spool) -> Result<(), StoreError> {
         self.ended.iter().try_for_each(|number| block(spool.delete(BlobId(self.id(*number)))))
@@ -187,7 +198,7 @@ impl Strand {
     }
 }
 
-fn moment() -> Timestamp {
+pub fn moment() -> Timestamp {
     Timestamp::from_second(1_700_000_000).unwrap()
 }
 
@@ -204,25 +215,32 @@ pub struct Found {
 impl Found {
     /// Reads everything; the journal, record by record, and blob by blob, whole.
     pub fn read(store: &SledStore, spool: &Spool, seed: u64, reached: &[u64]) -> Self {
-        let listed = STATES.iter().flat_map(|state| block(store.list(State::new(state), usize::MAX)).unwrap());
-        let records: BTreeMap<Uuid, Record> = listed.map(|record| (record.id.0, record)).collect();
+        Self::try_read(store, spool, seed, reached).unwrap()
+    }
+
+    /// The same; what the store refuses to read is an error.
+    pub fn try_read(store: &SledStore, spool: &Spool, seed: u64, reached: &[u64]) -> Result<Self, StoreError> {
+        let mut records: BTreeMap<Uuid, Record> = BTreeMap::new();
+        for state in STATES {
+            records.extend(block(store.list(State::new(state), usize::MAX))?.into_iter().map(|record| (record.id.0, record)));
+        }
         let mut notes = BTreeMap::new();
         for (strand, reached) in reached.iter().enumerate() {
             let strand_of = Strand::after(seed, strand, 0);
             for number in 1..=reached + 1 {
-                notes.extend(block(store.note(strand_of.key(number))).unwrap().map(|note| ((strand, number), note)));
-                let by_id = block(store.record(RecordId(strand_of.id(number)))).unwrap();
+                notes.extend(block(store.note(strand_of.key(number)))?.map(|note| ((strand, number), note)));
+                let by_id = block(store.record(RecordId(strand_of.id(number))))?;
                 assert_eq!(by_id.as_ref(), records.get(&strand_of.id(number)), "a record by its id and by its state");
             }
         }
         let mut jobs = BTreeMap::new();
         for queue in [Queue::Seal, Queue::Send] {
-            let leases = block(store.claim(queue, Duration::from_secs(9), usize::MAX)).unwrap();
+            let leases = block(store.claim(queue, Duration::ZERO, usize::MAX))?;
             jobs.extend(leases.into_iter().map(|lease| (lease.job.id.0, lease.job)));
         }
         let mut told = vec![Vec::new(); reached.len()];
         let mut from = 0;
-        while let events = block(store.audit(from, 500)).unwrap()
+        while let events = block(store.audit(from, 500))?
             && !events.is_empty()
         {
             for (number, event) in events {
@@ -233,17 +251,15 @@ impl Found {
             }
         }
         let mut blobs = BTreeMap::new();
-        for blob in block(spool.heads()).unwrap() {
-            let (read, _, mut body) = block(spool.open(blob.id)).unwrap();
+        for blob in block(spool.heads())? {
+            let (read, _, mut body) = block(spool.open(blob.id))?;
             assert_eq!(read, blob);
             let mut octets = Vec::new();
             body.read_to_end(&mut octets).unwrap();
-            let parts: Vec<u64> = blob.header.split('.').map(|part| part.parse().unwrap()).collect();
-            let strand = Strand::after(seed, parts[0] as usize, 0);
-            assert!(octets == strand.body(parts[1], parts[2]) && blob.id.0 == strand.id(parts[1]), "blob {} is not what was written", blob.header);
+            assert!(Strand::is_body(seed, &blob, &octets), "blob {} is not what was written", blob.header);
             blobs.insert(blob.id.0, blob.header);
         }
-        Self { records, notes, jobs, told, blobs }
+        Ok(Self { records, notes, jobs, told, blobs })
     }
 
     /// After which step each strand is: the acknowledged one, or the one that was under way. `tidy`: what an earlier life
@@ -375,6 +391,10 @@ fn process_whose_power_is_cut() {
     let store = SledStore::open(SledOptions { rebuild: rebuild == 1, ..options(dir, seed) }).unwrap();
     for (strand, from) in numbers[3..].iter().enumerate() {
         Strand::after(seed, strand, *from).tidy(&spool).unwrap();
+    }
+    // What was found is built on from here on, so it is as good as acknowledged.
+    for (strand, from) in numbers[3..].iter().enumerate() {
+        (&acks).write_all(format!("{strand} {from}\n").as_bytes()).unwrap();
     }
     std::thread::scope(|scope| {
         for (strand, from) in numbers[3..].iter().enumerate() {

@@ -135,9 +135,24 @@ pub enum JournalError {
     /// Another process uses the journal.
     #[error("another process uses the journal {}", .0.display())]
     InUse(PathBuf),
-    /// A failed sync leaves unknown what is on disk.
-    #[error("the journal takes no more lines: an earlier sync failed")]
+    /// Lines could not be written, nor be taken back: they may be there after a crash.
+    #[error("whether the last lines stand in the journal {} is not known: {source}", path.display())]
+    InDoubt {
+        /// Which file.
+        path: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
+    /// It was not replayed.
+    #[error("the journal takes no lines yet: it was not replayed")]
     Stopped,
+}
+
+impl JournalError {
+    /// Whether there was no room, and nothing was changed.
+    pub(super) fn is_full(&self) -> bool {
+        matches!(self, Self::Io { source, .. } if matches!(source.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded))
+    }
 }
 
 /// Hands out every line in order, and checks the chain on the way. Another process may be writing: a last line that is not

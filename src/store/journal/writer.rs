@@ -13,6 +13,9 @@ use super::lines::Lines;
 use super::{JournalError, JournalOptions};
 use crate::ident::Sha256;
 
+/// What the system writes as one.
+const PAGE: u64 = 4_096;
+
 /// From where the journal is replayed, and so what may be wrong with it.
 #[derive(Debug, Clone, Copy)]
 pub(in crate::store) enum From {
@@ -29,6 +32,17 @@ pub(in crate::store) enum From {
     Index(Mark),
 }
 
+/// What must be done before lines are taken again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Need {
+    /// Nothing.
+    Nothing,
+    /// What stands behind the last durable line must be taken back, and then as below.
+    TakingBack,
+    /// A new segment: what became of the pages of this one is not known.
+    Segment,
+}
+
 /// The journal of a process, which nobody else appends to.
 pub(in crate::store) struct Journal {
     dir: PathBuf,
@@ -40,7 +54,11 @@ pub(in crate::store) struct Journal {
     base: u64,
     begun: Option<Timestamp>,
     next: Position,
+    /// It was not replayed.
     stopped: bool,
+    /// Where what was replayed last begins.
+    replayed: u64,
+    need: Need,
     /// Held as long as the journal is used.
     _lock: File,
 }
@@ -71,7 +89,20 @@ impl Journal {
         let file = OpenOptions::new().read(true).write(true).open(&last.path).map_err(failed("opening"))?;
         let start = last.start.ok_or_else(|| no_beginning(last))?;
         let (path, begun) = (last.path.clone(), last.at);
-        Ok(Self { dir, options, file, path, base: start.offset, begun, segments: found, next: Position::START, stopped: true, _lock: lock })
+        Ok(Self {
+            dir,
+            options,
+            file,
+            path,
+            base: start.offset,
+            begun,
+            segments: found,
+            next: Position::START,
+            stopped: true,
+            replayed: 0,
+            need: Need::Nothing,
+            _lock: lock,
+        })
     }
 
     /// Hands out lines from a place on, cuts off what a crash left behind the last, and takes lines from then on.
@@ -96,7 +127,7 @@ impl Journal {
                 Err(error) => return Err(error.into()),
             }
         };
-        self.next = lines.at;
+        (self.next, self.replayed) = (lines.at, begin.offset);
         if let From::Snapshot { upto, .. } = from
             && self.next.seq <= upto
         {
@@ -126,11 +157,37 @@ impl Journal {
         }
     }
 
-    /// Appends lines and syncs them; where each stands. On an error none of them is there.
+    /// Makes durable what was replayed, before anybody builds on it. A process that was killed may not have synced it; and
+    /// after a sync that failed the system takes pages for written that are not, so they are written once more.
+    pub(in crate::store) fn settle(&mut self) -> Result<(), JournalError> {
+        let settled = self.write_again(self.replayed.saturating_sub(self.base)).and_then(|()| self.file.sync_all());
+        settled.and_then(|()| crate::store::sync_directory(&self.dir)).map_err(|source| self.io("syncing", source))
+    }
+
+    /// Makes it take lines again after a failure, if it can: what is not known to be durable is gone then.
+    pub(in crate::store) fn mend(&mut self, now: Timestamp) -> Result<(), JournalError> {
+        if self.need == Need::TakingBack {
+            self.cut()?;
+            self.need = Need::Segment;
+        }
+        if self.need == Need::Segment {
+            self.rotate(now)?;
+        }
+        Ok(())
+    }
+
+    /// Whatever stands behind the last line that was acknowledged is not to be believed.
+    pub(in crate::store) fn distrust(&mut self) {
+        self.need = Need::TakingBack;
+    }
+
+    /// Appends lines and syncs them; where each stands. On an error none of them is there, but for
+    /// [`JournalError::InDoubt`].
     pub(in crate::store) fn append(&mut self, drafts: Vec<Draft>, now: Timestamp) -> Result<Vec<(Entry, Mark)>, JournalError> {
         if self.stopped {
             return Err(JournalError::Stopped);
         }
+        self.mend(now)?;
         if self.is_full(now) {
             self.rotate(now)?;
         }
@@ -146,13 +203,13 @@ impl Journal {
             written.push((entry, mark));
         }
         if let Err(source) = self.write(&octets) {
-            self.cut()?;
-            return Err(self.io("writing", source));
+            let failed = self.io("writing", source);
+            self.take_back(if failed.is_full() { Need::Nothing } else { Need::Segment })?;
+            return Err(failed);
         }
         if let Err(source) = self.sync() {
             // What is on disk after a failed sync is not known, and a second one may succeed without having written.
-            self.stopped = true;
-            let _ = self.cut();
+            self.take_back(Need::Segment)?;
             return Err(self.io("syncing", source));
         }
         self.next = at;
@@ -180,9 +237,12 @@ impl Journal {
     /// Begins a new segment. Its name is there, durably, when its first line is; until then the last one goes on.
     fn rotate(&mut self, now: Timestamp) -> Result<(), JournalError> {
         let (segment, file, next) = begin(&self.dir, self.next, now).inspect_err(|error| {
-            // A name that is there without our knowing would hold a line that is written again elsewhere.
-            self.stopped = !matches!(error, JournalError::Io { doing: "beginning a segment of", .. });
+            // A name that is there without our knowing would hold a line that is written again elsewhere: it is made anew.
+            if !matches!(error, JournalError::Io { doing: "beginning a segment of", .. }) {
+                self.need = Need::Segment;
+            }
         })?;
+        self.need = Need::Nothing;
         tracing::info!(segment = %segment.path.display(), "the journal goes on in a new segment");
         (self.file, self.path, self.base, self.begun) = (file, segment.path.clone(), self.next.offset, Some(now));
         self.segments.push(segment);
@@ -235,13 +295,39 @@ impl Journal {
         Ok(())
     }
 
+    /// Takes back lines that could not be written or synced; what is needed after that. They are in doubt if it fails.
+    fn take_back(&mut self, need: Need) -> Result<(), JournalError> {
+        self.need = Need::TakingBack;
+        match self.cut() {
+            Ok(()) => {
+                self.need = need;
+                Ok(())
+            }
+            Err(JournalError::Io { source, path, .. }) => Err(JournalError::InDoubt { path, source }),
+            Err(error) => Err(error),
+        }
+    }
+
     /// Takes back what stands after the last whole line, durably: a line of it must not come to life after a crash.
     fn cut(&mut self) -> Result<(), JournalError> {
-        let cut = self.file.set_len(self.next.offset.saturating_sub(self.base)).and_then(|()| self.file.sync_all());
-        cut.map_err(|source| {
-            self.stopped = true;
-            self.io("cutting", source)
-        })
+        let end = self.next.offset.saturating_sub(self.base);
+        // The page that the end stands in holds durable lines too, and a failed sync may have been about it.
+        let cut = self.write_again(end - end % PAGE).and_then(|()| self.file.set_len(end)).and_then(|()| self.file.sync_all());
+        cut.map_err(|source| self.io("cutting", source))
+    }
+
+    /// Writes what stands from this octet of the last segment up to the last line once more, so that a sync writes it.
+    fn write_again(&self, from: u64) -> io::Result<()> {
+        let (mut at, end) = (from, self.next.offset.saturating_sub(self.base));
+        let mut octets = vec![0; 256 * 1024];
+        while at < end {
+            let part = usize::try_from(end - at).unwrap_or(usize::MAX).min(octets.len());
+            let part = octets.get_mut(..part).unwrap_or_default();
+            self.file.read_exact_at(part, at)?;
+            self.file.write_all_at(part, at)?;
+            at += part.len() as u64;
+        }
+        Ok(())
     }
 
     fn io(&self, doing: &'static str, source: io::Error) -> JournalError {

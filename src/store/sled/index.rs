@@ -57,7 +57,28 @@ fn is_locked(error: &io::Error) -> bool {
 
 /// An open index.
 pub(super) struct Index {
-    db: Db,
+    db: Caged,
+}
+
+/// sled's handle. When it is dropped sled writes, syncs, and panics if that fails.
+struct Caged(Option<Db>);
+
+impl std::ops::Deref for Caged {
+    type Target = Db;
+
+    #[expect(clippy::expect_used, reason = "it is taken out by its drop alone")]
+    fn deref(&self) -> &Db {
+        self.0.as_ref().expect("an index that is not dropped has its database")
+    }
+}
+
+impl Drop for Caged {
+    fn drop(&mut self) {
+        let db = self.0.take();
+        if caged(|| Ok(drop(db))).is_err() {
+            tracing::error!("the index could not be closed in order");
+        }
+    }
 }
 
 impl Index {
@@ -86,7 +107,7 @@ impl Index {
         if blobs {
             return Err(IndexError::Damaged("it keeps values outside of its log, which are never synced".into()));
         }
-        Ok((Self { db }, file))
+        Ok((Self { db: Caged(Some(db)) }, file))
     }
 
     /// Writes a batch into the index, not yet durably.

@@ -50,7 +50,7 @@ impl Keeper {
     fn look(&self) -> Result<(), LoadError> {
         let dir = self.options.journal();
         let newest = Snapshot::newest(&dir)?;
-        if let Some(mark) = self.shared.index.mark()? {
+        if let Some(mark) = self.shared.index()?.mark()? {
             // Copying costs what the index is large, so it pays when the journal has grown by as much.
             let (from, octets) = newest.as_ref().map_or((0, 0), |snapshot| (snapshot.mark.offset, snapshot.octets));
             if mark.offset.saturating_sub(from) >= octets.max(self.options.segments.octets) {
@@ -74,7 +74,7 @@ impl Keeper {
 
     /// Copies the index while steps go on.
     fn copy(&self) -> Result<Option<Snapshot>, LoadError> {
-        let index = &self.shared.index;
+        let index = self.shared.index()?;
         let Some(mark) = index.mark()? else { return Ok(None) };
         let mut copying = Copying::begin(&self.options.journal(), mark, self.options.clock.now())?;
         fail::fail_point!("store.snapshot.begun");

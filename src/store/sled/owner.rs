@@ -2,7 +2,6 @@
 
 use std::fs::File;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::Sender;
@@ -11,10 +10,11 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use tokio::sync::{mpsc, oneshot};
 
-use super::Shared;
-use super::index::IndexError;
+use super::index::{Index, IndexError};
 use super::keeper::Errand;
+use super::mend::Trouble;
 use super::plan::{Leases, Plan, Refusal};
+use super::{Shared, SledOptions};
 use crate::port::{Clock, Guard, JobId, Lease, Queue, Step, StoreError};
 use crate::store::journal::{Draft, Journal, JournalError};
 use crate::store::lease::Until;
@@ -24,7 +24,7 @@ const GROUP: usize = 64;
 
 pub(super) type Answer<T> = oneshot::Sender<Result<T, StoreError>>;
 
-type Outcomes<T> = Vec<(Answer<T>, Result<T, StoreError>)>;
+pub(super) type Outcomes<T> = Vec<(Answer<T>, Result<T, StoreError>)>;
 
 /// What the thread is asked for.
 pub(super) enum Request {
@@ -42,6 +42,8 @@ pub(super) enum Request {
         keep: SignedDuration,
         answer: Answer<()>,
     },
+    /// Somebody found the index damaged.
+    Look,
 }
 
 /// The thread's own.
@@ -50,18 +52,23 @@ pub(super) struct Owner {
     pub(super) journal: Journal,
     /// A handle of sled's file: sled's own flush does not wait for the disk.
     pub(super) file: File,
-    pub(super) dir: PathBuf,
-    pub(super) reserve: u64,
+    pub(super) options: SledOptions,
     pub(super) leases: Leases,
     /// The last token; larger than every one that an earlier process gave.
     pub(super) token: u64,
     pub(super) clock: Arc<dyn Clock>,
     /// For what may take long.
     pub(super) errands: Sender<Errand>,
+    /// Whose steps stand in the journal and are not answered yet.
+    pub(super) owed: Outcomes<()>,
+    /// Whether the index must be built anew.
+    pub(super) suspect: bool,
+    /// One that is put away and still read from.
+    pub(super) old: Option<Arc<Index>>,
 }
 
 impl Owner {
-    /// Serves until nobody can ask any more, or the store is broken.
+    /// Serves until nobody can ask any more.
     pub(super) fn run(mut self, mut requests: mpsc::Receiver<Request>) {
         while let Some(first) = requests.blocking_recv() {
             let mut group = vec![first];
@@ -72,19 +79,23 @@ impl Owner {
             }
             // A panic drops the group's answers unsent, which says to those who wait that the store is broken.
             let served = catch_unwind(AssertUnwindSafe(|| self.serve(group)));
-            let broken = match served {
+            let trouble = match served {
                 Ok(Ok(())) => continue,
-                Ok(Err(broken)) => broken,
-                Err(_) => IndexError::Damaged("its thread panicked".into()),
+                Ok(Err(trouble)) => trouble,
+                Err(_) => {
+                    self.journal.distrust();
+                    IndexError::Damaged("its thread panicked".into()).into()
+                }
             };
-            self.shared.give_up(&broken);
-            return;
+            if !self.mend(trouble, &mut requests) {
+                return;
+            }
         }
     }
 
-    fn serve(&mut self, group: Vec<Request>) -> Result<(), IndexError> {
+    fn serve(&mut self, group: Vec<Request>) -> Result<(), Trouble> {
         if !self.shared.working.load(Ordering::Acquire) {
-            return Err(IndexError::Damaged("found while reading".into()));
+            return Err(IndexError::Damaged("found while reading".into()).into());
         }
         // The group's requests came at once, so any order is a right one: steps first, for they share the syncs.
         let (mut steps, mut rest) = (Vec::new(), Vec::new());
@@ -95,6 +106,7 @@ impl Owner {
             }
         }
         let (mut touched, steps) = self.apply(steps)?;
+        self.owed = steps;
         let mut claims = Vec::new();
         let mut renewals = Vec::new();
         for request in rest {
@@ -111,22 +123,22 @@ impl Owner {
                     let pruned = self.prune(upto, keep);
                     tell(vec![(answer, pruned)]);
                 }
-                Request::Apply(..) => {}
+                Request::Apply(..) | Request::Look => {}
             }
         }
         touched.sort_unstable();
         touched.dedup();
         touched.into_iter().try_for_each(|queue| self.ring(queue))?;
-        tell(steps);
+        tell(std::mem::take(&mut self.owed));
         tell(claims);
         tell(renewals);
         Ok(())
     }
 
     /// Applies steps, to the journal and then to the index: the queues whose jobs changed, and what is to be answered.
-    fn apply(&mut self, steps: Vec<(Step, Answer<()>)>) -> Result<(Vec<Queue>, Outcomes<()>), IndexError> {
-        let shared = Arc::clone(&self.shared);
-        let mut plan = Plan::new(&shared.index, &self.leases);
+    fn apply(&mut self, steps: Vec<(Step, Answer<()>)>) -> Result<(Vec<Queue>, Outcomes<()>), Trouble> {
+        let (shared, index) = (Arc::clone(&self.shared), self.shared.index()?);
+        let mut plan = Plan::new(&index, &self.leases);
         let (mut drafts, mut answers) = (Vec::new(), Vec::new());
         for (step, answer) in steps {
             let outcome = match plan.step(step) {
@@ -135,7 +147,7 @@ impl Owner {
                     drafts.push(draft);
                     Ok(())
                 }
-                Err(Refusal::Index(error)) => return Err(error),
+                Err(Refusal::Index(error)) => return Err(error.into()),
                 Err(refused) => Err(refused.into()),
             };
             answers.push((answer, outcome));
@@ -143,33 +155,40 @@ impl Owner {
         if drafts.is_empty() {
             return Ok((Vec::new(), answers));
         }
-        let lines = match self.room().and_then(|()| self.journal.append(drafts, self.clock.now()).map_err(refusal)) {
+        // Those that were refused too get the same answer: they may have looked at what was not applied after all.
+        let refuse = |refused: StoreError, answers: Outcomes<()>| -> Outcomes<()> {
+            answers.into_iter().map(|(answer, _)| (answer, Err(again(&refused)))).collect()
+        };
+        if let Err(refused) = self.room() {
+            return Ok((Vec::new(), refuse(refused, answers)));
+        }
+        let lines = match self.journal.append(drafts, self.clock.now()) {
             Ok(lines) => lines,
-            Err(refused) => {
-                // Those that were refused too: they may have looked at what was not applied after all.
-                let answers = answers.into_iter().map(|(answer, _)| (answer, Err(again(&refused)))).collect();
-                return match refused {
-                    StoreError::Full => Ok((Vec::new(), answers)),
-                    other => {
-                        tell(answers);
-                        Err(IndexError::Io(std::io::Error::other(other.to_string())))
-                    }
-                };
+            Err(error) => {
+                let refused = refuse(refusal(&error), answers);
+                if error.is_full() {
+                    return Ok((Vec::new(), refused));
+                }
+                tell(refused);
+                return Err(error.into());
             }
         };
         for (entry, mark) in &lines {
             plan.line(entry, *mark, false)?;
         }
         let (batch, writes) = plan.finish();
-        shared.index.write(batch)?;
-        fail::fail_point!("store.batch");
-        shared.index.sync(&self.file)?;
-        fail::fail_point!("store.flush");
-
-        self.publish();
+        // From here on the steps have happened, whatever becomes of the index.
         for id in &writes.ended {
             self.leases.remove(id);
         }
+        self.owed = answers;
+        index.write(batch)?;
+        fail::fail_point!("store.batch");
+        index.sync(&self.file)?;
+        fail::fail_point!("store.flush");
+
+        self.publish();
+        let answers = std::mem::take(&mut self.owed);
         for (queue, by) in &writes.jobs {
             if let Some(count) = shared.jobs.get(*queue as usize) {
                 count.fetch_add(*by, Ordering::Relaxed);
@@ -179,7 +198,7 @@ impl Owner {
     }
 
     /// Shows readers up to where the journal is applied, and in which files it stands.
-    fn publish(&self) {
+    pub(super) fn publish(&self) {
         let segments = self.journal.segments();
         if self.shared.segments().len() != segments.len() {
             self.shared.set_segments(segments);
@@ -194,22 +213,22 @@ impl Owner {
         let now = self.clock.now();
         let Some(pruned) = self.journal.prunable(upto, keep, now) else { return Ok(()) };
         let draft = Draft { pruned: Some(pruned), ..Draft::default() };
-        self.journal.append(vec![draft], now).map_err(refusal)?;
+        self.journal.append(vec![draft], now).map_err(|error| refusal(&error))?;
         fail::fail_point!("store.prune.said");
         // Readers know before that these go.
         let stay: Vec<_> = self.journal.segments().iter().filter(|segment| segment.first >= pruned.before).cloned().collect();
         self.shared.set_segments(&stay);
         let deleted = self.journal.prune(pruned.before);
         self.shared.set_segments(self.journal.segments());
-        deleted.map_err(refusal)
+        deleted.map_err(|error| refusal(&error))
     }
 
     /// Refuses before the disk is full: what is half-written into sled cannot be taken back.
-    fn room(&self) -> Result<(), StoreError> {
-        match crate::store::free_space(&self.dir) {
-            Ok(free) if free >= self.reserve => Ok(()),
+    pub(super) fn room(&self) -> Result<(), StoreError> {
+        match crate::store::free_space(&self.options.dir) {
+            Ok(free) if free >= self.options.reserve => Ok(()),
             Ok(_) => Err(StoreError::Full),
-            Err(error) => Err(crate::store::store_error("asking for free space of", &self.dir, &error)),
+            Err(error) => Err(crate::store::store_error("asking for free space of", &self.options.dir, &error)),
         }
     }
 
@@ -218,10 +237,10 @@ impl Owner {
         if limit == 0 {
             return Ok(Vec::new());
         }
-        let shared = Arc::clone(&self.shared);
+        let (shared, index) = (Arc::clone(&self.shared), self.shared.index()?);
         let clock = shared.bell.clock();
         let (now, until) = (clock.now(), Until::after(span, clock));
-        shared.index.queue(queue, Timestamp::MIN, |due, id| {
+        index.queue(queue, Timestamp::MIN, |due, id| {
             if due > now {
                 return Ok(false);
             }
@@ -232,7 +251,7 @@ impl Owner {
         })?;
         let mut leases = Vec::with_capacity(ids.len());
         for id in ids {
-            let Some(job) = self.shared.index.job(id)? else { return Err(IndexError::Damaged("a queue names a job that is not there".into())) };
+            let Some(job) = index.job(id)? else { return Err(IndexError::Damaged("a queue names a job that is not there".into())) };
             self.token += 1;
             self.leases.insert(id, (self.token, until));
             leases.push(Lease { job, token: self.token, until: until.wall });
@@ -254,7 +273,7 @@ impl Owner {
     /// Tells those who wait for a queue when its next job can be claimed.
     pub(super) fn ring(&self, queue: Queue) -> Result<(), IndexError> {
         let mut next: Option<Timestamp> = None;
-        self.shared.index.queue(queue, Timestamp::MIN, |due, id| {
+        self.shared.index()?.queue(queue, Timestamp::MIN, |due, id| {
             let lease = self.leases.get(&id).map(|(_, until)| due.max(until.wall));
             let claimable = lease.unwrap_or(due);
             next = Some(next.map_or(claimable, |next| next.min(claimable)));
@@ -273,8 +292,8 @@ fn tell<T>(outcomes: Outcomes<T>) {
     }
 }
 
-fn refusal(error: JournalError) -> StoreError {
-    match &error {
+fn refusal(error: &JournalError) -> StoreError {
+    match error {
         JournalError::Io { source, path, .. } => crate::store::store_error("writing", path, source),
         _ => StoreError::Broken(error.to_string()),
     }
