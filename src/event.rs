@@ -93,6 +93,26 @@ pub enum EventName {
     Returned,
     /// A notice about a delivered mail came that changes nothing: a delay, a success, one that was known.
     ReturnNoted,
+    /// An operator has a message sent again that had ended without outcome.
+    Resent,
+    /// An operator has something tried now that waited for its next attempt.
+    TriedNow,
+    /// An operator stopped a message before it was sent.
+    Cancelled,
+    /// An operator has a received message delivered once more.
+    Redelivered,
+    /// An operator has seen to a message that could not be delivered or was not read.
+    Handled,
+    /// Nothing of a message, a conversation or an organisation is deleted until further notice.
+    HoldSet,
+    /// What was held is deleted again when its time is over.
+    HoldEnded,
+    /// A deletion that is due waits for the end of a hold.
+    PurgeHeld,
+    /// A body was deleted since its time is over, and found gone.
+    ContentDeleted,
+    /// What was left of a message was deleted since its time is over, and found gone.
+    RecordDeleted,
     /// A certificate or a revocation list ends soon.
     Expiring,
     /// The operator was told.
@@ -161,6 +181,12 @@ pub enum Field {
     MailServerAnswer,
     /// Who read it.
     Reader,
+    /// Which operator asked for it.
+    Operator,
+    /// A body by its name in the spool.
+    Blob,
+    /// The rule of retention by which it was deleted.
+    Rule,
     /// The kind of document.
     Document,
     /// The participant whose metadata was used.

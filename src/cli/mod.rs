@@ -14,7 +14,9 @@ pub mod check_config;
 pub mod control;
 pub mod convert;
 pub mod demo;
+pub mod hold;
 pub mod journal;
+pub mod operate;
 pub mod ping;
 pub mod queue;
 pub mod run;
@@ -56,6 +58,24 @@ enum Command {
     Status(status::StatusArgs),
     /// Lists what waits in the gateway that runs: since when, why, and when it is tried next.
     Queue(queue::QueueArgs),
+    /// Sends a message again that ended without outcome (MESSAGE_EXCHANGE_ERROR), as the same SDK message.
+    Resend(operate::MessageArgs),
+    /// Tries now what waits for its next attempt.
+    Retry(operate::RetryArgs),
+    /// Lets messages go that were kept back since two functions answer each other too fast.
+    Release(operate::MessageArgs),
+    /// Delivers a received message once more, with the same Message-ID.
+    Redeliver(operate::MessageArgs),
+    /// Notes that somebody has seen to a message that came back, could not be delivered or was not read.
+    Handled(operate::HandledArgs),
+    /// Stops a message that has not left; its sender is told.
+    Cancel(operate::MessageArgs),
+    /// Keeps a message, a conversation or an organisation's messages from being deleted.
+    Hold(hold::HoldArgs),
+    /// Ends a hold.
+    Unhold(hold::UnholdArgs),
+    /// Lists all holds.
+    Holds(hold::HoldsArgs),
     /// Makes the line that `password-hash-file` of an `[[smtp.account]]` holds, out of a password.
     SmtpPassword(smtp_password::SmtpPasswordArgs),
     /// A federation in a box: CAs, name server and SMP on this machine, to try brevbro with.
@@ -78,6 +98,15 @@ impl Cli {
             Command::Journal(args) => journal::run(&args),
             Command::Status(args) => status::run(&args),
             Command::Queue(args) => queue::run(&args),
+            Command::Resend(args) => operate::resend(args),
+            Command::Retry(args) => operate::retry(args),
+            Command::Release(args) => operate::release(args),
+            Command::Redeliver(args) => operate::redeliver(args),
+            Command::Handled(args) => operate::handled(args),
+            Command::Cancel(args) => operate::cancel(args),
+            Command::Hold(args) => hold::hold(args),
+            Command::Unhold(args) => hold::unhold(args),
+            Command::Holds(args) => hold::holds(&args),
             Command::Testbed(args) => testbed::run(args).await,
         }
     }

@@ -15,6 +15,7 @@ use super::declare::Errors;
 use super::environment::{self, Parts, environment};
 use super::errors::ConfigError;
 use super::raw;
+use super::retention::Retained;
 use super::values::HttpUrl;
 use crate::crypto::Authorities;
 use crate::edge::reach::{IpNetwork, Reach};
@@ -36,6 +37,7 @@ pub(super) struct Common {
     pub(super) name: Option<Domain>,
     mail_domain: Option<Domain>,
     pub(super) retry: Option<Retry>,
+    pub(super) retention: Option<Retained>,
 }
 
 impl<'a> Checker<'a> {
@@ -50,7 +52,8 @@ impl<'a> Checker<'a> {
             self.error(ConfigError::new("node.role", "cannot be alone with state that is on this machine only").hint(hint));
         }
         let retry = raw.retry.take().and_then(|raw| self.retry(raw));
-        let common = Common { name: raw.name.take(), mail_domain: raw.mail_domain.take(), retry };
+        let retention = raw.retention.take().and_then(|raw| self.retention(&raw));
+        let common = Common { name: raw.name.take(), mail_domain: raw.mail_domain.take(), retry, retention };
         let only_here = is_only_here(raw.access_point.as_ref(), raw.discovery.as_ref());
         let reach = self.reach(raw.access_point.as_ref(), raw.discovery.as_ref(), only_here);
         let access_point = raw.access_point.take().and_then(|raw| self.access_point(raw));
@@ -110,6 +113,7 @@ impl<'a> Checker<'a> {
             discovery: discovery?,
             reach,
             retry: retry?,
+            retention: retention?,
             log: log.and_then(|raw| Some(Log { format: raw.format?, level: raw.level? }))?,
             expiry_warnings: expiry_warnings?,
             warnings: self.warnings,

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use super::environment::Environment;
 use super::files::Secret;
+pub use super::retention::Retained;
 use super::values::{HttpUrl, words};
 use crate::crypto::{Certificate, Identity, PasswordHash};
 use crate::edge::clamd::ClamdOptions;
@@ -49,6 +50,8 @@ pub struct Gateway {
     pub reach: Reach,
     /// When to try again.
     pub retry: Retry,
+    /// How long what has ended is kept, where no participant is known that has its own rule.
+    pub retention: Retained,
     /// The log.
     pub log: Log,
     /// So many days before a certificate ends the operator is told.
@@ -87,6 +90,8 @@ pub struct Participant {
     pub id: ParticipantId,
     /// When to try again what it sends.
     pub retry: Retry,
+    /// How long its messages are kept that have ended.
+    pub retention: Retained,
     /// When its people work; none for always.
     pub hours: Option<Hours>,
     /// By which clock its messages are given up.
@@ -434,6 +439,8 @@ pub struct Organisation {
     pub mailboxes: Vec<Mailbox>,
     /// When to try again what it sends.
     pub retry: Retry,
+    /// How long its messages are kept that have ended.
+    pub retention: Retained,
     /// When its people work; none for always.
     pub hours: Option<Hours>,
     /// By which clock its messages are given up.

@@ -25,6 +25,7 @@ mod patience;
 mod protection;
 mod raw;
 mod reference;
+mod retention;
 mod roles;
 mod values;
 

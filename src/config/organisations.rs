@@ -12,8 +12,8 @@ use crate::outbound::retry::Patience;
 
 impl From<&Organisation> for Participant {
     fn from(organisation: &Organisation) -> Self {
-        let Organisation { participant, retry, hours, patience, .. } = organisation;
-        Self { id: participant.clone(), retry: *retry, hours: hours.clone(), patience: *patience }
+        let Organisation { participant, retry, retention, hours, patience, .. } = organisation;
+        Self { id: participant.clone(), retry: *retry, retention: *retention, hours: hours.clone(), patience: *patience }
     }
 }
 
@@ -46,8 +46,9 @@ impl Checker<'_> {
     fn participant(&mut self, index: usize, raw: raw::Organisation, common: &Common) -> Option<Participant> {
         let at = format!("organisation[{index}]");
         let retry = self.retry_of(&at, raw.retry.as_ref(), common.retry);
+        let retention = self.retention_of(&at, raw.retention.as_ref(), common.retention);
         let (hours, patience) = self.hours_of(&at, raw.hours)?;
-        Some(Participant { id: raw.participant?, retry: retry?, hours, patience })
+        Some(Participant { id: raw.participant?, retry: retry?, retention: retention?, hours, patience })
     }
 
     fn participants_apart<'a>(&mut self, participants: impl Iterator<Item = &'a ParticipantId>) {
@@ -87,6 +88,7 @@ impl Checker<'_> {
             read.into_iter().collect::<Option<Vec<_>>>()
         });
         let retry = self.retry_of(&at, raw.retry.as_ref(), common.retry);
+        let retention = self.retention_of(&at, raw.retention.as_ref(), common.retention);
         let hours = self.hours_of(&at, raw.hours);
         let signing = signing?;
         let mut decryption: Vec<Identity> = keys.into_iter().collect::<Option<_>>()?;
@@ -102,6 +104,7 @@ impl Checker<'_> {
             decryption,
             mailboxes: mailboxes??,
             retry: retry?,
+            retention: retention?,
             hours,
             patience,
         })

@@ -12,6 +12,7 @@ use super::checked::{
     ScanDirections, SenderAccessPoint, SignedMail, SuccessNotice,
 };
 use super::declare::section;
+use super::retention::{OrganisationRetention, Retention};
 use super::values::{CalendarDate, Host, HttpUrl, Line, MediaType, ScannerAddress, SecretFile, Size, Span, TimeOfDay, UrlPath, words};
 use crate::edge::reach::IpNetwork;
 use crate::ident::{AccessPointId, Domain, FederationId, FunctionId, MailAddress, MailServerName, NodeName, ParticipantId};
@@ -56,6 +57,8 @@ section! {
         expiry_warnings: Vec<u32> = Default "[60, 30, 14, 7, 1]";
         /// When to try again and when to give up. Waits vary by a fifth, so that messages do not all come at once.
         retry: Retry = Default "{}";
+        /// How long messages are kept that have ended.
+        retention: Retention = Default "{}";
         /// What looks for malware in mails to SDK and messages from it, which is asked for in both directions (SDK B1.4.7 6.1).
         /// Without this section the gateway does not look, and the mail server has to; the log says so at start.
         malware: Malware = Optional "{}";
@@ -480,6 +483,8 @@ section! {
         encryption_key: Vec<EncryptionKey> = Optional "[]";
         /// When to try again what this organisation sends: what stands here holds instead of `[retry]`.
         retry: OrganisationRetry = Optional "{}";
+        /// How long its messages are kept that have ended: what stands here holds instead of `[retention]`.
+        retention: OrganisationRetention = Optional "{}";
         /// When its people work. Without this section somebody is always there.
         hours: Hours = Optional "{}";
         /// A function mailbox: who in the organisation sends and gets SDK messages.

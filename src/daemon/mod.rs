@@ -178,6 +178,7 @@ impl Daemon {
 async fn put_in_order(mail: &MailSide) -> Result<(), StartError> {
     let setup = |what| move |failure: Failure| StartError::Setup { what, why: failure.what };
     tell_found(mail.take_in_orphans().await.map_err(setup("what an earlier run left"))?);
+    mail.retire_all().await.map_err(setup("retention"))?;
     let unread = mail.deliver_unread().await.map_err(setup("what waits to be read"))?;
     if unread > 0 {
         tracing::info!(unread, "messages that nobody has read go to their mailboxes, which get them whole by now");

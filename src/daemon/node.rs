@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::expiry::expiry;
 use super::outside::transport_profiles;
-use super::schedules::{participant, schedule};
+use super::schedules::{participant, retention, schedule};
 use super::{Outside, StartError, isolation};
 use crate::config::checked;
 use crate::edge::clock::SystemClock;
@@ -47,6 +47,7 @@ fn settings(config: &checked::Gateway, scratch: PathBuf) -> Settings {
         domain: config.mail_domain.clone(),
         federation: config.federation.clone(),
         schedule: schedule(&config.retry, None, Patience::RealTime),
+        retention: retention(config.retention),
         scratch,
         transport_profiles: transport_profiles(config),
         expiry: expiry(config),

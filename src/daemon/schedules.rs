@@ -3,7 +3,7 @@
 use crate::config::checked;
 use crate::outbound::hours::Hours;
 use crate::outbound::retry::{Patience, Schedule};
-use crate::worker::Participant;
+use crate::worker::{Participant, Retention};
 
 pub(super) fn schedule(retry: &checked::Retry, hours: Option<Hours>, patience: Patience) -> Schedule {
     Schedule {
@@ -19,5 +19,10 @@ pub(super) fn schedule(retry: &checked::Retry, hours: Option<Hours>, patience: P
 }
 
 pub(super) fn participant(participant: &checked::Participant) -> Participant {
-    Participant { id: participant.id.clone(), schedule: schedule(&participant.retry, participant.hours.clone(), participant.patience) }
+    let schedule = schedule(&participant.retry, participant.hours.clone(), participant.patience);
+    Participant { id: participant.id.clone(), schedule, retention: retention(participant.retention) }
+}
+
+pub(super) fn retention(kept: checked::Retained) -> Retention {
+    Retention { content: kept.content, metadata: kept.metadata }
 }

@@ -56,6 +56,16 @@ fn english(name: EventName) -> String {
 fn swedish(name: EventName) -> &'static str {
     match name {
         EventName::Started => "startad",
+        EventName::Resent => "sänds om på begäran",
+        EventName::TriedNow => "försöks nu på begäran",
+        EventName::Cancelled => "stoppat på begäran",
+        EventName::Redelivered => "levereras igen på begäran",
+        EventName::Handled => "omhändertaget av driften",
+        EventName::HoldSet => "gallringsstopp satt",
+        EventName::HoldEnded => "gallringsstopp hävt",
+        EventName::PurgeHeld => "gallringen väntar på ett gallringsstopp",
+        EventName::ContentDeleted => "innehåll gallrat",
+        EventName::RecordDeleted => "metadata gallrade",
         EventName::MailAccepted => "mejlet mottaget",
         EventName::MailDropped => "automatiskt mejl, kastat",
         EventName::LoopStopped => "mejlet gick i en slinga, avvisat",

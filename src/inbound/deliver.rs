@@ -4,7 +4,7 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::state::{Closed, Delivered, How, Incoming, Taken};
+use super::state::{Delivered, Incoming, Taken, Undeliverable};
 use crate::event::{Event, EventName, Field};
 use crate::failure::Failure;
 use crate::mail::alarm::Cause;
@@ -50,6 +50,7 @@ pub fn delivered(state: Taken, lease: Lease, answer: &SinkAnswer, now: Timestamp
         .guard(Guard::In(record, Incoming::NEW))
         .op(Op::Forget(handover(lease.job.id)))
         .op(Op::Complete(lease))
+        .op(Op::retire(record, now))
         .op(Op::Put(Incoming::Delivered(Delivered { taken: state, at: now }).to_record()?))
         .op(Op::Audit(event));
     Ok(step.into())
@@ -67,8 +68,8 @@ pub fn failed(mut state: Taken, lease: Lease, error: &SinkError, next: Next, now
     let event = |name| state.arrival.event(now, name).with(Field::Cause, error).with(Field::Attempt, lease.job.attempt + 1);
     let Some(due) = next else {
         let event = event(EventName::Faulted);
-        let closed = Closed { kept: Some(state.message), arrival: state.arrival, how: How::Undeliverable, at: now };
-        let step = held.op(Op::Complete(lease)).op(Op::Put(Incoming::Closed(closed).to_record()?)).op(Op::Audit(event)).op(alarm);
+        let kept = Undeliverable { taken: state, at: now };
+        let step = held.op(Op::Complete(lease)).op(Op::Put(Incoming::Undeliverable(kept).to_record()?)).op(Op::Audit(event)).op(alarm);
         return Ok(step.into());
     };
     let name = if matches!(error, SinkError::Unknown(_)) { EventName::PossibleDuplicate } else { EventName::DeliveryDeferred };

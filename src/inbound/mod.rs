@@ -13,12 +13,15 @@
 pub mod check;
 pub mod deliver;
 pub mod open;
+pub mod operate;
 pub mod read;
 pub mod receive;
 pub mod render;
+pub mod retire;
 pub mod returned;
 pub mod scan;
 pub mod settle;
 pub mod state;
+pub mod transitions;
 
-pub use state::{Arrival, Closed, Delivered, How, Incoming, Read, Returned, Taken, Unread};
+pub use state::{Arrival, Closed, Delivered, How, Incoming, Purged, Read, Returned, Taken, Undeliverable, Unread, Was};

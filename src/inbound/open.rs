@@ -131,6 +131,7 @@ pub fn discarded(arrival: Arrival, lease: Lease, why: &str, now: Timestamp) -> R
         .guard(Guard::In(record, Incoming::RETRIEVED))
         .op(Op::Complete(lease))
         .op(Op::Put(closed.to_record()?))
+        .op(Op::retire(record, now))
         .op(Op::Audit(event))
         .op(alarm);
     Ok(Effects { step, discard, ..Effects::default() })

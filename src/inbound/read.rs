@@ -116,14 +116,14 @@ pub fn opened(state: Incoming, by: &Reader, now: Timestamp) -> Result<Option<Eff
             (unread.taken, Incoming::UNREAD, Some(Incoming::Read(read)))
         }
         Incoming::Read(read) => (read.taken, Incoming::READ, None),
-        Incoming::Retrieved(_) | Incoming::New(_) | Incoming::Delivered(_) | Incoming::Returned(_) | Incoming::Closed(_) => return Ok(None),
+        _ => return Ok(None),
     };
     let mut step = Step::new()
         .guard(Guard::In(taken.arrival.record, from))
         .op(Op::Cancel(reminder(&taken)))
         .op(Op::Audit(event(&taken, EventName::MessageRead, now).with(Field::Reader, by)));
     if let Some(next) = next {
-        step = step.op(Op::Put(next.to_record()?));
+        step = step.op(Op::Put(next.to_record()?)).op(Op::retire(taken.arrival.record, now));
     }
     Ok(Some(step.into()))
 }

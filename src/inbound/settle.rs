@@ -126,6 +126,7 @@ pub fn turned_away(
         .guard(Guard::In(record, Incoming::RETRIEVED))
         .op(Op::Complete(lease))
         .op(Op::Put(closed.to_record()?))
+        .op(Op::retire(record, now))
         .op(Op::Audit(event))
         .op(answer);
     if let Some(key) = marked {
@@ -147,6 +148,7 @@ pub fn receipt_taken(arrival: Arrival, lease: Lease, refers_to: &MessageId, code
         .guard(Guard::In(record, Incoming::RETRIEVED))
         .op(Op::Complete(lease))
         .op(Op::Put(closed.to_record()?))
+        .op(Op::retire(record, now))
         .op(Op::Audit(event));
     Ok(Effects { step, discard, ..Effects::default() })
 }

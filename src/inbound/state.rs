@@ -7,7 +7,7 @@ use super::read::Reader;
 use crate::event::{Event, EventName, Field};
 use crate::failure::Failure;
 use crate::ident::{AccessPointId, As4MessageId, ConversationId, DocumentKind, FunctionId, MailAddress, MessageId, ParticipantId, RecordId, Sha256};
-use crate::port::{BlobId, Key, Record, State};
+use crate::port::{BlobId, Key, Record, Retained, State};
 
 /// An envelope that came by AS4 and is durable.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -129,6 +129,36 @@ pub struct Read {
     pub by: Reader,
 }
 
+/// A message that the mail server refused until the end; it is kept until somebody sees to it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Undeliverable {
+    /// What.
+    pub taken: Taken,
+    /// Since when.
+    pub at: Timestamp,
+}
+
+/// A message that has ended and whose content's time is over.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Purged {
+    /// What is known of it.
+    pub was: Was,
+    /// When it ended.
+    pub at: Timestamp,
+    /// Where its content is.
+    pub retained: Retained,
+}
+
+/// What is known of a message whose content's time is over.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Was {
+    /// A message that was taken.
+    Taken(Taken),
+    /// Any other.
+    Other(Arrival),
+}
+
 /// How an envelope ended that was not delivered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -139,7 +169,7 @@ pub enum How {
     TurnedAway,
     /// It was deleted without a receipt.
     Discarded,
-    /// The mail server refused it until the end; the message is kept.
+    /// The mail server refused it until the end; the message is kept. Of an earlier version: see [`Undeliverable`].
     Undeliverable,
 }
 
@@ -172,8 +202,14 @@ pub enum Incoming {
     Unread(Unread),
     /// See [`Read`].
     Read(Read),
+    /// See [`Undeliverable`].
+    Undeliverable(Undeliverable),
+    /// An operator has seen to it, since then.
+    Handled(Undeliverable),
     /// See [`Closed`].
     Closed(Closed),
+    /// See [`Purged`].
+    Purged(Purged),
 }
 
 impl Incoming {
@@ -192,6 +228,14 @@ impl Incoming {
     pub const UNREAD: State = State::new("unread");
     /// Read here.
     pub const READ: State = State::new("read");
+    /// Refused by the mail server.
+    pub const UNDELIVERABLE: State = State::new("undeliverable");
+    /// Seen to by an operator.
+    pub const HANDLED: State = State::new("handled");
+    /// Ended; its content is being deleted.
+    pub const PURGING: State = State::new("purging");
+    /// Ended; its content was deleted.
+    pub const PURGED: State = State::new("purged");
     /// Ended otherwise.
     pub const CLOSED: State = State::new("closed");
 
@@ -205,7 +249,11 @@ impl Incoming {
             Self::Returned(_) => Self::RETURNED,
             Self::Unread(_) => Self::UNREAD,
             Self::Read(_) => Self::READ,
+            Self::Undeliverable(_) => Self::UNDELIVERABLE,
+            Self::Handled(_) => Self::HANDLED,
             Self::Closed(_) => Self::CLOSED,
+            Self::Purged(Purged { retained: Retained::Gone { .. }, .. }) => Self::PURGED,
+            Self::Purged(_) => Self::PURGING,
         }
     }
 
@@ -213,8 +261,11 @@ impl Incoming {
     #[must_use]
     pub fn arrival(&self) -> &Arrival {
         match self {
-            Self::Retrieved(arrival) | Self::Closed(Closed { arrival, .. }) => arrival,
+            Self::Retrieved(arrival) | Self::Closed(Closed { arrival, .. }) | Self::Purged(Purged { was: Was::Other(arrival), .. }) => arrival,
             Self::New(taken)
+            | Self::Undeliverable(Undeliverable { taken, .. })
+            | Self::Handled(Undeliverable { taken, .. })
+            | Self::Purged(Purged { was: Was::Taken(taken), .. })
             | Self::Delivered(Delivered { taken, .. })
             | Self::Returned(Returned { taken, .. })
             | Self::Unread(Unread { taken, .. })
@@ -222,7 +273,7 @@ impl Incoming {
         }
     }
 
-    /// The message, when it was a valid one that is kept.
+    /// The message, when it was a valid one; of one whose content was deleted its ids are left.
     #[must_use]
     pub fn into_taken(self) -> Option<Taken> {
         match self {
@@ -230,8 +281,11 @@ impl Incoming {
             | Self::Delivered(Delivered { taken, .. })
             | Self::Returned(Returned { taken, .. })
             | Self::Unread(Unread { taken, .. })
+            | Self::Undeliverable(Undeliverable { taken, .. })
+            | Self::Handled(Undeliverable { taken, .. })
+            | Self::Purged(Purged { was: Was::Taken(taken), .. })
             | Self::Read(Read { taken, .. }) => Some(taken),
-            Self::Retrieved(_) | Self::Closed(_) => None,
+            Self::Retrieved(_) | Self::Closed(_) | Self::Purged(_) => None,
         }
     }
 
@@ -245,7 +299,13 @@ impl Incoming {
             | Self::Delivered(Delivered { taken, .. })
             | Self::Returned(Returned { taken, .. })
             | Self::Unread(Unread { taken, .. })
+            | Self::Undeliverable(Undeliverable { taken, .. })
+            | Self::Handled(Undeliverable { taken, .. })
             | Self::Read(Read { taken, .. }) => vec![signal, taken.message],
+            Self::Purged(Purged { retained: Retained::Going(doomed), .. }) => {
+                std::iter::once(signal).chain(doomed.iter().map(|blob| blob.id)).collect()
+            }
+            Self::Purged(_) => vec![signal],
             Self::Closed(closed) => std::iter::once(signal).chain(closed.kept).collect(),
         }
     }

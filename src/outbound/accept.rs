@@ -307,6 +307,7 @@ pub fn letters(transaction: &Transaction, mail: &Mail, threads: &Threads, now: T
         envid: transaction.envid.clone(),
         orcpt: recipient.orcpt.clone(),
         notify: recipient.notify,
+        resent: None,
     };
     Ok(transaction.recipients.iter().enumerate().map(letter).collect())
 }

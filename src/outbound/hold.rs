@@ -18,7 +18,7 @@ pub fn hold(state: Scheduled, lease: Lease, due: Timestamp, now: Timestamp) -> R
     let event = cargo.event(now, EventName::Held).with(Field::Cause, cause).with(Field::NextAttempt, due);
     let mut step = again(Outgoing::SCHEDULED, lease, due).op(Op::Audit(event));
     if delay_told.is_none() && letter.notify.delay {
-        step = step.op(Tell::Delayed { why: Delay::Held, until: due }.job(record, "delayed-held", now));
+        step = step.op(Tell::Delayed { why: Delay::Held, until: due }.job(record, &letter.telling("delayed-held"), now));
     }
     delay_told.get_or_insert(now);
     Ok(step.op(Op::Put(Outgoing::Held(Held { letter, until: due, delay_told }).to_record()?)).into())

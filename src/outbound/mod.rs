@@ -13,7 +13,9 @@ pub mod address;
 pub mod convert;
 pub mod hold;
 pub mod hours;
+pub mod operate;
 pub mod refused;
+pub mod retire;
 pub mod retry;
 pub mod scan;
 pub mod seal;
@@ -21,6 +23,7 @@ pub mod send;
 pub mod settle;
 pub mod state;
 pub mod thread;
+pub mod transitions;
 pub mod verdict;
 
-pub use state::{Cargo, Dispatch, Held, Letter, Outgoing, Reached, Reply, Scheduled, Submitted, Waiting};
+pub use state::{Cargo, Dispatch, Held, Letter, Outgoing, Reached, Reply, Resent, Scheduled, Submitted, Waiting};

@@ -12,7 +12,7 @@ use crate::event::{Event, EventName, Field};
 use crate::failure::{Blame, Failure, Stage};
 use crate::ident::{AccessPointId, As4MessageId, RecordId, Sha256};
 use crate::mail::alarm::Cause;
-use crate::port::{Blob, BlobId, BlobKind, Delay, Effects, Fail, Guard, Job, JobId, Lease, NewBlob, Op, Queue, Step, Tell};
+use crate::port::{Blob, BlobId, BlobKind, Delay, Effects, Fail, Guard, Job, JobId, Lease, NewBlob, Op, Queue, Retained, Step, Tell};
 
 /// What must be remembered of a request to judge its receipt, in the header of the request's blob.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -182,8 +182,8 @@ pub fn acknowledged(state: Submitted, lease: Lease, proof: Option<Proof>, schedu
             effects.blobs.extend(signal.as_ref().map(|(_, blob)| blob.clone()));
             // The request's header says what was signed: without it the receipt would prove nothing later.
             let kept = signal.iter().map(|(id, _)| *id).chain(state.dispatch.request).collect();
-            let ended = Ended { cargo, end: End::Accepted, at: now, late_told: false, kept };
-            step = step.op(Op::Put(Outgoing::Ended(ended).to_record()?));
+            let ended = Ended { cargo, end: End::Accepted, at: now, late_told: false, kept, retained: Retained::Whole };
+            step = step.op(Op::Put(Outgoing::Ended(ended).to_record()?)).op(Op::retire(record, now));
         }
     }
     effects.step = step.op(Op::Audit(event));
@@ -268,7 +268,7 @@ pub fn failed(
             && letter.notify.delay
         {
             let why = if fail == Fail::Directory { Delay::Directory { next: due } } else { Delay::AccessPoint { next: due } };
-            step = step.op(Tell::Delayed { why, until: schedule.last(cargo.since()) }.job(letter.record, "delayed", now));
+            step = step.op(Tell::Delayed { why, until: schedule.last(cargo.since()) }.job(letter.record, &letter.telling("delayed"), now));
         }
         let outgoing = state.into_outgoing();
         let step = step.guard(Guard::In(outgoing.record_id(), outgoing.state())).op(Op::Put(outgoing.to_record()?));
@@ -283,6 +283,14 @@ fn of_dispatch(cargo: &Cargo, dispatch: &Dispatch, now: Timestamp, name: EventNa
     cargo.event(now, name).with(Field::As4MessageId, &dispatch.as4_id).with(Field::As4ConversationId, cargo.as4_conversation())
 }
 
+/// The name of a job that tells something of it.
+fn cargo_name(cargo: &Cargo, name: &str) -> String {
+    match cargo {
+        Cargo::Letter(letter) => letter.telling(name),
+        Cargo::Reply(reply) => reply.resent.as_ref().map_or_else(|| name.to_owned(), |resent| format!("{name}-{}", resent.times)),
+    }
+}
+
 /// The end without outcome: the sender is told, and the operator when it is not the sender's doing.
 pub(super) fn end(outgoing: &Outgoing, lease: Lease, failure: &Failure, fail: Fail, now: Timestamp) -> Result<Effects, Failure> {
     let cargo = outgoing.cargo();
@@ -294,17 +302,18 @@ pub(super) fn end(outgoing: &Outgoing, lease: Lease, failure: &Failure, fail: Fa
         Outgoing::Scheduled(_) | Outgoing::Held(_) | Outgoing::Ended(_) => cargo.event(now, EventName::ExchangeFailed),
     };
     let event = event.because(failure);
-    let mut step = Step::new().guard(Guard::Held(lease.clone())).op(Op::Complete(lease)).op(Op::Audit(event));
+    let mut step = Step::new().guard(Guard::Held(lease.clone())).guard(Guard::In(record, outgoing.state()));
+    step = step.op(Op::Complete(lease)).op(Op::Audit(event));
     let alarm = match &cargo {
         Cargo::Letter(letter) => {
             if letter.notify.failure {
-                step = step.op(Tell::Failed { why: fail }.job(record, "failed", now));
+                step = step.op(Tell::Failed { why: fail }.job(record, &letter.telling("failed"), now));
             }
             match fail {
                 Fail::NoReceipt { .. } => Some(Cause::NoReceipt),
                 Fail::Certificate => Some(Cause::Certificate),
                 Fail::AccessPoint | Fail::Unproven | Fail::Directory | Fail::NotServed | Fail::RefusedByPeer => Some(Cause::Unsent),
-                Fail::FileType { .. } => None,
+                Fail::FileType { .. } | Fail::Cancelled => None,
                 Fail::NotRegistered | Fail::Internal => (failure.blame != Blame::Sender).then_some(Cause::Fault),
             }
         }
@@ -312,10 +321,10 @@ pub(super) fn end(outgoing: &Outgoing, lease: Lease, failure: &Failure, fail: Fa
         Cargo::Reply(_) => Some(Cause::ReceiptUndelivered),
     };
     if let Some(cause) = alarm {
-        step = step.op(Tell::alarm(cause, &failure.what, &failure.hint).job(record, "alarm", now));
+        step = step.op(Tell::alarm(cause, &failure.what, &failure.hint).job(record, &cargo_name(&cargo, "alarm"), now));
     }
     let ended = outgoing.ended(End::ExchangeError, None, now);
-    Ok(step.op(Op::Put(Outgoing::Ended(ended).to_record()?)).into())
+    Ok(step.op(Op::retire(record, now)).op(Op::Put(Outgoing::Ended(ended).to_record()?)).into())
 }
 
 #[cfg(test)]

@@ -83,9 +83,16 @@ pub fn settle(outgoing: Outgoing, received: &Received<'_>, now: Timestamp) -> Re
     let before = outgoing.clone();
     let (letter, ended) = match outgoing {
         Outgoing::Scheduled(Scheduled { letter, .. }) | Outgoing::Held(Held { letter, .. }) => {
-            return Ok(stray(&Cargo::Letter(letter), "a receipt for a message that was not sent yet"));
+            // One that is to be sent again was sent before.
+            if letter.resent.is_none() {
+                return Ok(stray(&Cargo::Letter(letter), "a receipt for a message that was not sent yet"));
+            }
+            (letter, None)
         }
         Outgoing::Submitted(Submitted { cargo: Cargo::Letter(letter), .. }) | Outgoing::Waiting(Waiting { letter, .. }) => (letter, None),
+        Outgoing::Ended(ended) if !ended.retained.is_whole() => {
+            return Ok(stray(&ended.cargo, "a receipt for a message whose content was deleted since"));
+        }
         Outgoing::Ended(ended) => match ended.cargo.clone() {
             Cargo::Letter(letter) => (letter, Some(ended)),
             cargo @ Cargo::Reply(_) => return Ok(stray(&cargo, "a receipt for a receipt")),
@@ -121,7 +128,8 @@ fn contradicted(letter: &Letter, ended: &Ended, received: &Received<'_>, guard: 
     let alarm = Tell::alarm(Cause::StrayReceipt, &what, "ask the other organisation whether it has the message; both receipts are kept");
     let kept = ended.kept.iter().copied().chain([received.blob]).collect();
     let ended = Ended { kept, late_told: true, ..ended.clone() };
-    let step = stray.step.guard(guard).op(Op::Put(Outgoing::Ended(ended).to_record()?)).op(alarm.job(letter.record, "contradiction", now));
+    let step =
+        stray.step.guard(guard).op(Op::Put(Outgoing::Ended(ended).to_record()?)).op(alarm.job(letter.record, &letter.telling("contradiction"), now));
     Ok(step.into())
 }
 
@@ -138,24 +146,27 @@ fn decide(letter: Letter, before: &Outgoing, received: &Received<'_>, guard: Gua
         let event = event.with(Field::Cause, "the recipient has the message already; its first receipt decides");
         return Ok(Effects { discard: vec![received.blob], ..Step::new().op(Op::Audit(event)).into() });
     }
-    let (end, name, told) = outcome(&letter, received, false);
+    // Who was told that it failed, before it was sent again, is told that this holds no longer.
+    let (end, name, told) = outcome(&letter, received, letter.resent.is_some());
     let mut step = Step::new()
         .guard(guard)
+        .op(Op::Cancel(JobId::of(letter.record, "seal")))
         .op(Op::Cancel(JobId::of(letter.record, "send")))
         .op(Op::Cancel(JobId::of(letter.record, "await")))
         .op(Op::Audit(event));
     if let Some(told) = told {
-        step = step.op(told.job(letter.record, name, now));
+        step = step.op(told.job(letter.record, &letter.telling(name), now));
     }
     if is_our_fault(receipt) {
         let what = format!("message {} was rejected: {}", letter.message_id, receipt.outcome.summary());
         step = step.op(Tell::alarm(Cause::RejectedAsFaulty, &what, "the recipient found the message itself faulty; its receipt is kept").job(
             letter.record,
-            "alarm",
+            &letter.telling("alarm"),
             now,
         ));
     }
     let ended = before.ended(end, Some(received.blob), now);
+    let step = step.op(Op::retire(letter.record, now));
     Ok(step.op(Op::Put(Outgoing::Ended(ended).to_record()?)).into())
 }
 
@@ -168,7 +179,7 @@ fn late(letter: Letter, ended: &Ended, received: &Received<'_>, guard: Guard, no
     let (_, _, told) = outcome(&letter, received, true);
     let mut step = Step::new().guard(guard).op(Op::Audit(event));
     if let Some(told) = told {
-        step = step.op(told.job(letter.record, "late", now));
+        step = step.op(told.job(letter.record, &letter.telling("late"), now));
     }
     let kept = ended.kept.iter().copied().chain([received.blob]).collect();
     let ended = Ended { late_told: true, kept, ..ended.clone() };
@@ -204,7 +215,7 @@ pub fn overdue(mut state: Waiting, lease: Lease, schedule: &Schedule, now: Times
     }
     if state.delay_told.replace(now).is_none() && state.letter.notify.delay {
         let why = Delay::Receipt { acknowledged: state.acknowledged_at };
-        step = step.op(Tell::Delayed { why, until: last }.job(state.letter.record, "delayed-receipt", now));
+        step = step.op(Tell::Delayed { why, until: last }.job(state.letter.record, &state.letter.telling("delayed-receipt"), now));
     }
     Ok(step.op(Op::Put(Outgoing::Waiting(state).to_record()?)).op(Op::Reschedule { lease, due: last, note }).into())
 }

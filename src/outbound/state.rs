@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use crate::event::{Event, EventName, Field};
 use crate::failure::Failure;
 use crate::ident::{As4MessageId, ConversationId, DocumentKind, FunctionId, MailAddress, MessageId, ParticipantId, RecordId};
-use crate::port::{BlobId, Record, State};
+use crate::port::{BlobId, Record, Retained, State};
 
 /// When the sender wants to hear of it (RFC 3461 4.1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -56,6 +56,33 @@ pub struct Letter {
     pub orcpt: Option<String>,
     /// When to tell the sender.
     pub notify: Notify,
+    /// That an operator has it sent again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resent: Option<Resent>,
+}
+
+/// A message that had ended without outcome and is sent again, as the same SDK message.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Resent {
+    /// When; give-up times count from here.
+    pub at: Timestamp,
+    /// For the how manieth time.
+    pub times: u8,
+    /// What is kept of the attempts before.
+    pub kept: Vec<BlobId>,
+}
+
+impl Letter {
+    /// The name of a job that tells its sender something: each time that it is sent again is told anew.
+    #[must_use]
+    pub fn telling(&self, name: &str) -> String {
+        self.resent.as_ref().map_or_else(|| name.to_owned(), |resent| format!("{name}-{}", resent.times))
+    }
+
+    /// What is kept of it wherever it is.
+    fn blobs(&self) -> impl Iterator<Item = BlobId> {
+        std::iter::once(self.mail).chain(self.resent.iter().flat_map(|resent| resent.kept.iter().copied()))
+    }
 }
 
 /// A message receipt of ours on its way back.
@@ -77,6 +104,9 @@ pub struct Reply {
     pub code: String,
     /// When it was made.
     pub made_at: Timestamp,
+    /// That an operator has it sent again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resent: Option<Resent>,
 }
 
 /// What an AS4 message carries.
@@ -140,8 +170,8 @@ impl Cargo {
     #[must_use]
     pub fn since(&self) -> Timestamp {
         match self {
-            Self::Letter(letter) => letter.accepted_at,
-            Self::Reply(reply) => reply.made_at,
+            Self::Letter(letter) => letter.resent.as_ref().map_or(letter.accepted_at, |resent| resent.at),
+            Self::Reply(reply) => reply.resent.as_ref().map_or(reply.made_at, |resent| resent.at),
         }
     }
 
@@ -151,6 +181,14 @@ impl Cargo {
         match self {
             Self::Letter(letter) => letter.conversation_id.as_str(),
             Self::Reply(reply) => reply.envelope_id.as_str(),
+        }
+    }
+
+    /// What is kept of it wherever it is.
+    fn blobs(&self) -> Vec<BlobId> {
+        match self {
+            Self::Letter(letter) => letter.blobs().collect(),
+            Self::Reply(reply) => reply.resent.iter().flat_map(|resent| resent.kept.iter().copied()).collect(),
         }
     }
 
@@ -277,6 +315,9 @@ pub struct Ended {
     pub late_told: bool,
     /// What is kept until retention ends: envelope, request, both receipts, as far as there were any.
     pub kept: Vec<BlobId>,
+    /// Where its content is.
+    #[serde(default, skip_serializing_if = "Retained::is_whole")]
+    pub retained: Retained,
 }
 
 /// An outgoing message or receipt as it is stored.
@@ -314,10 +355,17 @@ impl Outgoing {
     /// Ended without outcome.
     pub const EXCHANGE_ERROR: State = State::new("message-exchange-error");
 
+    /// Ended in any way; its content is being deleted.
+    pub const PURGING: State = State::new("purging");
+    /// Ended in any way; its content was deleted.
+    pub const PURGED: State = State::new("purged");
+
     /// The state's word.
     #[must_use]
     pub fn state(&self) -> State {
         match self {
+            Self::Ended(Ended { retained: Retained::Going(_), .. }) => Self::PURGING,
+            Self::Ended(Ended { retained: Retained::Gone { .. }, .. }) => Self::PURGED,
             Self::Scheduled(_) => Self::SCHEDULED,
             Self::Held(_) => Self::HELD,
             Self::Submitted(_) => Self::SUBMITTED,
@@ -352,29 +400,28 @@ impl Outgoing {
     #[must_use]
     pub fn ended(&self, end: End, receipt: Option<BlobId>, at: Timestamp) -> Ended {
         let cargo = self.cargo();
-        let mail = match &cargo {
-            Cargo::Letter(letter) => Some(letter.mail),
-            Cargo::Reply(_) => None,
-        };
-        let kept = self.blobs().into_iter().filter(|blob| Some(*blob) != mail).chain(receipt).collect();
-        Ended { cargo, end, at, late_told: false, kept }
+        let own = cargo.blobs();
+        let kept = self.blobs().into_iter().filter(|blob| !own.contains(blob)).chain(receipt).collect();
+        Ended { cargo, end, at, late_told: false, kept, retained: Retained::Whole }
     }
 
     /// Every blob that the record names.
     #[must_use]
     pub fn blobs(&self) -> Vec<BlobId> {
-        let of_letter = |letter: &Letter| vec![letter.mail];
-        let of_cargo = |cargo: &Cargo| match cargo {
-            Cargo::Letter(letter) => of_letter(letter),
-            Cargo::Reply(_) => Vec::new(),
-        };
         let of_dispatch = |dispatch: &Dispatch| std::iter::once(dispatch.envelope).chain(dispatch.request);
+        let own = self.cargo().blobs().into_iter();
         match self {
-            Self::Scheduled(s) => of_letter(&s.letter),
-            Self::Held(s) => of_letter(&s.letter),
-            Self::Submitted(s) => of_cargo(&s.cargo).into_iter().chain(of_dispatch(&s.dispatch)).collect(),
-            Self::Waiting(s) => of_letter(&s.letter).into_iter().chain(of_dispatch(&s.dispatch)).chain(s.signal).collect(),
-            Self::Ended(s) => of_cargo(&s.cargo).into_iter().chain(s.kept.iter().copied()).collect(),
+            Self::Scheduled(_) | Self::Held(_) => own.collect(),
+            Self::Submitted(s) => own.chain(of_dispatch(&s.dispatch)).collect(),
+            Self::Waiting(s) => own.chain(of_dispatch(&s.dispatch)).chain(s.signal).collect(),
+            Self::Ended(s) => {
+                // The mail was deleted, or is another recipient's alone by now.
+                let gone = match &s.cargo {
+                    Cargo::Letter(letter) if matches!(s.retained, Retained::Gone { .. }) => Some(letter.mail),
+                    Cargo::Letter(_) | Cargo::Reply(_) => None,
+                };
+                own.chain(s.kept.iter().copied()).filter(|blob| Some(*blob) != gone).collect()
+            }
         }
     }
 
@@ -418,6 +465,7 @@ pub(crate) mod tests {
             envid: None,
             orcpt: None,
             notify: Notify { success: true, failure: true, delay: true },
+            resent: None,
         }
     }
 
@@ -435,7 +483,14 @@ pub(crate) mod tests {
             Outgoing::Scheduled(Scheduled { letter: letter(), delay_told: None }),
             Outgoing::Submitted(Submitted { cargo: cargo.clone(), dispatch: dispatch.clone() }),
             Outgoing::Waiting(Waiting { letter: letter(), dispatch, acknowledged_at: Timestamp::UNIX_EPOCH, signal: None, delay_told: None }),
-            Outgoing::Ended(Ended { cargo, end: End::Rejected, at: Timestamp::UNIX_EPOCH, late_told: false, kept: Vec::new() }),
+            Outgoing::Ended(Ended {
+                cargo,
+                end: End::Rejected,
+                at: Timestamp::UNIX_EPOCH,
+                late_told: false,
+                kept: Vec::new(),
+                retained: Retained::Whole,
+            }),
         ] {
             let record = state.to_record().unwrap();
             assert_eq!(Outgoing::from_record(&record).unwrap(), state);

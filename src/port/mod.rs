@@ -11,14 +11,17 @@ use jiff::Timestamp;
 
 mod directory;
 mod effects;
+mod retention;
 mod scan;
 mod sink;
 mod store;
 mod tell;
+mod transition;
 mod transport;
 
 pub use directory::{Directory, DirectoryError, Freshness, Metadata, Realm, RevocationList, Trust, TrustError};
 pub use effects::{Effects, NewBlob};
+pub use retention::{Doomed, Retained, retiring};
 pub use scan::{Finding, ScanError, Scanner};
 pub use sink::{Delivery, MailSink, SinkAnswer, SinkError};
 pub use store::{
@@ -26,6 +29,7 @@ pub use store::{
     Store, StoreError, Stored,
 };
 pub use tell::{Delay, Fail, Tell, Told};
+pub use transition::Transition;
 pub use transport::{Answer, Request, Transport, TransportError};
 
 /// What a port's call returns: a future that any runtime can drive.

@@ -138,11 +138,13 @@ pub enum Queue {
     Answer,
     /// Tell the sender or the operator something by mail.
     Notify,
+    /// Delete what is kept of a record when its time is over.
+    Purge,
 }
 
 impl Queue {
     /// All queues.
-    pub const ALL: [Self; 7] = [Self::Seal, Self::Send, Self::Await, Self::Open, Self::Deliver, Self::Answer, Self::Notify];
+    pub const ALL: [Self; 8] = [Self::Seal, Self::Send, Self::Await, Self::Open, Self::Deliver, Self::Answer, Self::Notify, Self::Purge];
 }
 
 /// A job's name.

@@ -118,6 +118,8 @@ pub enum Fail {
     },
     /// The other access point refused it.
     RefusedByPeer,
+    /// The operator stopped it before it was sent.
+    Cancelled,
     /// A fault of ours; the operator was told.
     Internal,
 }

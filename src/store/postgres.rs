@@ -293,6 +293,7 @@ fn word(queue: Queue) -> &'static str {
         Queue::Deliver => "deliver",
         Queue::Answer => "answer",
         Queue::Notify => "notify",
+        Queue::Purge => "purge",
     }
 }
 

@@ -34,6 +34,7 @@ impl MailSide {
             incoming: arrival.record,
             code: answer.code,
             made_at: now,
+            resent: None,
         };
         let signer = self.organisation(&arrival.organisation)?.signing.clone();
         let (federation, as4_id, envelope) = (self.settings.federation.clone(), self.new_as4_id()?, new_blob());

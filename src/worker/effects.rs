@@ -4,6 +4,7 @@ use std::io::{ErrorKind, Read, Write};
 
 use super::Node;
 use super::chance::{fresh, is_fixed};
+use super::lawful::unlawful;
 use super::room::{Held, Holding};
 use crate::failure::{Blame, Failure, Shortage, Stage};
 use crate::ident::As4MessageId;
@@ -29,6 +30,9 @@ pub(super) fn point(name: &str, effect: &str) {
 impl Node {
     /// Writes the blobs, applies the step, deletes what is no longer needed, in that order.
     pub(super) async fn carry_out(&self, name: &str, effects: Effects) -> Result<Outcome, Failure> {
+        if let Some(why) = unlawful(&effects.step) {
+            return Err(Failure::permanent(Stage::Store, Blame::Us, format!("{name}: {why}")).hint("report it with the log"));
+        }
         point(name, "begin");
         let written: Vec<BlobId> = effects.blobs.iter().map(|new| new.blob.id).collect();
         for (number, NewBlob { blob, body }) in effects.blobs.into_iter().enumerate() {

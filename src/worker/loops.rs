@@ -159,6 +159,11 @@ impl MailSide {
     }
 }
 
+/// Where a letter's pair of functions is counted.
+pub(super) fn counted(letter: &Letter) -> Key {
+    names(letter).key()
+}
+
 fn names(letter: &Letter) -> Names<'_> {
     Names { own: &letter.organisation, function: &letter.function, other: &letter.participant, other_function: &letter.to_function }
 }

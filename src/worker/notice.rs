@@ -142,6 +142,7 @@ fn outcome(told: &Tell, receipt: Option<&Receipt>, files: impl FnOnce() -> Vec<R
             Fail::NotServed => Outcome::NotServed,
             Fail::FileType { file } => Outcome::TypeRefused { file: files().into_iter().nth(*file) },
             Fail::RefusedByPeer => Outcome::Faulty { at: Fault::AccessPoint },
+            Fail::Cancelled => Outcome::Cancelled,
             Fail::Internal => Outcome::Faulty { at: Fault::Gateway },
         },
         Tell::Alarm { .. } => return None,

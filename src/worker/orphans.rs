@@ -82,7 +82,7 @@ impl MailSide {
             return Ok(());
         }
         match (self.company, blob.kind) {
-            (Company::Alone, BlobKind::Mail) if self.take_in(blob).await? => {
+            (Company::Alone, BlobKind::Mail) if !self.is_settled(blob).await? && self.take_in(blob).await? => {
                 found.taken_in += 1;
                 return Ok(());
             }
@@ -103,6 +103,16 @@ impl MailSide {
 }
 
 impl Node {
+    /// Whether a mail was taken in before: then what is left of it is not taken in once more.
+    async fn is_settled(&self, blob: &Blob) -> Result<bool, Failure> {
+        for recipient in Transaction::from_blob(blob)?.recipients {
+            if self.store.record(recipient.record).await.map_err(|error| from_store(&error))?.is_some() {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
     /// Whether a record names a blob.
     pub(super) async fn is_named(&self, blob: &Blob) -> Result<bool, Failure> {
         let records = match blob.kind {

@@ -158,6 +158,6 @@ fn why(job: &Job) -> String {
         // What failed last, in the words of the journal.
         Queue::Seal | Queue::Send | Queue::Deliver | Queue::Open | Queue::Await => job.note.clone(),
         Queue::Notify => serde_json::from_str::<Told>(&job.note).map(|told| told.tell.name().to_owned()).unwrap_or_default(),
-        Queue::Answer => String::new(),
+        Queue::Answer | Queue::Purge => String::new(),
     }
 }

@@ -53,6 +53,7 @@ fn slots(queue: Queue) -> usize {
         Queue::Send => 16,
         Queue::Deliver | Queue::Notify => 8,
         Queue::Await => 4,
+        Queue::Purge => 2,
     }
 }
 
@@ -126,6 +127,7 @@ impl Gateway {
             (Queue::Deliver, _, Some(side)) => side.deliver(lease).await,
             (Queue::Answer, _, Some(side)) => side.answer(lease).await,
             (Queue::Notify, _, Some(side)) => side.notify(lease).await,
+            (Queue::Purge, _, Some(side)) => side.purge(lease).await,
             (queue, ..) => Err(Failure::permanent(Stage::Store, Blame::Us, format!("a job of {queue:?} is none of this node's"))),
         }
     }
@@ -171,7 +173,7 @@ impl Gateway {
             step = step.op(Tell::alarm(Cause::Fault, &failure.what, &failure.hint).job(lease.job.record, "alarm", now));
         }
         let note = match lease.job.queue {
-            Queue::Answer | Queue::Notify => lease.job.note.clone(),
+            Queue::Answer | Queue::Notify | Queue::Purge => lease.job.note.clone(),
             Queue::Seal | Queue::Send | Queue::Await | Queue::Open | Queue::Deliver => Job::cause(&failure.what),
         };
         if let Err(error) = self.apply(step.op(Op::Reschedule { lease, due: later(now, wait), note })).await {

@@ -17,7 +17,7 @@ use crate::outbound::convert::{Returned, content};
 use crate::outbound::seal::{self, Seal};
 use crate::outbound::send::{self, Attempted};
 use crate::outbound::{Cargo, Letter, Outgoing, Scheduled};
-use crate::port::{Effects, Fail, Freshness, Lease, Metadata, Op, Realm, Step};
+use crate::port::{Effects, Fail, Freshness, Lease, Metadata, Op, Realm, Step, StoreError};
 use crate::sdk::message;
 
 /// So many messages of a conversation are searched for references.
@@ -194,6 +194,10 @@ impl MailSide {
 
     /// A received message.
     async fn received(&self, taken: &Taken) -> Result<Option<crate::content::Content>, Failure> {
+        // Its content may have been deleted since: its time was over.
+        if matches!(self.blobs.open(taken.message).await, Err(StoreError::Missing(_))) {
+            return Ok(None);
+        }
         let (_held, _, xml) = self.hold_blob(taken.message, Holding::Rendering).await?;
         let limits = self.mail.message;
         blocking(move || message::read(&xml, &limits).ok()).await

@@ -17,7 +17,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use super::{AccessPoint, Acquaintances, Expiry, Household, Malware, Room, Sinks};
+use super::{AccessPoint, Acquaintances, Expiry, Household, Malware, Retention, Room, Sinks};
 use crate::event::Field;
 use crate::failure::Failure;
 use crate::ident::{Domain, FederationId, MailAddress, NodeName, ParticipantId};
@@ -70,6 +70,8 @@ pub struct Settings {
     pub federation: FederationId,
     /// Attempts and patience, where no organisation is known that has its own.
     pub schedule: Schedule,
+    /// How long what has ended is kept, where no organisation is known that has its own rule.
+    pub retention: Retention,
     /// Where scratch files are made.
     pub scratch: std::path::PathBuf,
     /// The transport profiles of endpoints that are sent to.
@@ -85,6 +87,8 @@ pub struct Participant {
     pub id: ParticipantId,
     /// Attempts and patience for what it sends.
     pub schedule: Schedule,
+    /// How long its messages are kept that have ended.
+    pub retention: Retention,
 }
 
 /// The access point's side: what goes to other access points and comes from them, sealed. It knows who is served, and of
@@ -184,7 +188,7 @@ impl Gateway {
     fn runs(&self, queue: Queue) -> bool {
         match queue {
             Queue::Send => self.access_point().is_some(),
-            Queue::Seal | Queue::Await | Queue::Open | Queue::Deliver | Queue::Answer | Queue::Notify => self.mail().is_some(),
+            Queue::Seal | Queue::Await | Queue::Open | Queue::Deliver | Queue::Answer | Queue::Notify | Queue::Purge => self.mail().is_some(),
         }
     }
 }
@@ -226,6 +230,11 @@ impl Node {
     /// When to try again, and when to give up, what an organisation sends.
     pub(super) fn schedule(&self, participant: &ParticipantId) -> &Schedule {
         self.participant(participant).map_or(&self.settings.schedule, |participant| &participant.schedule)
+    }
+
+    /// How long messages of an organisation are kept.
+    pub(super) fn retention(&self, participant: &ParticipantId) -> Retention {
+        self.participant(participant).map_or(self.settings.retention, |participant| participant.retention)
     }
 
     fn participant(&self, id: &ParticipantId) -> Option<&Participant> {

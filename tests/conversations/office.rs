@@ -81,7 +81,8 @@ impl Office {
     pub(crate) async fn quiet(&self) {
         wait_for("quiet", || async {
             let health = self.daemon.gateway.store.health().await;
-            let done = health.jobs.iter().all(|(_, waiting)| *waiting == 0) && self.postfix.queue().is_empty();
+            let idle = |(queue, waiting): &(brevbro::port::Queue, usize)| *waiting == 0 || *queue == brevbro::port::Queue::Purge;
+            let done = health.jobs.iter().all(idle) && self.postfix.queue().is_empty();
             tokio::time::sleep(Duration::from_millis(100)).await;
             done.then_some(())
         })

@@ -9,10 +9,10 @@ use brevbro::inbound::read::{self, Reader};
 use brevbro::inbound::receive::{self, Brought, Caller, Refused, Seen, Unreceived};
 use brevbro::inbound::settle::{self, Names};
 use brevbro::inbound::state::How;
-use brevbro::inbound::{Arrival, Closed, Delivered, Incoming, Read, Returned, Unread, deliver, returned};
+use brevbro::inbound::{Arrival, Closed, Delivered, Incoming, Purged, Read, Returned, Undeliverable, Unread, Was, deliver, returned};
 use brevbro::mail::returned::{Fate, Returned as Notice};
 use brevbro::outbound::accept::Link;
-use brevbro::port::{BlobKind, DirectoryError, Effects, Guard, Metadata, Op, Queue, SinkAnswer, SinkError, Tell};
+use brevbro::port::{BlobKind, DirectoryError, Effects, Guard, Metadata, Op, Queue, Retained, SinkAnswer, SinkError, Tell};
 use brevbro::sdk::message::{self, MessageLimits};
 use brevbro::sdk::receipt::{self, Outcome};
 use brevbro::sdk::rules::{Breach, Detail};
@@ -55,7 +55,7 @@ fn every_disagreement_of_header_and_envelope_is_refused() {
     }
 }
 
-fn caller() -> Caller {
+pub(crate) fn caller() -> Caller {
     Caller { address: "::1".into(), certificate: Some(("CN=peer.se".into(), brevbro::crypto::sha256(b"certificate"))) }
 }
 
@@ -187,7 +187,7 @@ fn a_message_over_the_limit_is_too_long() {
     assert_eq!(breaches.iter().map(|breach| breach.detail).collect::<Vec<_>>(), [Detail::TooLong]);
 }
 
-fn names_for_settling() -> Names {
+pub(crate) fn names_for_settling() -> Names {
     Names { receipt_id: "r1".into(), receipt: blob(31), message: blob(32) }
 }
 
@@ -213,7 +213,7 @@ fn a_valid_message_its_receipt_and_the_mark_of_its_id_become_durable_together() 
 fn a_rejected_message_is_answered_and_its_answers_will_be_turned_away() {
     let lease = lease(arrival().record, Queue::Open, 0);
     let effects = settle::turned_away(arrival(), lease, None, vec![Breach::unknown_function()], &names_for_settling(), at(2)).unwrap();
-    assert_eq!(enqueued(&effects), [Queue::Answer]);
+    assert_eq!(enqueued(&effects), [Queue::Purge, Queue::Answer]);
     assert!(effects.step.ops.iter().any(|op| matches!(op, Op::Note(key, _) if *key == settle::rejected(&arrival().from, &message_id()))));
     let receipt = receipt::read(&effects.blobs[0].body).unwrap();
     assert!(matches!(receipt.outcome, Outcome::Rejected(lines) if lines.len() == 1 && lines[0].detail == Detail::NotFound));
@@ -306,7 +306,7 @@ fn a_second_copy_leaves_the_first_ones_fate_alone() {
     assert!(!effects.step.ops.iter().any(|op| matches!(op, Op::Note(..))));
 }
 
-fn failed(attempt: u32, error: &SinkError, again: bool, seconds: i64) -> Effects {
+pub(crate) fn failed(attempt: u32, error: &SinkError, again: bool, seconds: i64) -> Effects {
     let lease = lease(arrival().record, Queue::Deliver, attempt);
     deliver::failed(taken(), lease, error, again.then(|| at(seconds + 60)), at(seconds)).unwrap()
 }
@@ -341,8 +341,8 @@ fn an_undeliverable_message_is_kept() {
         Op::Put(record) => Incoming::from_record(record).ok(),
         _ => None,
     });
-    let Some(Incoming::Closed(Closed { how: How::Undeliverable, kept: Some(kept), .. })) = closed else { panic!("{closed:?}") };
-    assert_eq!(kept, taken().message);
+    let Some(Incoming::Undeliverable(kept)) = closed else { panic!("{closed:?}") };
+    assert_eq!(kept.taken.message, taken().message);
     assert!(effects.discard.is_empty());
 }
 
@@ -358,7 +358,11 @@ fn every_incoming_state_survives_its_record() {
         Incoming::Returned(returned),
         Incoming::Unread(Unread { taken: taken(), told_at: at(3), reminded_at: Some(at(4)) }),
         Incoming::Read(Read { taken: taken(), at: at(3), by: Reader::new("anna.ek").unwrap() }),
+        Incoming::Undeliverable(Undeliverable { taken: taken(), at: at(3) }),
+        Incoming::Handled(Undeliverable { taken: taken(), at: at(3) }),
         Incoming::Closed(closed),
+        Incoming::Purged(Purged { was: Was::Taken(taken()), at: at(3), retained: Retained::Going(Vec::new()) }),
+        Incoming::Purged(Purged { was: Was::Other(arrival()), at: at(3), retained: Retained::Gone { at: at(4) } }),
     ];
     for state in all {
         assert_eq!(Incoming::from_record(&state.to_record().unwrap()).unwrap(), state);

@@ -58,6 +58,7 @@ pub fn letter() -> Letter {
         envid: None,
         orcpt: None,
         notify: Notify { success: true, failure: true, delay: true },
+        resent: None,
     }
 }
 

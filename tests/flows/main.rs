@@ -8,3 +8,4 @@ mod common;
 mod inbound;
 mod made;
 mod outbound;
+mod transitions;

@@ -19,7 +19,7 @@ use brevbro::sdk::rules::{Breach, Detail, ReasonCode};
 
 use crate::made::{AF, HABO, at, blob, lease, letter, message_id, names, not_found, participant, put, receipt, tells, waiting};
 
-fn settled(state: Outgoing, receipt: &Receipt, from: &str) -> brevbro::port::Effects {
+pub(crate) fn settled(state: Outgoing, receipt: &Receipt, from: &str) -> brevbro::port::Effects {
     let (id, from) = (message_id(), participant(from));
     settle(state, &Received { receipt, envelope_id: &id, from: &from, blob: blob(9) }, at(30)).unwrap()
 }
@@ -29,7 +29,7 @@ fn an_accepted_message_ends_there_and_is_told_once() {
     let effects = settled(Outgoing::Waiting(waiting()), &receipt(Outcome::Accepted), AF);
     assert!(matches!(put(&effects), Some(Outgoing::Ended(Ended { end: End::Accepted, .. }))));
     assert!(matches!(tells(&effects)[..], [Tell::Accepted { late: false, .. }]));
-    assert_eq!(effects.step.ops.iter().filter(|op| matches!(op, Op::Cancel(_))).count(), 2, "neither sent nor awaited any longer");
+    assert_eq!(effects.step.ops.iter().filter(|op| matches!(op, Op::Cancel(_))).count(), 3, "neither sealed, sent nor awaited any longer");
     assert!(effects.step.guards.contains(&Guard::In(letter().record, Outgoing::WAITING)));
 }
 
@@ -140,14 +140,14 @@ fn the_journals_summary_of_a_receipt_quotes_nothing() {
     assert_eq!(Outcome::Rejected(lines).summary(), "REJECTED BV invariant");
 }
 
-fn submitted(cargo: Cargo) -> Submitted {
+pub(crate) fn submitted(cargo: Cargo) -> Submitted {
     Submitted {
         cargo,
         dispatch: Dispatch { as4_id: "a@b".parse().unwrap(), envelope: blob(4), request: None, reached: Reached::Never, delay_told: None },
     }
 }
 
-fn reply() -> Reply {
+pub(crate) fn reply() -> Reply {
     Reply {
         record: letter().record,
         organisation: participant(AF),
@@ -157,6 +157,7 @@ fn reply() -> Reply {
         incoming: letter().record,
         code: "ACCEPTED".into(),
         made_at: at(0),
+        resent: None,
     }
 }
 
@@ -170,7 +171,7 @@ fn a_message_travels_by_its_conversation_and_a_receipt_by_its_envelope() {
     assert_eq!((receipt.kind, receipt.conversation_id.as_str()), (DocumentKind::Receipt, reply().envelope_id.as_str()));
 }
 
-fn metadata(identity: &brevbro::crypto::Identity) -> Metadata {
+pub(crate) fn metadata(identity: &brevbro::crypto::Identity) -> Metadata {
     Metadata {
         participant: participant(AF),
         kind: DocumentKind::Message,

@@ -306,11 +306,11 @@ impl Gateway {
         self.sink.letter(&format!("a notice {action} {status}"), is).await
     }
 
-    /// Waits until nothing is left to do: no job waits, due or not.
+    /// Waits until nothing is left to do: no job waits, due or not, but for those that delete what is over.
     pub(crate) async fn quiet(&self) {
         wait_for("quiet", || async {
             let health = self.daemon.gateway.store.health().await;
-            health.jobs.iter().all(|(_, waiting)| *waiting == 0).then_some(())
+            health.jobs.iter().all(|(queue, waiting)| *waiting == 0 || *queue == brevbro::port::Queue::Purge).then_some(())
         })
         .await;
     }
@@ -332,6 +332,11 @@ pub(crate) struct Asleep {
 }
 
 impl Asleep {
+    /// The folder of its state.
+    pub(crate) fn dir(&self) -> &Path {
+        self.state.path()
+    }
+
     pub(crate) async fn wake(self, setup: Setup) -> Gateway {
         Gateway::launch(world().await, setup, self.sink, self.state, self.port).await
     }

@@ -56,6 +56,7 @@ pub fn rows() -> Vec<Row> {
         row("REJECTED BV forbidden", Outcome::Forbidden, "failed", "5.7.1"),
         row("REJECTED SV, BV invariant, structure or unknown", Outcome::Faulty { at: Fault::Receiver }, "failed", "5.6.0"),
         row("refused by the access point with another EBMS error", Outcome::Faulty { at: Fault::AccessPoint }, "failed", "5.6.0"),
+        row("stopped by the operator before it was sent", Outcome::Cancelled, "failed", "5.3.0"),
         row("a fault of the gateway", Outcome::Faulty { at: Fault::Gateway }, "failed", "5.6.0"),
         row("REJECTED SIG, BV security", Outcome::Insecure, "failed", "5.7.7"),
         row("ACCEPTED after a notice of failure", Outcome::LateReceipt { at: late, verdict: Verdict::Accepted }, "delivered", "2.0.0"),

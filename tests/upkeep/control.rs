@@ -13,13 +13,13 @@ use tokio::net::UnixStream;
 
 use crate::gateway::harness::client::submit;
 use crate::gateway::harness::peer::Mood;
-use crate::gateway::harness::{Gateway, Peer, Setup, mail, run, wait_for};
-use crate::operator::{ask, ask_at};
+use crate::gateway::harness::{Gateway, Peer, mail, run, wait_for};
+use crate::operator::{ask, ask_at, kept};
 
 #[test]
 fn an_operator_sees_what_waits_and_why_and_no_content() {
     run(async {
-        let gateway = Gateway::start(Setup::new("upkeep-status")).await;
+        let gateway = Gateway::start(kept("upkeep-status")).await;
         let peer = Peer::start("upkeep-status-peer").await;
         peer.set(Mood::Down);
         let to = gateway.address_of("inkorg", &peer.name);
@@ -50,7 +50,7 @@ fn an_operator_sees_what_waits_and_why_and_no_content() {
 #[test]
 fn nobody_is_asked_where_nothing_runs_and_the_socket_goes_with_its_gateway() {
     run(async {
-        let gateway = Gateway::start(Setup::new("upkeep-gone")).await;
+        let gateway = Gateway::start(kept("upkeep-gone")).await;
         let socket = gateway.dir().join("state").join(NAME);
         assert_eq!(std::fs::metadata(&socket).unwrap().permissions().mode() & 0o777, 0o600);
         let asleep = gateway.sleep().await;
@@ -60,14 +60,14 @@ fn nobody_is_asked_where_nothing_runs_and_the_socket_goes_with_its_gateway() {
         assert!(matches!(refused, Unanswered::Nobody(_)), "{refused:?}");
         let told = refused.told().to_string();
         assert!(told.starts_with("error: no gateway runs on ") && told.contains("\nhint: start it"), "{told}");
-        asleep.wake(Setup::new("upkeep-gone")).await.stop().await;
+        asleep.wake(kept("upkeep-gone")).await.stop().await;
     });
 }
 
 #[test]
 fn hostile_questions_are_refused_and_the_gateway_goes_on() {
     run(async {
-        let gateway = Gateway::start(Setup::new("upkeep-hostile")).await;
+        let gateway = Gateway::start(kept("upkeep-hostile")).await;
         let socket = gateway.dir().join("state").join(NAME);
         let say = async |question: &[u8]| {
             let mut stream = UnixStream::connect(&socket).await.unwrap();

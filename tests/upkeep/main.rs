@@ -14,3 +14,5 @@ mod gateway {
 
 mod control;
 mod operator;
+mod resend;
+mod retention;

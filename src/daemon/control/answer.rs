@@ -19,15 +19,30 @@ pub struct Answering {
 impl Answering {
     /// Does what is asked and writes the answer's lines; that it is whole is the caller's to say.
     pub(super) async fn answer(&self, request: Request, uid: u32, out: &mut Out) -> Result<(), Refused> {
-        let _by = if request.by.is_empty() { format!("uid {uid}") } else { format!("{} (uid {uid})", request.by) };
+        let by = if request.by.is_empty() { format!("uid {uid}") } else { format!("{} (uid {uid})", request.by) };
         match request.command {
             Command::Status {} => out.line(&self.gateway.overview(self.started).await?).await,
-            Command::Queue { limit } => {
-                for waiting in self.gateway.waiting(limit).await? {
-                    out.line(&waiting).await?;
+            Command::Queue { limit } => out.lines(self.gateway.waiting(limit).await?).await,
+            Command::Resend { id } => out.line(&self.gateway.resend(&id, &by).await?).await,
+            Command::Retry { id } => out.line(&self.gateway.try_now(&id, &by).await?).await,
+            Command::RetryTo { participant } => out.lines(self.gateway.try_all_now(&participant, &by).await?).await,
+            Command::Release { id } => out.lines(self.gateway.let_go(&id, &by).await?).await,
+            Command::Redeliver { id } => out.line(&self.gateway.redeliver(&id, &by).await?).await,
+            Command::Handled { id, reason } => out.line(&self.gateway.handled(&id, &reason, &by).await?).await,
+            Command::Cancel { id } => out.line(&self.gateway.cancel(&id, &by).await?).await,
+            Command::Hold { on, reason } => {
+                for on in self.gateway.held_by(on).await? {
+                    self.gateway.hold(on, &reason, &by).await?;
                 }
-                Ok(())
+                out.lines(self.gateway.holds().await?).await
             }
+            Command::Unhold { on } => {
+                for on in self.gateway.held_by(on).await? {
+                    self.gateway.end_hold(&on, &by).await?;
+                }
+                out.lines(self.gateway.holds().await?).await
+            }
+            Command::Holds {} => out.lines(self.gateway.holds().await?).await,
         }
     }
 }

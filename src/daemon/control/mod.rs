@@ -193,6 +193,17 @@ impl Out {
         self.reply(&Reply::Line(line)).await
     }
 
+    /// Many lines of the answer.
+    ///
+    /// # Errors
+    /// As [`Self::line`].
+    pub async fn lines<T: serde::Serialize>(&mut self, lines: impl IntoIterator<Item = T>) -> Result<(), Refused> {
+        for line in lines {
+            self.line(&line).await?;
+        }
+        Ok(())
+    }
+
     async fn reply(&mut self, reply: &Reply) -> Result<(), Refused> {
         let mut line = serde_json::to_vec(reply).map_err(|error| Refused::new(error.to_string(), ""))?;
         line.push(b'\n');

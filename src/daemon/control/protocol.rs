@@ -3,6 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use crate::failure::Failure;
+use crate::ident::ParticipantId;
+use crate::worker::Target;
 
 /// The version of questions that this gateway understands; it goes up when one changes its meaning.
 pub const VERSION: u8 = 1;
@@ -30,6 +32,57 @@ pub enum Command {
         /// So many of each queue at most.
         limit: usize,
     },
+    /// A message that ended without outcome is sent again.
+    Resend {
+        /// Its messageId or record.
+        id: String,
+    },
+    /// What waits for its next attempt is tried now.
+    Retry {
+        /// Its messageId or record.
+        id: String,
+    },
+    /// All that waits for its next attempt to an organisation is tried now.
+    RetryTo {
+        /// The organisation.
+        participant: ParticipantId,
+    },
+    /// What was kept back goes on.
+    Release {
+        /// The messageId or record of one of them.
+        id: String,
+    },
+    /// A received message is delivered once more.
+    Redeliver {
+        /// Its messageId or record.
+        id: String,
+    },
+    /// An operator has seen to a received message.
+    Handled {
+        /// Its messageId or record.
+        id: String,
+        /// How.
+        reason: String,
+    },
+    /// A message that has not left is stopped.
+    Cancel {
+        /// Its messageId or record.
+        id: String,
+    },
+    /// Nothing of this is deleted.
+    Hold {
+        /// Of what.
+        on: Target,
+        /// Why.
+        reason: String,
+    },
+    /// It is deleted again when its time is over.
+    Unhold {
+        /// Of what.
+        on: Target,
+    },
+    /// All holds.
+    Holds {},
 }
 
 impl Command {
@@ -39,6 +92,16 @@ impl Command {
         match self {
             Self::Status {} => "status",
             Self::Queue { .. } => "queue",
+            Self::Resend { .. } => "resend",
+            Self::Retry { .. } => "retry",
+            Self::RetryTo { .. } => "retry-to",
+            Self::Release { .. } => "release",
+            Self::Redeliver { .. } => "redeliver",
+            Self::Handled { .. } => "handled",
+            Self::Cancel { .. } => "cancel",
+            Self::Hold { .. } => "hold",
+            Self::Unhold { .. } => "unhold",
+            Self::Holds {} => "holds",
         }
     }
 }

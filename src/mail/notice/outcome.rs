@@ -82,6 +82,8 @@ pub enum Outcome {
     Insecure,
     /// The recipient's certificate is expired or revoked, also after a fresh look.
     CertificateBad,
+    /// The operator stopped it before it was sent.
+    Cancelled,
     /// It was not taken: a mail in an outbox folder is refused by a notice for what SMTP would refuse it for at once.
     NotTaken {
         /// The enhanced status code.
@@ -210,6 +212,8 @@ impl Outcome {
             Self::Faulty { .. } => "5.6.0",
             Self::Insecure => "5.7.7",
             Self::CertificateBad => "5.7.5",
+            // RFC 3463 3.4 X.3.0
+            Self::Cancelled => "5.3.0",
         }
     }
 
@@ -239,6 +243,7 @@ impl Outcome {
             Self::Faulty { at: Fault::Gateway } => "fault of the gateway",
             Self::Insecure => "REJECTED SIG or BV security",
             Self::CertificateBad => "certificate expired or revoked",
+            Self::Cancelled => "stopped by the operator before it was sent",
             Self::NotTaken { .. } => "refused before it was sent",
         }
     }

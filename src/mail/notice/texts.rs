@@ -102,6 +102,9 @@ impl Outcome {
                 "Meddelandet har inte tagits emot. {name} avvisade det vid säkerhetskontrollen, på grund av ett tekniskt fel hos oss. Driftansvarig har fått larm. Kontakta mottagaren på annat sätt om det brådskar."
             ),
             Self::NotTaken { swedish, .. } => format!("Mejlet har inte skickats. {}", closed(swedish)),
+            Self::Cancelled => format!(
+                "Meddelandet har inte skickats. Driftansvarig stoppade det innan det hade lämnat oss, så {name} har inte fått något. Fråga driftansvarig om du inte vet varför."
+            ),
             Self::CertificateBad => format!(
                 "Meddelandet har inte skickats. Certifikatet hos {name} har gått ut, är spärrat eller går inte att lita på. Felet ligger hos mottagarens organisation, och driftansvarig här har fått besked. Kontakta mottagaren på annat sätt."
             ),
@@ -188,6 +191,9 @@ impl Outcome {
                 "The message has not been received. {name} rejected it at its security check, because of a technical fault on our side. The operator has been alarmed. Contact the recipient in another way if it is urgent."
             ),
             Self::NotTaken { english, .. } => format!("The mail has not been sent. {}", closed(english)),
+            Self::Cancelled => format!(
+                "The message has not been sent. The operator stopped it before it had left, so {name} has got nothing. Ask the operator if you do not know why."
+            ),
             Self::CertificateBad => format!(
                 "The message has not been sent. The certificate of {name} has expired, is revoked or cannot be trusted. The fault lies with the recipient's organisation, and the operator here has been told. Contact the recipient in another way."
             ),

@@ -35,6 +35,7 @@ fn code(queue: Queue) -> u8 {
         Queue::Deliver => b'e',
         Queue::Answer => b'f',
         Queue::Notify => b'g',
+        Queue::Purge => b'h',
     }
 }
 

@@ -80,6 +80,11 @@ impl Sink {
         self.manners.lock().unwrap().extend(manners.iter().map(|manner| (to.to_owned(), *manner)));
     }
 
+    /// From here on everything is taken.
+    pub(crate) fn is_well(&self) {
+        self.manners.lock().unwrap().clear();
+    }
+
     /// Everything that was taken.
     pub(crate) fn letters(&self) -> Vec<Letter> {
         self.letters.lock().unwrap().clone()
