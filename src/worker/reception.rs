@@ -17,7 +17,7 @@ use crate::mail::convert::{self, ConvertError, Receipt};
 use crate::outbound::accept::{self, Mail, Recipient, Transaction};
 use crate::outbound::convert as convert_to_sdk;
 use crate::outbound::state::Notify;
-use crate::port::{BlobId, DirectoryError, Key, Stored};
+use crate::port::{BlobId, DirectoryError, Key, StoreError, Stored};
 use jiff::Timestamp;
 
 /// How long a transaction whose client may not have seen our 250 is remembered: longer than mail servers try.
@@ -138,7 +138,8 @@ impl MailSide {
         let destination = match address::read(address, &self.settings.domain) {
             Reading::Function { participant, function } => Destination { participant, function },
             Reading::Short { participant, key } => {
-                let function = self.store.note(short_form(&key)).await.ok().flatten().and_then(|function| FunctionId::new(function).ok());
+                let note = self.store.note(short_form(&key)).await.map_err(|error| unknown_now(&error))?;
+                let function = note.and_then(|function| FunctionId::new(function).ok());
                 let function = function.ok_or_else(|| Refusal::new(550, (1, 1), "Funktionsadressen är okänd", "the function address is unknown"))?;
                 Destination { participant, function }
             }
@@ -295,6 +296,12 @@ impl MailSide {
     pub(super) async fn forget_mail(&self, stored: &Stored) {
         self.discard("accept", &[stored.id]).await;
     }
+}
+
+/// Whether an address is known cannot be told while the store is away.
+fn unknown_now(error: &StoreError) -> Refusal {
+    tracing::error!(%error, "a recipient cannot be looked up");
+    Refusal::new(451, (4, 3), "Försök igen senare", "recipients cannot be looked up for now, try again later")
 }
 
 /// Names one accepted recipient.
