@@ -139,7 +139,10 @@ impl PostgresStore {
         let bells = Arc::new(bells);
         let mut aside = JoinSet::new();
         aside.spawn(bells::listen(Arc::clone(&link), Arc::clone(&bells), hints, format!("brevbro_{}", options.schema)));
-        aside.spawn(chain::keep_chaining(Arc::clone(&link)));
+        // Who may not see clear bodies may not write the journal either: it leaves its events, and others chain them.
+        if options.bodies == Bodies::All {
+            aside.spawn(chain::keep_chaining(Arc::clone(&link)));
+        }
         aside.spawn(sweep::keep_sweeping(Arc::clone(&link), options.bodies));
         let PostgresOptions { schema, node, bodies, clock, .. } = options;
         Ok(Self { link, bells, schema, node, bodies, clock, _aside: aside })

@@ -6,7 +6,7 @@
 
 use super::fault::Fault;
 use super::link::{Link, Session, persist};
-use super::{PostgresOptions, quoted};
+use super::{Bodies, PostgresOptions, quoted};
 use crate::port::StoreError;
 
 /// One change of the tables.
@@ -47,6 +47,9 @@ pub(super) async fn migrate(link: &Link, options: &PostgresOptions) -> Result<()
 async fn go(session: &mut Session, options: &PostgresOptions) -> Result<(), Fault> {
     let migrations = migrations();
     let latest = migrations.last().map_or(0, |last| last.number);
+    if options.bodies == Bodies::Sealed {
+        return look(session, options, latest).await;
+    }
     let exists = session.query_one("SELECT to_regclass($1) IS NOT NULL", &[&format!("{}.schema_version", quoted(&options.schema))]).await?;
     if !exists.try_get::<_, bool>(0)? {
         found(session, options).await?;
@@ -68,6 +71,26 @@ async fn go(session: &mut Session, options: &PostgresOptions) -> Result<(), Faul
     }
     session.commit().await?;
     if version > latest { admitted(version, compatible_with, latest) } else { Ok(()) }
+}
+
+/// A node that must not see everything cannot make tables either: it takes them as they are, or not at all.
+async fn look(session: &mut Session, options: &PostgresOptions, latest: i32) -> Result<(), Fault> {
+    let table = format!("{}.schema_version", quoted(&options.schema));
+    let exists = session.query_one("SELECT to_regclass($1) IS NOT NULL", &[&table]).await?;
+    let (version, compatible_with): (i32, i32) = match exists.try_get(0)? {
+        true => {
+            let row = session.query_one("SELECT version, compatible_with FROM schema_version", &[]).await?;
+            (row.try_get(0)?, row.try_get(1)?)
+        }
+        false => (0, 0),
+    };
+    if version < latest {
+        return Err(Fault::wrong(format!(
+            "the tables in PostgreSQL are of version {version} and this program needs {latest}: start a node of this version first that is not of the \
+             role access-point, it brings them forward; a new database then needs contrib/postgresql/roles.sql"
+        )));
+    }
+    admitted(version, compatible_with, latest)
 }
 
 /// The schema and the one table by which everything else is told.
