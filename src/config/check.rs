@@ -9,7 +9,8 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::checked::{
-    AccessPoint, Discovery, Gateway, Log, Mail, Organisation, Participant, Retry, Revocation, Role, StaticParticipant, TrustAnchors, Warning,
+    AccessPoint, Discovery, Gateway, Log, Mail, Organisation, Participant, Retry, Revocation, Role, StateStore, StaticParticipant, TrustAnchors,
+    Warning,
 };
 use super::declare::Errors;
 use super::environment::{self, Parts, environment};
@@ -47,7 +48,8 @@ impl<'a> Checker<'a> {
 
     pub(super) fn gateway(mut self, mut raw: raw::Root) -> Option<Gateway> {
         let role = raw.node.as_ref().and_then(|node| node.role).unwrap_or(Role::Both);
-        if role != Role::Both {
+        let store = raw.store.take().and_then(|raw| self.store(raw));
+        if role != Role::Both && matches!(store, Some(StateStore::Local)) {
             let hint = "the other side's work reaches this node only through a database that both use";
             self.error(ConfigError::new("node.role", "cannot be alone with state that is on this machine only").hint(hint));
         }
@@ -105,6 +107,7 @@ impl<'a> Checker<'a> {
             federation: federation?,
             node: node?,
             state_dir: self.base.join(state_dir?),
+            store: store?,
             memory: memory?.0,
             participants: participants?,
             access_point: if role == Role::Mail { None } else { Some(access_point?) },

@@ -34,6 +34,8 @@ pub struct Gateway {
     pub node: NodeName,
     /// Where state is kept.
     pub state_dir: PathBuf,
+    /// What keeps messages, jobs and the journal.
+    pub store: StateStore,
     /// Octets of memory for messages that are held whole.
     pub memory: u64,
     /// Who is served, as far as every node knows it; at least one.
@@ -58,6 +60,42 @@ pub struct Gateway {
     pub expiry_warnings: Vec<u32>,
     /// What works but should not stay so.
     pub warnings: Vec<Warning>,
+}
+
+/// What keeps messages, jobs and the journal.
+#[derive(Debug)]
+pub enum StateStore {
+    /// Files in the state folder.
+    Local,
+    /// A database that several nodes share.
+    Postgresql(Database),
+}
+
+/// A database in PostgreSQL.
+#[derive(Debug)]
+pub struct Database {
+    /// Names and addresses of its servers, or the folder of a socket.
+    pub hosts: Vec<String>,
+    /// The port of each.
+    pub port: u16,
+    /// Its name.
+    pub database: String,
+    /// Who connects.
+    pub user: String,
+    /// The password of whoever connects.
+    pub password: Option<Secret>,
+    /// How connections are secret; none on this machine.
+    pub tls: Option<Arc<rustls::ClientConfig>>,
+    /// The schema.
+    pub schema: String,
+    /// Connections at once.
+    pub max_connections: u32,
+    /// How long a connection may take.
+    pub connect_timeout: Duration,
+    /// How long one attempt may take.
+    pub statement_timeout: Duration,
+    /// How long a call goes on trying.
+    pub patience: Duration,
 }
 
 /// The mail side.

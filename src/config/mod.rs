@@ -27,6 +27,7 @@ mod raw;
 mod reference;
 mod retention;
 mod roles;
+mod store;
 mod values;
 
 use std::path::Path;
@@ -35,9 +36,9 @@ use jiff::Timestamp;
 
 pub use crate::edge::reach::IpNetwork;
 pub use checked::{
-    AccessPoint, ClientTls, DeliverySecurity, Discovery, Flag, Gateway, History, Imap, ImapAccess, Inbox, InlineImages, Log, LogFormat, LogLevel,
-    Mail, MailServer, Mailbox, Oauth2, Organisation, OtherRecipients, Outbox, Participant, PersonPolicy, Retry, Revocation, RevocationOrder, Role,
-    SenderAccessPoint, ServerTls, SignedMail, Smtp, StaticParticipant, SuccessNotice, TrustAnchors, Warning,
+    AccessPoint, ClientTls, Database, DeliverySecurity, Discovery, Flag, Gateway, History, Imap, ImapAccess, Inbox, InlineImages, Log, LogFormat,
+    LogLevel, Mail, MailServer, Mailbox, Oauth2, Organisation, OtherRecipients, Outbox, Participant, PersonPolicy, Retry, Revocation,
+    RevocationOrder, Role, SenderAccessPoint, ServerTls, SignedMail, Smtp, StateStore, StaticParticipant, SuccessNotice, TrustAnchors, Warning,
 };
 pub use environment::Environment;
 pub use errors::{ConfigError, ConfigErrors};

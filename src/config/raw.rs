@@ -13,6 +13,7 @@ use super::checked::{
 };
 use super::declare::section;
 use super::retention::{OrganisationRetention, Retention};
+pub(super) use super::store::Store;
 use super::values::{CalendarDate, Host, HttpUrl, Line, MediaType, ScannerAddress, SecretFile, Size, Span, TimeOfDay, UrlPath, words};
 use crate::edge::reach::IpNetwork;
 use crate::ident::{AccessPointId, Domain, FederationId, FunctionId, MailAddress, MailServerName, NodeName, ParticipantId};
@@ -31,6 +32,8 @@ section! {
         federation: FederationId = Required "\"urn:fdc:digg.se:edelivery:federation:sdk\"";
         /// Where the gateway keeps its state: messages on their way, the journal, the index. Back it up as a whole.
         state_dir: PathBuf = Default "\"/var/lib/brevbro\"";
+        /// What keeps messages, jobs and the journal: files in `state-dir`, or a database that several nodes share.
+        store: Store = Default "{}";
         /// How much memory the messages that are held whole may take together: those that are being converted, sealed, opened
         /// and delivered. A message of 30 MB needs up to 300 MB of it for some seconds. What does not fit waits for its turn;
         /// one that is larger than all of it runs alone. AS4 itself needs none, whatever the size.

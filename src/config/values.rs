@@ -10,6 +10,7 @@ use http::HeaderName;
 use jiff::civil::{Date, Time};
 
 use super::declare::{At, Errors, Read, Shape, kind_of};
+use super::store::SchemaName;
 use crate::edge::clamd::ClamdAddress;
 use crate::edge::reach::IpNetwork;
 use crate::ident::{AccessPointId, Domain, FederationId, FunctionId, MailAddress, MailServerName, NodeName, ParticipantId};
@@ -47,6 +48,7 @@ text_values! {
     MediaType, "media type", "a media type such as application/pdf";
     Host, "host name or IP address", "a host name or an IP address";
     MailServerName, "name", "a name of 1 to 40 letters, digits, - and _";
+    SchemaName, "name", "a name of at most 50 lower case letters, digits and _, a letter first and not pg_";
     NodeName, "name", "a name of 1 to 63 letters, digits, - and _";
     ScannerAddress, "path or host:port", "the path of a socket such as /run/clamav/clamd.ctl, or a host and a port such as 127.0.0.1:3310";
     Line, "text", "a text of one line, 1 to 256 characters";

@@ -13,6 +13,7 @@ mod node;
 mod outside;
 mod schedules;
 mod sinks;
+mod store;
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -109,7 +110,7 @@ impl Daemon {
     /// # Errors
     /// [`StartError`]; nothing runs then.
     async fn start_tapped(config: checked::Gateway, tap: Option<Arc<dyn Tap>>) -> Result<Self, StartError> {
-        let node = Arc::new(node::of(&config)?);
+        let node = Arc::new(node::of(&config).await?);
         if node.company == Company::Nodes {
             let claimed = isolation::claim_store(node.store.as_ref(), &config.federation, config.environment).await;
             claimed.map_err(|why| StartError::Setup { what: "the state", why })?;

@@ -6,30 +6,27 @@ use std::sync::Arc;
 use super::expiry::expiry;
 use super::outside::transport_profiles;
 use super::schedules::{participant, retention, schedule};
+use super::store::{self, Kept};
 use super::{Outside, StartError, isolation};
 use crate::config::checked;
 use crate::edge::clock::SystemClock;
 use crate::outbound::retry::Patience;
-use crate::port::{Blobs, Clock, Store};
-use crate::store::{SledOptions, SledStore, Spool, SpoolOptions};
-use crate::worker::{Company, Node, Room, Settings};
+use crate::port::Clock;
+use crate::worker::{Node, Room, Settings};
 
 /// Opens the state and everything else that both sides need.
-pub(super) fn of(config: &checked::Gateway) -> Result<Node, StartError> {
+pub(super) async fn of(config: &checked::Gateway) -> Result<Node, StartError> {
     let dir = config.state_dir.clone();
-    let store_error = |source| StartError::Store { dir: dir.display().to_string(), source };
     let setup = |what| move |why: String| StartError::Setup { what, why };
     isolation::claim(&dir, &config.federation, config.environment).map_err(setup("the state"))?;
-    let blobs: Arc<dyn Blobs> = Arc::new(Spool::open(SpoolOptions::new(dir.join("spool"))).map_err(store_error)?);
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-    let options = SledOptions { clock: Arc::clone(&clock), ..SledOptions::new(dir.join("store")) };
-    let store: Arc<dyn Store> = Arc::new(SledStore::open(options).map_err(store_error)?);
+    let Kept { store, blobs, company } = store::open(config, &clock).await?;
     let scratch = dir.join("scratch");
     std::fs::create_dir_all(&scratch).map_err(|error| setup("the scratch folder")(error.to_string()))?;
     let Outside { directory, trust, .. } = Outside::of(config)?;
     Ok(Node {
         name: config.node.clone(),
-        company: Company::Alone,
+        company,
         store,
         blobs,
         directory,

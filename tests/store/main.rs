@@ -17,12 +17,14 @@ use uuid::Uuid;
 mod common;
 
 mod blobs;
+mod both;
 mod clock;
 mod cluster;
 mod crash;
 mod damage;
 mod histories;
 mod postgres;
+mod pressure;
 mod promises;
 mod segments;
 mod subject;
