@@ -309,9 +309,8 @@ impl Node {
     /// Deletes a blob's body, and leaves what stands before it.
     async fn strip(&self, id: BlobId) -> Result<(), Failure> {
         let blob = match self.blobs.open(id).await {
-            Ok((_, 0, _)) => return Ok(()),
+            Ok((_, 0, _)) | Err(StoreError::Missing(_)) => return Ok(()),
             Ok((blob, ..)) => blob,
-            Err(StoreError::Missing(_)) => return Ok(()),
             Err(error) => return Err(from_store(&error)),
         };
         self.write_blob(blob, Vec::new()).await?;
