@@ -127,6 +127,22 @@ fn without_smtp_mails_come_from_outbox_folders() {
 }
 
 #[test]
+fn a_node_of_one_side_has_what_its_side_needs_and_nothing_of_the_other() {
+    use brevbro::config::Role;
+    let load = |name: &str| config::load(&written(&root().join(name))).unwrap_or_else(|errors| panic!("{errors}"));
+    let point = load("tests/config/good/node-access-point.toml");
+    assert_eq!((point.role(), point.node.as_str()), (Role::AccessPoint, "dmz-1"));
+    assert!(point.mail.is_none() && point.organisations().is_empty());
+    assert_eq!((point.participants[0].id.to_string(), point.participants[0].retry.give_up.as_secs()), ("0203:habo.se".to_owned(), 3 * 86_400));
+    let mail = load("tests/config/good/node-mail.toml");
+    assert_eq!((mail.role(), mail.node.as_str()), (Role::Mail, "sdk-gw"));
+    assert!(mail.access_point.is_none());
+    assert_eq!(mail.organisations()[0].participant, mail.participants[0].id);
+    let both = load("config/minimal.toml");
+    assert_eq!((both.role(), both.participants.len()), (Role::Both, 1));
+}
+
+#[test]
 fn on_one_machine_plain_http_and_static_discovery_are_taken() {
     let gateway = config::load(&written(&root().join("tests/config/good/loopback.toml"))).unwrap();
     assert!(gateway.access_point.as_ref().unwrap().tls.is_none());

@@ -160,6 +160,14 @@ impl Cluster {
         run(&mut psql).map(|out| String::from_utf8_lossy(&out).trim_end().to_owned())
     }
 
+    /// Runs a file of SQL, as an administrator does.
+    pub fn file(&self, database: &str, file: &Path) -> Result<String, String> {
+        let mut psql = Command::new(self.bin.join("psql"));
+        psql.args(["-Xq", "-v", "ON_ERROR_STOP=1", "-h"]).arg(&self.dir).args(["-p", &self.port.to_string(), "-U", "postgres", "-d", database, "-f"]);
+        psql.arg(file);
+        run(&mut psql).map(|out| String::from_utf8_lossy(&out).trim_end().to_owned())
+    }
+
     /// What it has said.
     pub fn log(&self) -> String {
         std::fs::read_to_string(self.log_file()).unwrap_or_default()

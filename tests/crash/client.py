@@ -1,10 +1,11 @@
 """An organisation's mail server that hands mails in, and keeps a log of its own.
 
-    client.py LOG PORT SENDERS SEED < one JSON line for each mail
+    client.py LOG PORT[,PORT...] SENDERS SEED < one JSON line for each mail
 
-A mail is {"token", "from", "to": [...], "files", "in_reply_to", "headers"}, the last three as wanted; a mail is sent as soon as its line is read. It does what
+A mail is {"token", "from", "to": [...], "files", "in_reply_to", "headers", "secret"}, the last four as wanted; the secret stands in
+subject, text and files. A mail is sent as soon as its line is read. It does what
 RFC 5321 asks of a mail server: what was not answered with 250 is sent again, the same octets in the same envelope, until
-it is. The line of the log that says 250 is on the disk before the next command.
+it is, with several ports to whichever of them comes by chance. The line of the log that says 250 is on the disk before the next command.
 """
 
 import email.message
@@ -26,17 +27,18 @@ def compose(order, seed):
     mail = email.message.EmailMessage(policy=email.policy.SMTP)
     mail["From"] = order["from"]
     mail["To"] = ", ".join(order["to"])
-    mail["Subject"] = f"Ansökan {order['token']}"
+    mail["Subject"] = f"Ansökan {order['token']} {order.get('secret', '')}".strip()
     mail["Date"] = "Mon, 02 Nov 2026 10:00:00 +0100"
     mail["Message-ID"] = f"<{order['token']}@client.test>"
     if order.get("in_reply_to"):
         mail["In-Reply-To"] = mail["References"] = order["in_reply_to"]
     for header in order.get("headers", []):
         mail[header[0]] = header[1]
-    mail.set_content("Hej!\n\nHär kommer handlingarna.\n.\n..två punkter\n\nVänliga hälsningar\n" + "Räksmörgås. " * dice.randint(1, 40))
+    secret = order.get("secret", "")
+    mail.set_content((f"{secret}\n" if secret else "") + "Hej!\n\nHär kommer handlingarna.\n.\n..två punkter\n\nVänliga hälsningar\n" + "Räksmörgås. " * dice.randint(1, 40))
     digests = []
     for number in range(order.get("files", 0)):
-        octets = b"%PDF-1.4\n" + dice.randbytes(dice.randint(40_000, 60_000))
+        octets = b"%PDF-1.4\n" + secret.encode() * 20 + dice.randbytes(dice.randint(40_000, 60_000))
         digests.append(hashlib.sha256(octets).hexdigest())
         mail.add_attachment(octets, maintype="application", subtype="pdf", filename=f"bilaga {number}.pdf")
     return mail.as_bytes(), digests
@@ -71,7 +73,7 @@ def attempt(port, held, order, octets):
     return smtp
 
 
-def send(port, seed, orders, log, number):
+def send(ports, seed, orders, log, number):
     dice, held = random.Random(f"{seed} sender {number}"), None
     while (order := orders.get()) is not None:
         octets, digests = compose(order, seed)
@@ -79,7 +81,7 @@ def send(port, seed, orders, log, number):
         while True:
             tries += 1
             try:
-                held = attempt(port, held, order, octets)
+                held = attempt(dice.choice(ports), held, order, octets)
                 log.write(event="accepted", token=order["token"], to=order["to"], files=digests, tries=tries, at=time.time())
                 break
             except smtplib.SMTPResponseException as error:
@@ -110,9 +112,9 @@ def send(port, seed, orders, log, number):
         pass
 
 
-def main(path, port, senders, seed):
-    orders, log = queue.Queue(), Log(path)
-    threads = [threading.Thread(target=send, args=(int(port), seed, orders, log, number)) for number in range(int(senders))]
+def main(path, ports, senders, seed):
+    orders, log, ports = queue.Queue(), Log(path), [int(port) for port in ports.split(",")]
+    threads = [threading.Thread(target=send, args=(ports, seed, orders, log, number)) for number in range(int(senders))]
     for thread in threads:
         thread.start()
     for line in sys.stdin:

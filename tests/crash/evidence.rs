@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use brevbro::event::{Event, EventName, Field};
+use brevbro::port::Queue;
 use brevbro::store::journal::{self, Change, Entry, JournalError};
 use serde_json::Value;
 
@@ -112,9 +113,15 @@ pub fn accepted(stage: &Stage) -> Vec<(Letter, Value, u64)> {
 
 /// Judges a run whose gateways have been stopped.
 pub fn judge(stage: &Stage) -> Verdict {
-    let mut verdict = Verdict::default();
+    let mut wrong = Vec::new();
+    let journals = Side::BOTH.map(|side| Journal::read(side, stage, &mut wrong));
+    weigh(stage, &journals, wrong)
+}
+
+/// What the logs prove beside these journals.
+pub fn weigh(stage: &Stage, journals: &[Journal], wrong: Vec<String>) -> Verdict {
+    let mut verdict = Verdict { wrong, ..Verdict::default() };
     let (promised, inbox) = (accepted(stage), Inbox::read(stage));
-    let journals = Side::BOTH.map(|side| Journal::read(side, stage, &mut verdict.wrong));
     let admitted = |what: &dyn Fn(&Event) -> bool| {
         let events = journals.iter().flat_map(|journal| &journal.events);
         events.filter(|event| event.name == EventName::PossibleDuplicate && what(event)).count()
@@ -172,7 +179,7 @@ pub fn judge(stage: &Stage) -> Verdict {
 }
 
 /// One gateway's journal.
-struct Journal {
+pub struct Journal {
     events: Vec<Event>,
     /// The AS4 id of every record that was sent.
     as4_ids: BTreeMap<String, String>,
@@ -182,14 +189,14 @@ struct Journal {
 
 impl Journal {
     /// Reads it, checks its chain, and that nothing is left to be done.
-    fn read(side: Side, stage: &Stage, wrong: &mut Vec<String>) -> Self {
+    pub fn read(side: Side, stage: &Stage, wrong: &mut Vec<String>) -> Self {
         let gateway = if side == Side::A { &stage.a } else { &stage.b };
         let (path, name) = (gateway.journal(), side.name());
         if let Err(error) = journal::verify(&path) {
             wrong.push(format!("the journal of {name}: {error}"));
         }
         let mut jobs = BTreeMap::new();
-        let mut own = Self { events: Vec::new(), as4_ids: BTreeMap::new(), received: Vec::new() };
+        let mut own = Self::of(name, Vec::new(), wrong);
         let mut entries = Vec::new();
         let read = journal::entries(&path, |entry| {
             entries.push(entry);
@@ -211,8 +218,20 @@ impl Journal {
                 }
             }
         }
-        wrong.extend(jobs.values().map(|job| format!("{name} has a job left: {job:?}")));
+        // What has ended is deleted days from now.
+        let left_over = jobs.values().filter(|job| job.queue != Queue::Purge);
+        wrong.extend(left_over.map(|job| format!("{name} has a job left: {job:?}")));
         wrong.extend(left(&gateway.state).into_iter().map(|path| format!("{name} has a file left: {path}")));
+        own
+    }
+
+    /// Of these events.
+    pub fn of(name: &str, events: Vec<Event>, wrong: &mut Vec<String>) -> Self {
+        let mut own = Self { events: Vec::new(), as4_ids: BTreeMap::new(), received: Vec::new() };
+        for event in events {
+            own.note(name, &event, wrong);
+            own.events.push(event);
+        }
         own
     }
 

@@ -85,9 +85,13 @@ impl Process {
         self.child.wait().unwrap();
     }
 
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// SIGTERM, and its end.
     pub fn stop(&mut self) {
-        let sent = Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status().unwrap();
+        let sent = Command::new("kill").args(["-TERM", &self.id().to_string()]).status().unwrap();
         assert!(sent.success());
         let status = wait_for("a gateway's end", Duration::from_mins(1), || self.ended());
         assert!(status.success(), "it ended with {status}");
@@ -113,7 +117,7 @@ pub struct Gateway {
     /// Key and certificate of its TLS.
     pub tls: PathBuf,
     pub state: PathBuf,
-    config: PathBuf,
+    pub config: PathBuf,
     log: PathBuf,
     process: Option<Process>,
 }
@@ -204,8 +208,14 @@ impl Stage {
     /// Starts a client of one gateway, with its own log, that sends what is written to it.
     pub fn client(&self, side: Side, senders: usize, seed: u64) -> Client {
         let gateway = if side == Side::A { &self.a } else { &self.b };
+        self.client_of(&[gateway.smtp], senders, seed)
+    }
+
+    /// The same of any of these ports.
+    pub fn client_of(&self, ports: &[u16], senders: usize, seed: u64) -> Client {
+        let ports: Vec<String> = ports.iter().map(u16::to_string).collect();
         let mut command = script("client.py");
-        command.arg(self.dir.join("client.jsonl")).args([gateway.smtp.to_string(), senders.to_string(), seed.to_string()]);
+        command.arg(self.dir.join("client.jsonl")).args([ports.join(","), senders.to_string(), seed.to_string()]);
         command.stdin(Stdio::piped()).stdout(Stdio::null());
         let mut process = Process::start(&mut command, &self.dir.join("client.log"));
         Client { orders: Some(process.stdin()), process }
@@ -274,7 +284,7 @@ fn script(name: &str) -> Command {
 
 /// A port below those that the system gives to clients: a gateway that is down for a moment finds its own still free.
 /// Below those of testbeds too (20000 to 32000), which are chosen before all of ours are bound.
-fn free_port() -> u16 {
+pub fn free_port() -> u16 {
     static NEXT: AtomicU16 = AtomicU16::new(0);
     loop {
         let port = 10_000 + (std::process::id() as u16 % 300) * 30 + NEXT.fetch_add(1, Ordering::SeqCst);
