@@ -85,15 +85,13 @@ impl State {
         self.passed.fetch_add(octets as u64, Ordering::SeqCst);
         let mut allowance = self.allowance.lock().unwrap();
         if let Some(left) = allowance.as_mut() {
-            match left.checked_sub(octets as u64) {
-                Some(rest) => *left = rest,
-                None => {
-                    *allowance = None;
-                    drop(allowance);
-                    self.end_all();
-                    return false;
-                }
-            }
+            let Some(rest) = left.checked_sub(octets as u64) else {
+                *allowance = None;
+                drop(allowance);
+                self.end_all();
+                return false;
+            };
+            *left = rest;
         }
         true
     }

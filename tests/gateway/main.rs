@@ -11,6 +11,7 @@ mod admission;
 mod answers;
 mod as4;
 mod conversion;
+mod database;
 mod discovery;
 mod envelopes;
 mod loops;

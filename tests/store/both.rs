@@ -49,13 +49,13 @@ impl World {
                 _ => Guard::New(RecordId(Uuid::from_u128(self.id(n)))),
             });
         }
-        for _ in 0..1 + dice.roll(3) {
+        for _ in 0..=dice.roll(3) {
             let n = dice.roll(2);
             step = step.op(match dice.roll(6) {
                 0 | 1 => Op::Note(self.note(n), dice.roll(2).to_string()),
                 2 => Op::Forget(self.note(n)),
                 3 => Op::Put(record(self.id(n), STATES[dice.roll(2) as usize])),
-                4 => Op::Enqueue(job(self.id(n), Queue::Seal, at(dice.roll(9) as i64))),
+                4 => Op::Enqueue(job(self.id(n), Queue::Seal, at(dice.roll(9).cast_signed()))),
                 _ => Op::Cancel(JobId(Uuid::from_u128(self.id(n)))),
             });
         }

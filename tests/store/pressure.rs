@@ -113,7 +113,7 @@ fn workers_that_are_killed_lose_no_job_and_none_is_done_twice() {
     let Some(cluster) = Cluster::start(&Plan { durable: true, ..Plan::default() }) else { return };
     let options = within(&cluster, "postgres");
     let store = block(PostgresStore::open(options.clone())).unwrap();
-    let (jobs, kills) = (400 * longer() as u128, 12 * longer());
+    let (jobs, kills) = (u128::from(400 * longer()), 12 * longer());
     for first in (0..jobs).step_by(20) {
         let step = (first..first + 20)
             .fold(Step::new(), |step, n| step.op(Op::Put(record(n, "new"))).op(Op::Enqueue(job(n, Queue::Send, Timestamp::now()))));
