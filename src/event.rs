@@ -197,6 +197,16 @@ pub enum Field {
     TlsClient,
     /// SHA-256 of that certificate.
     TlsClientCertificate,
+    /// The mail address that a mail came from (`MAIL FROM`).
+    Sender,
+    /// The mail address that a mail was sent to (`RCPT TO`).
+    Recipient,
+    /// The mail address that a message is delivered to.
+    Mailbox,
+    /// Our function that a message is from.
+    OwnFunction,
+    /// SHA-256 of the certificate of ours that signed.
+    OwnCertificate,
     /// The node, of several, that it happened on.
     Node,
 }
@@ -238,6 +248,15 @@ impl Event {
     #[must_use]
     pub fn because(self, failure: &Failure) -> Self {
         failure.facts.iter().fold(self, |event, (field, value)| event.with(*field, value)).with(Field::Cause, &failure.what)
+    }
+
+    /// Adds a field that is not always known.
+    #[must_use]
+    pub fn with_some(self, field: Field, value: Option<impl ToString>) -> Self {
+        match value {
+            Some(value) => self.with(field, value),
+            None => self,
+        }
     }
 
     /// Adds a field; the text is cut to 512 characters and freed of control characters, since peers write some of it.

@@ -5,6 +5,7 @@
 use jiff::{SignedDuration, Timestamp};
 
 use super::state::{Delivered, Incoming, Taken, Undeliverable};
+use super::told;
 use crate::event::{Event, EventName, Field};
 use crate::failure::Failure;
 use crate::mail::alarm::Cause;
@@ -38,12 +39,7 @@ pub fn hand_over(event: Event, lease: &Lease, repeated: bool) -> Step {
 /// # Errors
 /// A [`Failure`] when the record cannot be written.
 pub fn delivered(state: Taken, lease: Lease, answer: &SinkAnswer, now: Timestamp) -> Result<Effects, Failure> {
-    let event = state
-        .arrival
-        .event(now, EventName::Delivered)
-        .with(Field::ConversationId, &state.conversation_id)
-        .with(Field::Function, &state.function)
-        .with(Field::MailServerAnswer, &answer.text);
+    let event = told::delivered(&state, &answer.text, now);
     let record = state.arrival.record;
     let step = Step::new()
         .guard(Guard::Held(lease.clone()))
@@ -65,15 +61,15 @@ pub fn failed(mut state: Taken, lease: Lease, error: &SinkError, next: Next, now
     let held = Step::new().guard(Guard::Held(lease.clone())).guard(Guard::In(record, Incoming::NEW)).op(Op::Forget(handover(lease.job.id)));
     let what = format!("message {} cannot be delivered to {}: {error}", state.arrival.envelope_id, state.mailbox);
     let alarm = Tell::alarm(Cause::MailRefused, &what, error.hint()).job(record, "alarm", now);
-    let event = |name| state.arrival.event(now, name).with(Field::Cause, error).with(Field::Attempt, lease.job.attempt + 1);
+    let event = |name, due| told::undelivered(&state, name, error, lease.job.attempt + 1, due, now);
     let Some(due) = next else {
-        let event = event(EventName::Faulted);
+        let event = event(EventName::Faulted, None);
         let kept = Undeliverable { taken: state, at: now };
         let step = held.op(Op::Complete(lease)).op(Op::Put(Incoming::Undeliverable(kept).to_record()?)).op(Op::Audit(event)).op(alarm);
         return Ok(step.into());
     };
     let name = if matches!(error, SinkError::Unknown(_)) { EventName::PossibleDuplicate } else { EventName::DeliveryDeferred };
-    let event = event(name).with(Field::NextAttempt, due);
+    let event = event(name, Some(due));
     let mut step = held.op(Op::Audit(event));
     // A refusal for good will not mend itself; a mail server that is away for an hour is for the operator too.
     let long = now.duration_since(state.arrival.received_at) >= SignedDuration::from_hours(1);

@@ -22,6 +22,7 @@ pub mod returned;
 pub mod scan;
 pub mod settle;
 pub mod state;
+pub mod told;
 pub mod transitions;
 
 pub use state::{Arrival, Closed, Delivered, How, Incoming, Purged, Read, Returned, Taken, Undeliverable, Unread, Was};

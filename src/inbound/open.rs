@@ -5,8 +5,8 @@
 use jiff::Timestamp;
 
 use super::state::{Arrival, Closed, How, Incoming};
+use super::told;
 use crate::crypto::{Certificate, Identity};
-use crate::event::{EventName, Field};
 use crate::failure::{Blame, Failure, Stage};
 use crate::ident::DocumentKind;
 use crate::mail::alarm::Cause;
@@ -119,7 +119,7 @@ pub fn payload(verified: &Verified, keys: &[Identity]) -> Result<Vec<u8>, Verdic
 /// # Errors
 /// A [`Failure`] when the record cannot be written.
 pub fn discarded(arrival: Arrival, lease: Lease, why: &str, now: Timestamp) -> Result<Effects, Failure> {
-    let event = arrival.event(now, EventName::Discarded).with(Field::Cause, why);
+    let event = told::discarded(&arrival, why, now);
     let what = format!("the envelope {} from {} was deleted: {why}", arrival.envelope_id, arrival.from);
     let hint = "report it to Digg as an incident (SDK C1.6 4.1.1.a); the journal has all ids";
     let alarm = Tell::alarm(Cause::EnvelopeDiscarded, &what, hint).job(arrival.record, "alarm", now);

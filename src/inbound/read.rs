@@ -9,7 +9,8 @@ use serde::{Deserialize, Serialize};
 
 use super::deliver::{Next, handover};
 use super::state::{Incoming, Read, Taken, Unread};
-use crate::event::{EventName, Field};
+use super::told;
+use crate::event::EventName;
 use crate::failure::Failure;
 use crate::port::{Effects, Guard, Job, JobId, Lease, Op, Queue, SinkAnswer, SinkError, Step};
 
@@ -66,7 +67,7 @@ pub fn reminder(taken: &Taken) -> JobId {
 /// A [`Failure`] when the record cannot be written.
 pub fn told(state: Taken, lease: Lease, answer: &SinkAnswer, remind: Option<Timestamp>, now: Timestamp) -> Result<Effects, Failure> {
     let record = state.arrival.record;
-    let event = event(&state, EventName::Noticed, now).with(Field::MailServerAnswer, &answer.text);
+    let event = told::noticed(&state, &answer.text, None, now);
     let mut step = Step::new()
         .guard(Guard::Held(lease.clone()))
         .guard(Guard::In(record, Incoming::NEW))
@@ -85,7 +86,7 @@ pub fn told(state: Taken, lease: Lease, answer: &SinkAnswer, remind: Option<Time
 /// # Errors
 /// A [`Failure`] when the record cannot be written.
 pub fn reminded(mut state: Unread, lease: Lease, answer: &SinkAnswer, now: Timestamp) -> Result<Effects, Failure> {
-    let event = event(&state.taken, EventName::Noticed, now).with(Field::Cause, "unread").with(Field::MailServerAnswer, &answer.text);
+    let event = told::noticed(&state.taken, &answer.text, Some("unread"), now);
     state.reminded_at = Some(now);
     let step = held(&state, &lease).op(Op::Complete(lease)).op(Op::Audit(event)).op(Op::Put(Incoming::Unread(state).to_record()?));
     Ok(step.into())
@@ -94,12 +95,12 @@ pub fn reminded(mut state: Unread, lease: Lease, answer: &SinkAnswer, now: Times
 /// The mail server did not take the reminder, or nobody knows. The message waits as before.
 #[must_use]
 pub fn reminder_failed(state: &Unread, lease: Lease, error: &SinkError, next: Next, now: Timestamp) -> Step {
-    let event = event(&state.taken, EventName::DeliveryDeferred, now).with(Field::Cause, error).with(Field::Attempt, lease.job.attempt + 1);
+    let event = told::undelivered(&state.taken, EventName::DeliveryDeferred, error, lease.job.attempt + 1, next, now);
     let step = held(state, &lease);
     match next {
         Some(due) => {
             let note = lease.job.note.clone();
-            step.op(Op::Audit(event.with(Field::NextAttempt, due))).op(Op::Reschedule { lease, due, note })
+            step.op(Op::Audit(event)).op(Op::Reschedule { lease, due, note })
         }
         None => step.op(Op::Audit(event)).op(Op::Complete(lease)),
     }
@@ -118,10 +119,8 @@ pub fn opened(state: Incoming, by: &Reader, now: Timestamp) -> Result<Option<Eff
         Incoming::Read(read) => (read.taken, Incoming::READ, None),
         _ => return Ok(None),
     };
-    let mut step = Step::new()
-        .guard(Guard::In(taken.arrival.record, from))
-        .op(Op::Cancel(reminder(&taken)))
-        .op(Op::Audit(event(&taken, EventName::MessageRead, now).with(Field::Reader, by)));
+    let mut step =
+        Step::new().guard(Guard::In(taken.arrival.record, from)).op(Op::Cancel(reminder(&taken))).op(Op::Audit(told::message_read(&taken, by, now)));
     if let Some(next) = next {
         step = step.op(Op::Put(next.to_record()?)).op(Op::retire(taken.arrival.record, now));
     }
@@ -147,8 +146,4 @@ fn held(state: &Unread, lease: &Lease) -> Step {
         .guard(Guard::Held(lease.clone()))
         .guard(Guard::In(state.taken.arrival.record, Incoming::UNREAD))
         .op(Op::Forget(handover(lease.job.id)))
-}
-
-fn event(taken: &Taken, name: EventName, now: Timestamp) -> crate::event::Event {
-    taken.arrival.event(now, name).with(Field::ConversationId, &taken.conversation_id).with(Field::Function, &taken.function)
 }

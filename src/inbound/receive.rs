@@ -5,6 +5,7 @@
 use jiff::Timestamp;
 
 use super::state::{Arrival, Incoming};
+use super::told;
 use crate::as4::{Code, EbmsError, Received, UserMessage};
 use crate::event::{Event, EventName, Field};
 use crate::failure::{Blame, Failure, Stage};
@@ -114,7 +115,7 @@ fn inconsistent(what: &str) -> EbmsError {
 /// A [`Failure`] when the record cannot be written.
 pub fn receive(arrival: Arrival, receipt: Vec<u8>, caller: &Caller, now: Timestamp) -> Result<Effects, Failure> {
     let mark = Arrival::seen(&arrival.peer, &arrival.as4_id);
-    let event = caller.told(arrival.event(now, EventName::Received).with(Field::Document, arrival.kind.action()));
+    let event = told::received(&arrival, caller, now);
     let header = serde_json::json!({ "record": arrival.record }).to_string();
     let blob = NewBlob { blob: Blob { id: arrival.signal, kind: BlobKind::Signal, header }, body: receipt.into() };
     let step = Step::new()
@@ -137,7 +138,7 @@ pub struct Caller {
 }
 
 impl Caller {
-    fn told(&self, event: Event) -> Event {
+    pub(super) fn told(&self, event: Event) -> Event {
         let event = event.with(Field::PeerAddress, &self.address);
         match &self.certificate {
             Some((subject, fingerprint)) => event.with(Field::TlsClient, subject).with(Field::TlsClientCertificate, fingerprint),

@@ -5,7 +5,7 @@
 use jiff::Timestamp;
 
 use super::state::{Delivered, Incoming, Returned, Unread};
-use crate::event::{EventName, Field};
+use super::told;
 use crate::failure::Failure;
 use crate::mail::alarm::Cause;
 use crate::mail::returned::{Fate, Returned as Notice};
@@ -17,7 +17,7 @@ use crate::port::{Effects, Guard, Op, SinkError, Step, Tell};
 /// A [`Failure`] when the record cannot be written.
 pub fn returned(state: Incoming, notice: &Notice, transaction: &str, now: Timestamp) -> Result<Effects, Failure> {
     let (record, word) = (state.arrival().record, state.state());
-    let event = |name| state.arrival().event(now, name).with(Field::Transaction, transaction).with(Field::Cause, notice.in_words());
+    let cause = notice.in_words().to_string();
     let step = Step::new().guard(Guard::In(record, word));
     let (taken, next) = match &state {
         Incoming::Delivered(Delivered { taken, at }) if notice.fate == Fate::Failed => {
@@ -26,13 +26,13 @@ pub fn returned(state: Incoming, notice: &Notice, transaction: &str, now: Timest
         }
         // The message waits here as before; it is the mail about it that came back.
         Incoming::Unread(Unread { taken, .. }) if notice.fate == Fate::Failed => (taken, None),
-        _ => return Ok(step.op(Op::Audit(event(EventName::ReturnNoted))).into()),
+        _ => return Ok(step.op(Op::Audit(told::return_noted(state.arrival(), transaction, &cause, now))).into()),
     };
     let what =
         format!("message {} was taken by the mail server for {} and came back: {}", taken.arrival.envelope_id, taken.mailbox, notice.in_words());
     let hint = SinkError::Permanent(notice.status.clone().unwrap_or_default()).hint();
     let alarm = Tell::alarm(Cause::Returned, &what, hint).job(record, "returned", now);
-    let event = event(EventName::Returned).with(Field::ConversationId, &taken.conversation_id).with(Field::Function, &taken.function);
+    let event = told::returned(taken, transaction, &cause, now);
     let step = step.op(Op::Audit(event)).op(alarm);
     Ok(match next {
         Some(next) => step.op(Op::Put(next.to_record()?)).into(),

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 
 use super::settle::{self, Names};
 use super::state::Arrival;
-use crate::event::{EventName, Field};
+use super::told;
 use crate::failure::Failure;
 use crate::ident::{FunctionId, Sha256};
 use crate::mail::alarm::Cause;
@@ -37,7 +37,7 @@ pub fn infected(
 ) -> Result<Effects, Failure> {
     let mut step = Step::new();
     for found in &found {
-        let event = arrival.event(now, EventName::MalwareFound).with(Field::Cause, &found.name).with(Field::Digest, found.digest);
+        let event = told::malware(&arrival, &found.name, found.digest, now);
         step = step.op(Op::Audit(event));
     }
     let first = found.first().map(|found| found.name.clone()).unwrap_or_default();
@@ -51,8 +51,7 @@ pub fn infected(
 /// A message that nobody can look into now: it stays as it is, without a receipt, and is tried again at `due`.
 #[must_use]
 pub fn waits(arrival: &Arrival, lease: Lease, error: &ScanError, due: Timestamp, now: Timestamp) -> Step {
-    let event =
-        arrival.event(now, EventName::Postponed).with(Field::Cause, error).with(Field::Attempt, lease.job.attempt + 1).with(Field::NextAttempt, due);
+    let event = told::postponed(arrival, error, lease.job.attempt + 1, due, now);
     let note = Job::cause(error);
     Step::new().guard(Guard::Held(lease.clone())).op(Op::Audit(event)).op(Op::Reschedule { lease, due, note })
 }
@@ -60,5 +59,5 @@ pub fn waits(arrival: &Arrival, lease: Lease, error: &ScanError, due: Timestamp,
 /// The step of a message that is taken although nobody has looked into it, as it is configured.
 #[must_use]
 pub fn unscanned(arrival: &Arrival, error: &ScanError, now: Timestamp) -> Step {
-    Step::new().op(Op::Audit(arrival.event(now, EventName::Unscanned).with(Field::Cause, error)))
+    Step::new().op(Op::Audit(told::unscanned(arrival, error, now)))
 }

@@ -4,10 +4,10 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::state::{Arrival, Closed, How, Incoming, Taken};
+use super::told;
 use crate::content::Content;
-use crate::event::{EventName, Field};
 use crate::failure::{Blame, Failure, Stage};
-use crate::ident::{ConversationId, FunctionId, MailAddress, MessageId, ParticipantId, RecordId};
+use crate::ident::{ConversationId, FunctionId, MailAddress, MessageId, ParticipantId, RecordId, Sha256};
 use crate::port::{Blob, BlobId, BlobKind, Effects, Guard, Job, JobId, Key, Lease, NewBlob, Op, Queue, Step};
 use crate::sdk::receipt::{self, Outcome, Receipt};
 use crate::sdk::rules::{Breach, Detail, ReasonCode};
@@ -60,18 +60,22 @@ pub fn taken(
     content: &Content,
     xml: Vec<u8>,
     mailbox: &MailAddress,
+    signer: Sha256,
     link: (Key, String),
     names: Names,
     now: Timestamp,
 ) -> Result<Effects, Failure> {
     let function = content.recipient.function.clone().ok_or_else(|| ours("a valid message has a recipient function"))?;
     let conversation_id: ConversationId = content.conversation_id.clone();
-    let event = arrival
-        .event(now, EventName::Taken)
-        .with(Field::ConversationId, &conversation_id)
-        .with(Field::Function, &function)
-        .with(Field::Size, xml.len());
-    let event = content.in_reply_to.as_ref().map_or(event.clone(), |id| event.with(Field::RefToMessageId, id));
+    let message = told::Message {
+        conversation: &conversation_id,
+        answers: content.in_reply_to.as_ref(),
+        function: &function,
+        mailbox,
+        octets: xml.len(),
+        signer,
+    };
+    let event = told::taken(&arrival, &message, now);
     let (receipt, answer) = answer(&arrival, Outcome::Accepted, Some(function.clone()), &names, now)?;
     let header = serde_json::json!({ "record": arrival.record, "message_id": arrival.envelope_id }).to_string();
     let message = NewBlob { blob: Blob { id: names.message, kind: BlobKind::Message, header }, body: xml.into() };
@@ -117,7 +121,7 @@ pub fn turned_away(
     let unmarked = |breach: &Breach| breach.detail == Detail::Duplicate || breach.code == ReasonCode::Sig;
     let marked = (!breaches.iter().any(unmarked)).then(|| rejected(&arrival.from, &arrival.envelope_id));
     let outcome = Outcome::Rejected(breaches);
-    let event = arrival.event(now, EventName::TurnedAway).with(Field::ReceiptCode, outcome.summary());
+    let event = told::turned_away(&arrival, &outcome.summary(), now);
     let (receipt, answer) = answer(&arrival, outcome, service, names, now)?;
     let (discard, record) = (vec![arrival.envelope], arrival.record);
     let closed = Incoming::Closed(Closed { arrival, how: How::TurnedAway, at: now, kept: None });
@@ -139,8 +143,8 @@ pub fn turned_away(
 ///
 /// # Errors
 /// A [`Failure`] when the record cannot be written.
-pub fn receipt_taken(arrival: Arrival, lease: Lease, refers_to: &MessageId, code: &str, now: Timestamp) -> Result<Effects, Failure> {
-    let event = arrival.event(now, EventName::Opened).with(Field::MessageId, refers_to).with(Field::ReceiptCode, code);
+pub fn receipt_taken(arrival: Arrival, lease: Lease, refers_to: &MessageId, code: &str, signer: Sha256, now: Timestamp) -> Result<Effects, Failure> {
+    let event = told::receipt_opened(&arrival, refers_to, code, signer, now);
     let (discard, record) = (vec![arrival.envelope], arrival.record);
     let closed = Incoming::Closed(Closed { arrival, how: How::Settled, at: now, kept: None });
     let step = Step::new()

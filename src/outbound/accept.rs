@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::state::{Letter, Notify, Outgoing, Scheduled};
 use super::thread::Threads;
+use super::told;
 use crate::crypto::sha256;
 use crate::event::{Event, EventName, Field};
 use crate::failure::{Blame, Failure, Stage};
@@ -335,20 +336,14 @@ pub fn accept(
         if let Some(id) = &letter.mail_message_id {
             step = step.op(Op::Note(Link::mail(id, &letter.participant, &letter.to_function), own.to_note()));
         }
-        let mut event = super::Cargo::Letter(letter.clone())
-            .event(now, EventName::MailAccepted)
-            .with(Field::Size, mail.octets)
-            .with(Field::Digest, &digests)
-            .with(Field::PeerAddress, &transaction.peer);
-        if let Some(answered) = &letter.in_reply_to {
-            event = event.with(Field::RefToMessageId, answered);
-        }
-        if let Some(doubt) = threads.doubts.get(at).copied().flatten() {
-            event = event.with(Field::Cause, doubt);
-        }
-        if let Some(account) = &transaction.account {
-            event = event.with(Field::Account, account);
-        }
+        let told = told::Accepted {
+            octets: mail.octets,
+            digests: &digests,
+            peer: &transaction.peer,
+            account: transaction.account.as_deref(),
+            doubt: threads.doubts.get(at).copied().flatten(),
+        };
+        let event = told::mail_accepted(&letter, &told, now);
         let id = letter.record;
         let record = Outgoing::Scheduled(Scheduled { letter, delay_told: None }).to_record()?;
         step = step

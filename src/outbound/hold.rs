@@ -2,8 +2,8 @@
 
 use jiff::Timestamp;
 
-use super::state::{Cargo, Held, Outgoing, Scheduled};
-use crate::event::{EventName, Field};
+use super::state::{Held, Outgoing, Scheduled};
+use super::told;
 use crate::failure::Failure;
 use crate::port::{Delay, Effects, Guard, Job, JobId, Lease, Op, Queue, Step, Tell};
 
@@ -13,9 +13,9 @@ use crate::port::{Delay, Effects, Guard, Job, JobId, Lease, Op, Queue, Step, Tel
 /// A [`Failure`] when the record cannot be written.
 pub fn hold(state: Scheduled, lease: Lease, due: Timestamp, now: Timestamp) -> Result<Effects, Failure> {
     let Scheduled { letter, mut delay_told } = state;
-    let (record, cargo) = (letter.record, Cargo::Letter(letter.clone()));
+    let record = letter.record;
     let cause = "the two functions exchange messages faster than people do";
-    let event = cargo.event(now, EventName::Held).with(Field::Cause, cause).with(Field::NextAttempt, due);
+    let event = told::held(&letter, cause, due, now);
     let mut step = again(Outgoing::SCHEDULED, lease, due).op(Op::Audit(event));
     if delay_told.is_none() && letter.notify.delay {
         step = step.op(Tell::Delayed { why: Delay::Held, until: due }.job(record, &letter.telling("delayed-held"), now));
@@ -30,7 +30,7 @@ pub fn hold(state: Scheduled, lease: Lease, due: Timestamp, now: Timestamp) -> R
 /// A [`Failure`] when the record cannot be written.
 pub fn release(state: Held, lease: Lease, now: Timestamp) -> Result<Effects, Failure> {
     let Held { letter, delay_told, .. } = state;
-    let event = Cargo::Letter(letter.clone()).event(now, EventName::Released);
+    let event = told::released(&letter, now);
     let step = again(Outgoing::HELD, lease, now).op(Op::Audit(event));
     Ok(step.op(Op::Put(Outgoing::Scheduled(Scheduled { letter, delay_told }).to_record()?)).into())
 }

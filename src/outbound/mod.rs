@@ -23,6 +23,7 @@ pub mod send;
 pub mod settle;
 pub mod state;
 pub mod thread;
+pub mod told;
 pub mod transitions;
 pub mod verdict;
 

@@ -6,11 +6,12 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::state::{Cargo, Dispatch, Outgoing, Reached, Reply, Scheduled, Submitted};
+use super::told::{self, Sealing};
 use crate::content::Content;
 use crate::crypto::Identity;
-use crate::event::{EventName, Field};
+use crate::event::Event;
 use crate::failure::{Blame, Failure, Stage};
-use crate::ident::{As4MessageId, DocumentKind, FederationId, FunctionId, MessageId, RecordId};
+use crate::ident::{As4MessageId, DocumentKind, FederationId, FunctionId, MessageId, RecordId, Sha256};
 use crate::mail::convert::Note;
 use crate::port::{Blob, BlobId, BlobKind, Effects, Guard, Job, JobId, Lease, Metadata, NewBlob, Op, Queue, Step};
 use crate::sdk::envelope::Header;
@@ -33,6 +34,13 @@ pub struct Seal<'a> {
     pub missing: &'a [Note],
     /// Now.
     pub now: Timestamp,
+}
+
+impl Seal<'_> {
+    fn sealed(&self, cargo: &Cargo, octets: usize, recipient: Option<Sha256>) -> Event {
+        let sealing = Sealing { as4_id: &self.as4_id, octets, signer: self.signer.certificate.fingerprint(), recipient };
+        told::sealed(cargo, &sealing, self.now)
+    }
 }
 
 /// What stands before a sealed envelope.
@@ -81,11 +89,7 @@ pub fn message(state: Scheduled, lease: Lease, content: &Content, metadata: &Met
     let envelope =
         seal::seal(&header, &payload, Some(recipient), with.signer).map_err(|error| ours(format!("the envelope cannot be sealed: {error}")))?;
     let cargo = Cargo::Letter(letter);
-    let sealed = cargo
-        .event(with.now, EventName::Sealed)
-        .with(Field::ParticipantCertificate, recipient.fingerprint())
-        .with(Field::Size, envelope.len())
-        .with(Field::As4MessageId, &with.as4_id);
+    let sealed = with.sealed(&cargo, envelope.len(), Some(recipient.fingerprint()));
     let record = cargo.record();
     let submitted = submit(cargo, state.delay_told, envelope, with);
     let step =
@@ -114,7 +118,7 @@ pub fn receipt(reply: Reply, lease: Lease, xml: &[u8], service: Option<FunctionI
     };
     let envelope = seal::seal(&header, xml, None, with.signer).map_err(|error| ours(format!("the receipt cannot be signed: {error}")))?;
     let cargo = Cargo::Reply(reply);
-    let sealed = cargo.event(with.now, EventName::Sealed).with(Field::Size, envelope.len()).with(Field::As4MessageId, &with.as4_id);
+    let sealed = with.sealed(&cargo, envelope.len(), None);
     let record = cargo.record();
     let submitted = submit(cargo, None, envelope, with);
     let step = Step::new().guard(Guard::Held(lease.clone())).guard(Guard::New(record)).op(Op::Complete(lease)).op(Op::Audit(sealed));

@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use super::retry::{Next, Schedule};
 use super::state::{Cargo, Dispatch, End, Ended, Outgoing, Reached, Scheduled, Submitted, Waiting};
+use super::told;
 use crate::as4::{EbmsError, Sent, UserMessage};
-use crate::event::{Event, EventName, Field};
 use crate::failure::{Blame, Failure, Stage};
 use crate::ident::{AccessPointId, As4MessageId, RecordId, Sha256};
 use crate::mail::alarm::Cause;
@@ -78,14 +78,7 @@ pub fn prepared(
     peer_certificate: Sha256,
     now: Timestamp,
 ) -> Result<(Submitted, Step), Failure> {
-    let event = state
-        .cargo
-        .event(now, EventName::Submitted)
-        .with(Field::As4MessageId, &state.dispatch.as4_id)
-        .with(Field::As4ConversationId, state.cargo.as4_conversation())
-        .with(Field::PeerAccessPoint, &prepared.peer)
-        .with(Field::PeerCertificate, peer_certificate)
-        .with(Field::Document, state.cargo.kind().action());
+    let event = told::submitted(&state.cargo, &state.dispatch, &prepared.peer, peer_certificate, now);
     state.dispatch.request = Some(request);
     // The first attempt follows at once; what becomes of it is known when it has ended.
     state.dispatch.reached = Reached::Perhaps;
@@ -132,37 +125,33 @@ pub struct Proof {
     pub blob: BlobId,
 }
 
+impl Proof {
+    fn told(&self) -> told::Receipt<'_> {
+        let listed: Vec<String> = self.warnings.iter().map(ToString::to_string).collect();
+        told::Receipt {
+            signal: &self.signal_id,
+            peer: &self.peer,
+            certificate: self.certificate,
+            signature: self.signature,
+            warnings: (!listed.is_empty()).then(|| format!("taken with warnings: {}", listed.join(", "))),
+        }
+    }
+}
+
 /// The message was taken. `proof` is absent when the other access point answered a retry by naming it a duplicate.
 ///
 /// # Errors
 /// A [`Failure`] when the record cannot be written.
 pub fn acknowledged(state: Submitted, lease: Lease, proof: Option<Proof>, schedule: &Schedule, now: Timestamp) -> Result<Effects, Failure> {
-    let name = match state.cargo {
-        Cargo::Letter(_) => EventName::Acknowledged,
-        Cargo::Reply(_) => EventName::ReceiptSent,
-    };
-    let mut event =
-        state.cargo.event(now, name).with(Field::As4MessageId, &state.dispatch.as4_id).with(Field::As4ConversationId, state.cargo.as4_conversation());
+    let receipt = proof.as_ref().map(Proof::told);
+    let event = told::acknowledged(&state.cargo, &state.dispatch, receipt.as_ref(), now);
     let record = state.cargo.record();
     let mut effects = Effects::default();
     let signal = proof.map(|proof| {
-        event = event
-            .clone()
-            .with(Field::As4SignalId, &proof.signal_id)
-            .with(Field::PeerSignature, proof.signature)
-            .with(Field::PeerCertificate, proof.certificate)
-            .with(Field::PeerAccessPoint, &proof.peer);
-        if !proof.warnings.is_empty() {
-            let listed: Vec<String> = proof.warnings.iter().map(ToString::to_string).collect();
-            event = event.clone().with(Field::Cause, format!("taken with warnings: {}", listed.join(", ")));
-        }
         let header = serde_json::json!({ "record": record, "content_type": proof.content_type }).to_string();
         let blob = Blob { id: proof.blob, kind: BlobKind::Signal, header };
         (proof.blob, NewBlob { blob, body: proof.signal.into() })
     });
-    if signal.is_none() {
-        event = event.with(Field::Cause, "the other access point names a retry a duplicate; its receipt was missed");
-    }
     let mut step = Step::new().guard(Guard::Held(lease.clone())).guard(Guard::In(record, Outgoing::SUBMITTED)).op(Op::Complete(lease));
     match state.cargo {
         Cargo::Letter(letter) => {
@@ -207,10 +196,10 @@ impl Attempted {
     }
 
     /// An event with every id that is fixed by now (SDK C3.4.6 3.4.1).
-    fn event(&self, now: Timestamp, name: EventName) -> Event {
+    fn dispatch(&self) -> Option<&Dispatch> {
         match self {
-            Self::Scheduled(_) => self.cargo().event(now, name),
-            Self::Submitted(state) => of_dispatch(&state.cargo, &state.dispatch, now, name),
+            Self::Scheduled(_) => None,
+            Self::Submitted(state) => Some(&state.dispatch),
         }
     }
 
@@ -258,8 +247,7 @@ pub fn failed(
     if failure.is_temporary()
         && let Next::At(due) = schedule.next_asked(lease.job.attempt, failure.wait, cargo.since(), now, random)
     {
-        let event =
-            state.event(now, EventName::SendDeferred).because(failure).with(Field::Attempt, lease.job.attempt + 1).with(Field::NextAttempt, due);
+        let event = told::deferred(&cargo, state.dispatch(), failure, lease.job.attempt + 1, due, now);
         let mut step = Step::new().guard(Guard::Held(lease.clone()));
         let late = schedule.is_late(cargo.since(), now) && !state.was_told();
         if let Cargo::Letter(letter) = &cargo
@@ -279,10 +267,6 @@ pub fn failed(
     end(&state.into_outgoing(), lease, failure, fail, now)
 }
 
-fn of_dispatch(cargo: &Cargo, dispatch: &Dispatch, now: Timestamp, name: EventName) -> Event {
-    cargo.event(now, name).with(Field::As4MessageId, &dispatch.as4_id).with(Field::As4ConversationId, cargo.as4_conversation())
-}
-
 /// The name of a job that tells something of it.
 fn cargo_name(cargo: &Cargo, name: &str) -> String {
     match cargo {
@@ -295,13 +279,11 @@ fn cargo_name(cargo: &Cargo, name: &str) -> String {
 pub(super) fn end(outgoing: &Outgoing, lease: Lease, failure: &Failure, fail: Fail, now: Timestamp) -> Result<Effects, Failure> {
     let cargo = outgoing.cargo();
     let record = cargo.record();
-    let event = match outgoing {
-        Outgoing::Submitted(Submitted { dispatch, .. }) | Outgoing::Waiting(Waiting { dispatch, .. }) => {
-            of_dispatch(&cargo, dispatch, now, EventName::ExchangeFailed)
-        }
-        Outgoing::Scheduled(_) | Outgoing::Held(_) | Outgoing::Ended(_) => cargo.event(now, EventName::ExchangeFailed),
+    let dispatch = match outgoing {
+        Outgoing::Submitted(Submitted { dispatch, .. }) | Outgoing::Waiting(Waiting { dispatch, .. }) => Some(dispatch),
+        Outgoing::Scheduled(_) | Outgoing::Held(_) | Outgoing::Ended(_) => None,
     };
-    let event = event.because(failure);
+    let event = told::exchange_failed(&cargo, dispatch, failure, now);
     let mut step = Step::new().guard(Guard::Held(lease.clone())).guard(Guard::In(record, outgoing.state()));
     step = step.op(Op::Complete(lease)).op(Op::Audit(event));
     let alarm = match &cargo {

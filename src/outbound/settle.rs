@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::retry::Schedule;
 use super::send::end;
 use super::state::{Cargo, End, Ended, Held, Letter, Outgoing, Scheduled, Submitted, Waiting};
+use super::told::receipt as told_event;
 use crate::event::{EventName, Field};
 use crate::failure::{Blame, Failure, Stage};
 use crate::ident::{MessageId, ParticipantId, RecordId, Sha256};
@@ -73,11 +74,8 @@ pub fn lines(breaches: &[Breach]) -> Vec<RejectedLine<'_>> {
 pub fn settle(outgoing: Outgoing, received: &Received<'_>, now: Timestamp) -> Result<Effects, Failure> {
     let guard = Guard::In(outgoing.record_id(), outgoing.state());
     let stray = |cargo: &Cargo, cause: &str| {
-        let event = cargo
-            .event(now, EventName::StrayReceipt)
-            .with(Field::ReceiptId, received.envelope_id)
-            .with(Field::ReceiptCode, received.receipt.outcome.summary())
-            .with(Field::Cause, cause);
+        let code = received.receipt.outcome.summary();
+        let event = told_event(cargo, EventName::StrayReceipt, received.envelope_id, &code, now).with(Field::Cause, cause);
         Effects { discard: vec![received.blob], ..Step::new().op(Op::Audit(event)).into() }
     };
     let before = outgoing.clone();
@@ -140,7 +138,7 @@ fn decide(letter: Letter, before: &Outgoing, received: &Received<'_>, guard: Gua
         Outcome::Accepted => EventName::Accepted,
         Outcome::Rejected(_) => EventName::Rejected,
     };
-    let event = cargo.event(now, name).with(Field::ReceiptId, received.envelope_id).with(Field::ReceiptCode, receipt.outcome.summary());
+    let event = told_event(&cargo, name, received.envelope_id, &receipt.outcome.summary(), now);
     if is_duplicate(receipt) {
         // They have the message from an earlier delivery of the same envelope: its own receipt decides.
         let event = event.with(Field::Cause, "the recipient has the message already; its first receipt decides");
@@ -172,10 +170,7 @@ fn decide(letter: Letter, before: &Outgoing, received: &Received<'_>, guard: Gua
 
 fn late(letter: Letter, ended: &Ended, received: &Received<'_>, guard: Guard, now: Timestamp) -> Result<Effects, Failure> {
     let cargo = Cargo::Letter(letter.clone());
-    let event = cargo
-        .event(now, EventName::LateReceipt)
-        .with(Field::ReceiptId, received.envelope_id)
-        .with(Field::ReceiptCode, received.receipt.outcome.summary());
+    let event = told_event(&cargo, EventName::LateReceipt, received.envelope_id, &received.receipt.outcome.summary(), now);
     let (_, _, told) = outcome(&letter, received, true);
     let mut step = Step::new().guard(guard).op(Op::Audit(event));
     if let Some(told) = told {

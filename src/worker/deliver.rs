@@ -6,11 +6,12 @@ use super::notice::zone;
 use super::room::{Held, Holding};
 use super::threads::Answered;
 use super::{MailSide, Node};
-use crate::event::{Event, EventName};
+use crate::event::Event;
 use crate::failure::Failure;
 use crate::inbound::{
     Incoming, Taken, deliver, read,
     render::{self, Render},
+    told,
 };
 use crate::mail::address::{self, Written};
 use crate::mail::compose::{Told, Waiting};
@@ -41,7 +42,7 @@ impl MailSide {
         let (mut held, delivery) = self.compose(&taken, told).await?;
         // A slow mail server keeps the mail in memory, and nothing else.
         held.keep(Holding::Blob.need(delivery.message.len() as u64));
-        let event = taken.arrival.event(self.now(), EventName::Delivered);
+        let event = told::handing_over(&taken, self.now());
         let Some(repeated) = self.hand_over(&lease, event).await? else { return Ok(Outcome::Overtaken) };
         point("deliver", "before-mail");
         let sink = self.sinks.of(mailbox);

@@ -25,7 +25,7 @@ use crate::sdk::seal::Verified;
 
 /// What an envelope turned out to hold.
 enum Opened {
-    Message { content: Box<Content>, places: Vec<usize>, xml: Vec<u8> },
+    Message { content: Box<Content>, places: Vec<usize>, xml: Vec<u8>, signer: Certificate },
     Receipt { receipt: Box<Receipt>, xml: Vec<u8>, signer: Certificate },
 }
 
@@ -54,8 +54,8 @@ impl MailSide {
             Err(verdict) => Err(verdict),
         };
         let outcome = match examined {
-            Ok(Opened::Message { content, places, xml }) => match self.scan_message(&arrival, &content, &places).await? {
-                Scanned::Passed => self.keep_message(arrival, organisation, lease, *content, xml).await,
+            Ok(Opened::Message { content, places, xml, signer }) => match self.scan_message(&arrival, &content, &places).await? {
+                Scanned::Passed => self.keep_message(arrival, organisation, lease, *content, xml, &signer).await,
                 Scanned::Infected(found) => {
                     let effects = scan::infected(arrival, lease, content.recipient.function, found, &names(), self.now())?;
                     self.carry_out("open", effects).await
@@ -153,7 +153,7 @@ impl MailSide {
         };
         let places = checked.places();
         let verdict = checked.verdict(rejected).map_err(Verdict::Reject);
-        Ok(verdict.map(|content| Opened::Message { content: Box::new(content), places, xml }))
+        Ok(verdict.map(|content| Opened::Message { content: Box::new(content), places, xml, signer }))
     }
 
     /// The signer three ways: chain and validity, revocation, and CertPub (SDK C3.4.5).
@@ -179,6 +179,7 @@ impl MailSide {
         lease: Lease,
         content: Content,
         xml: Vec<u8>,
+        signer: &Certificate,
     ) -> Result<Outcome, Failure> {
         let function = content.recipient.function.as_ref();
         let mailbox = function.and_then(|function| organisation.mailbox(function)).map(|mailbox| mailbox.deliver_to.clone());
@@ -188,7 +189,7 @@ impl MailSide {
         }
         let link = Link { conversation: content.conversation_id.clone(), message: content.message_id.clone(), record: arrival.record };
         let link = (Link::received(&content.message_id), link.to_note());
-        let effects = settle::taken(arrival, lease, &content, xml, &mailbox, link, names(), self.now())?;
+        let effects = settle::taken(arrival, lease, &content, xml, &mailbox, signer.fingerprint(), link, names(), self.now())?;
         self.carry_out("open", effects).await
     }
 
@@ -196,7 +197,8 @@ impl MailSide {
         // The outgoing message may move on between reading and writing; then it is read again.
         for _ in 0..4 {
             let now = self.now();
-            let own = settle::receipt_taken(arrival.clone(), lease.clone(), &receipt.refers_to, &receipt.outcome.summary(), now)?;
+            let own =
+                settle::receipt_taken(arrival.clone(), lease.clone(), &receipt.refers_to, &receipt.outcome.summary(), signer.fingerprint(), now)?;
             let effects = if let Some(sent) = self.sent(&receipt).await? {
                 let (record, blob) = (sent.record_id(), new_blob());
                 // Cut, so that no subject is too long to keep.

@@ -6,7 +6,6 @@ use super::threads::Linked;
 use super::{MailSide, Node, Organisation};
 use crate::content::Reference;
 use crate::crypto::Certificate;
-use crate::event::{EventName, Field};
 use crate::failure::{Blame, Failure, Stage};
 use crate::ident::DocumentKind;
 use crate::inbound::Taken;
@@ -16,7 +15,7 @@ use crate::outbound::address::{self, Unaddressed};
 use crate::outbound::convert::{Returned, content};
 use crate::outbound::seal::{self, Seal};
 use crate::outbound::send::{self, Attempted};
-use crate::outbound::{Cargo, Letter, Outgoing, Scheduled};
+use crate::outbound::{Letter, Outgoing, Scheduled, told};
 use crate::port::{Effects, Fail, Freshness, Lease, Metadata, Op, Realm, Step, StoreError};
 use crate::sdk::message;
 
@@ -59,10 +58,8 @@ impl MailSide {
         let policy = mailbox.map(|mailbox| mailbox.policy.clone()).unwrap_or_default();
         let (signer, federation, now) = (organisation.signing.clone(), self.settings.federation.clone(), self.now());
         let (as4_id, envelope) = (self.new_as4_id()?, new_blob());
-        let addressed = Cargo::Letter(state.letter.clone())
-            .event(now, EventName::Addressed)
-            .with(Field::PeerAccessPoint, metadata.access_point.common_name().unwrap_or_default())
-            .with(Field::PeerCertificate, metadata.access_point.fingerprint());
+        let peer = metadata.access_point.common_name().unwrap_or_default();
+        let addressed = told::addressed(&state.letter, &peer, metadata.access_point.fingerprint(), now);
         let own = policy.clone();
         let (mail, converted) = blocking(move || {
             let converted = convert::outgoing(&mail, &own)

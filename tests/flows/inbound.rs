@@ -3,7 +3,7 @@
 use brevbro::as4::EbmsError;
 use brevbro::crypto::{Profile, Template};
 use brevbro::event::{Event, EventName, Field};
-use brevbro::ident::{DocumentKind, FunctionId, ParticipantId};
+use brevbro::ident::{DocumentKind, FunctionId, ParticipantId, Sha256};
 use brevbro::inbound::check::{self, Known};
 use brevbro::inbound::read::{self, Reader};
 use brevbro::inbound::receive::{self, Brought, Caller, Refused, Seen, Unreceived};
@@ -18,6 +18,10 @@ use brevbro::sdk::receipt::{self, Outcome};
 use brevbro::sdk::rules::{Breach, Detail};
 
 use crate::made::{AF, HABO, arrival, at, blob, content, enqueued, header, lease, message_id, names, participant, taken, tells, user_message};
+
+fn signer() -> Sha256 {
+    Sha256([9; 32])
+}
 
 fn cross_check(change: impl FnOnce(&mut brevbro::as4::UserMessage, &mut brevbro::sdk::envelope::Header)) -> Result<(), Refused> {
     let (mut message, mut header) = (user_message(), header());
@@ -199,7 +203,8 @@ fn a_valid_message_its_receipt_and_the_mark_of_its_id_become_durable_together() 
     let mailbox = "inkorg@arbetsformedlingen.se".parse().unwrap();
     let lease = lease(arrival().record, Queue::Open, 0);
     let effects =
-        settle::taken(arrival(), lease, &message, b"<xml/>".to_vec(), &mailbox, (key.clone(), link.to_note()), names_for_settling(), at(2)).unwrap();
+        settle::taken(arrival(), lease, &message, b"<xml/>".to_vec(), &mailbox, signer(), (key.clone(), link.to_note()), names_for_settling(), at(2))
+            .unwrap();
     assert!(effects.step.guards.contains(&Guard::Absent(key)), "a second one of the same id is not taken");
     assert_eq!(effects.blobs.iter().map(|new| new.blob.kind).collect::<Vec<_>>(), [BlobKind::Message, BlobKind::Receipt]);
     assert_eq!(enqueued(&effects), [Queue::Deliver, Queue::Answer]);
@@ -295,7 +300,7 @@ fn a_mark_of_rejection_is_its_senders_own_and_goes_when_the_message_is_put_right
     let link = (Link::received(&message_id()), link.to_note());
     let mailbox = "inkorg@arbetsformedlingen.se".parse().unwrap();
     let lease = lease(arrival().record, Queue::Open, 0);
-    let effects = settle::taken(arrival(), lease, &content(), b"<m/>".to_vec(), &mailbox, link, names_for_settling(), at(2)).unwrap();
+    let effects = settle::taken(arrival(), lease, &content(), b"<m/>".to_vec(), &mailbox, signer(), link, names_for_settling(), at(2)).unwrap();
     assert!(effects.step.ops.contains(&Op::Forget(settle::rejected(&arrival().from, &message_id()))));
 }
 
