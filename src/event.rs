@@ -11,6 +11,12 @@ use serde::{Deserialize, Serialize};
 use crate::failure::Failure;
 use crate::ident::{ParticipantId, RecordId};
 
+mod standing;
+mod words;
+
+pub use standing::{Standing, Who};
+pub use words::Language;
+
 /// What happened, in the order of the flows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -121,10 +127,24 @@ pub enum EventName {
     Faulted,
 }
 
-/// What a field of an event names.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Field {
+/// Declares the fields once: the list of all of them, with what each means, is made of the same text.
+macro_rules! fields {
+    ($( $( #[doc = $means:literal] )+ $field:ident, )+) => {
+        /// What a field of an event names.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+        #[serde(rename_all = "kebab-case")]
+        pub enum Field {
+            $( $( #[doc = $means] )+ $field, )+
+        }
+
+        impl Field {
+            /// Every field, and what it means.
+            pub const ALL: &[(Self, &str)] = &[$( (Self::$field, concat!($( $means ),+).trim_ascii()), )+];
+        }
+    };
+}
+
+fields! {
     /// The SDK message's id.
     MessageId,
     /// The SDK conversation's id.
@@ -209,6 +229,37 @@ pub enum Field {
     OwnCertificate,
     /// The node, of several, that it happened on.
     Node,
+}
+
+impl Field {
+    /// Whether its value names something that an operator may ask by: an id, an address, a fingerprint.
+    #[must_use]
+    pub fn is_name(self) -> bool {
+        matches!(
+            self,
+            Self::MessageId
+                | Self::ConversationId
+                | Self::RefToMessageId
+                | Self::As4MessageId
+                | Self::As4SignalId
+                | Self::As4ConversationId
+                | Self::MailMessageId
+                | Self::Transaction
+                | Self::PeerAccessPoint
+                | Self::PeerCertificate
+                | Self::PeerSignature
+                | Self::ParticipantCertificate
+                | Self::OwnCertificate
+                | Self::ReceiptId
+                | Self::Digest
+                | Self::Sender
+                | Self::Recipient
+                | Self::Mailbox
+                | Self::Function
+                | Self::OwnFunction
+                | Self::TlsClientCertificate
+        )
+    }
 }
 
 /// One event.

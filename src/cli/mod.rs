@@ -8,14 +8,15 @@
 //! | 0 | done |
 //! | 1 | it failed |
 //! | 2 | it did not start: arguments or configuration are wrong |
+//! | 3 | it was done, and what was looked into does not hold true |
 
 pub mod as4;
+pub mod audit;
 pub mod check_config;
 pub mod control;
 pub mod convert;
 pub mod demo;
 pub mod hold;
-pub mod journal;
 pub mod operate;
 pub mod ping;
 pub mod queue;
@@ -23,6 +24,7 @@ pub mod run;
 pub mod smtp_password;
 pub mod status;
 pub mod testbed;
+pub mod trace;
 
 use std::error::Error;
 use std::fmt;
@@ -52,8 +54,10 @@ enum Command {
     Convert(convert::ConvertArgs),
     /// Looks into captured AS4 messages, and tries other access points.
     As4(as4::As4Args),
-    /// Shows what happened: of one participant, of one message, or all of it.
-    Journal(journal::JournalArgs),
+    /// Says where a message is and what happened to it, by any of its ids, or by who sent it when.
+    Trace(trace::TraceArgs),
+    /// The journal as evidence: verifies it, makes the key that signs it, exports it.
+    Audit(audit::AuditArgs),
     /// Says how the gateway that runs is: what is to be done, what waits for somebody.
     Status(status::StatusArgs),
     /// Lists what waits in the gateway that runs: since when, why, and when it is tried next.
@@ -95,7 +99,8 @@ impl Cli {
             Command::Demo(args) => demo::run(args).await,
             Command::Convert(args) => convert::run(args).await,
             Command::As4(args) => as4::run(args).await,
-            Command::Journal(args) => journal::run(&args),
+            Command::Trace(args) => trace::run(&args),
+            Command::Audit(args) => audit::run(&args),
             Command::Status(args) => status::run(&args),
             Command::Queue(args) => queue::run(&args),
             Command::Resend(args) => operate::resend(args),

@@ -76,6 +76,7 @@ impl<'a> Checker<'a> {
         }
         let federation = raw.federation.clone();
         let (memory, state_dir, log, expiry_warnings) = (raw.memory, raw.state_dir.take(), raw.log.take(), raw.expiry_warnings.take());
+        let audit = raw.audit.take().and_then(|raw| self.audit(raw));
         let node = raw.node.take().and_then(|raw| raw.name).or_else(|| common.name.as_ref().and_then(node_name));
         if let (Some(access_point), Some(organisations)) = (&access_point, &organisations) {
             self.keys_apart(access_point, organisations);
@@ -117,6 +118,7 @@ impl<'a> Checker<'a> {
             reach,
             retry: retry?,
             retention: retention?,
+            audit: audit?,
             log: log.and_then(|raw| Some(Log { format: raw.format?, level: raw.level? }))?,
             expiry_warnings: expiry_warnings?,
             warnings: self.warnings,

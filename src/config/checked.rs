@@ -9,7 +9,7 @@ use super::environment::Environment;
 use super::files::Secret;
 pub use super::retention::Retained;
 use super::values::{HttpUrl, words};
-use crate::crypto::{Certificate, Identity, PasswordHash};
+use crate::crypto::{Certificate, Identity, NotaryKey, PasswordHash};
 use crate::edge::clamd::ClamdOptions;
 use crate::edge::forwarded::Proxies;
 use crate::edge::reach::{IpNetwork, Reach};
@@ -18,6 +18,7 @@ use crate::edge::trust::Elsewhere;
 use crate::ident::{AccessPointId, Domain, FederationId, FunctionId, MailAddress, MailServerName, NodeName, ParticipantId};
 use crate::outbound::hours::Hours;
 use crate::outbound::retry::Patience;
+use crate::store::journal::JournalOptions;
 
 /// A whole configuration.
 #[derive(Debug)]
@@ -54,6 +55,8 @@ pub struct Gateway {
     pub retry: Retry,
     /// How long what has ended is kept, where no participant is known that has its own rule.
     pub retention: Retained,
+    /// The journal.
+    pub audit: Audit,
     /// The log.
     pub log: Log,
     /// So many days before a certificate ends the operator is told.
@@ -96,6 +99,28 @@ pub struct Database {
     pub statement_timeout: Duration,
     /// How long a call goes on trying.
     pub patience: Duration,
+}
+
+/// The journal.
+#[derive(Debug)]
+pub struct Audit {
+    /// When it goes on in a new segment, and how long old ones are kept.
+    pub segments: JournalOptions,
+    /// What signs its heads, when something does.
+    pub heads: Option<Heads>,
+}
+
+/// What signs the journal's last line.
+#[derive(Debug, Clone)]
+pub struct Heads {
+    /// The key.
+    pub key: NotaryKey,
+    /// So long after a line, at the latest.
+    pub interval: Duration,
+    /// After so many lines, at the latest.
+    pub lines: u64,
+    /// The program that gets each head, with its arguments; empty for none.
+    pub command: Vec<String>,
 }
 
 /// The mail side.

@@ -143,7 +143,7 @@ impl Checker<'_> {
         }
     }
 
-    fn secret_error(&mut self, at: &str, file: &SecretFile, error: &FileError) {
+    pub(super) fn secret_error(&mut self, at: &str, file: &SecretFile, error: &FileError) {
         let told = ConfigError::new(at, error.reason()).hint(error.hint());
         // A name that leads nowhere may be the secret itself, written in the wrong place.
         self.error(if error.is_there() { told.text(file.0.display()) } else { told });

@@ -10,6 +10,7 @@
 //! is [`load`], and so is the start. Only layer 6 knows this module: it fills the others' own options.
 
 mod access_point;
+mod audit;
 mod check;
 pub mod checked;
 mod declare;

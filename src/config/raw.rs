@@ -7,6 +7,7 @@ use std::path::PathBuf;
 
 use http::HeaderName;
 
+use super::audit::RawAudit;
 use super::checked::{
     DeliveryMode, Flag, History, InlineImages, LogFormat, LogLevel, OnScanFailure, OtherRecipients, PersonPolicy, Revocation, RevocationOrder, Role,
     ScanDirections, SenderAccessPoint, SignedMail, SuccessNotice,
@@ -69,6 +70,8 @@ section! {
         reading_url: HttpUrl = Optional "\"https://sdk-gw.habo.se/las\"";
         /// Functions that answer each other by themselves.
         loops: Loops = Default "{}";
+        /// The audit journal, where every step of every message is a line.
+        audit: RawAudit = Default "{}";
         /// The log on standard error.
         log: Log = Default "{}";
         /// One organisation (participant) that the gateway serves; there may be several, each with its own keys.

@@ -4,6 +4,7 @@
 //! what was taken in earlier is safe. Order of stop: SMTP and AS4 take nothing new, running jobs end, the store closes.
 
 mod access_point;
+mod audit;
 pub mod control;
 mod expiry;
 mod imap;
@@ -86,6 +87,8 @@ pub struct Daemon {
     servers: JoinSet<()>,
     /// What has no part in stopping: it ends with the daemon.
     aside: JoinSet<()>,
+    /// What signs the journal's heads.
+    signing: Option<Arc<audit::Signing>>,
 }
 
 impl Daemon {
@@ -157,9 +160,13 @@ impl Daemon {
             }
         }
         let mut aside = aside(&gateway);
+        let signing = audit::Signing::of(&config, &node.store, &node.clock);
+        if let Some(signing) = &signing {
+            aside.spawn(Arc::clone(signing).run());
+        }
         aside.spawn(control.serve(Arc::new(control::Answering { gateway: Arc::clone(&gateway), started: gateway.clock.now() })));
         let (smtp, as4) = (addresses.0.unwrap_or_else(nowhere), addresses.1.unwrap_or_else(nowhere));
-        Ok(Self { gateway, smtp, as4, crew, stopper, servers, aside })
+        Ok(Self { gateway, smtp, as4, crew, stopper, servers, aside, signing })
     }
 
     /// Takes nothing new, ends what runs, and returns.
@@ -169,6 +176,9 @@ impl Daemon {
         self.crew.drain().await;
         if let Some(mail) = self.gateway.mail() {
             mail.sinks.close().await;
+        }
+        if let Some(signing) = self.signing.take() {
+            signing.sign().await;
         }
         // They hold the store open.
         self.aside.shutdown().await;

@@ -22,7 +22,7 @@ pub(super) async fn open(config: &checked::Gateway, clock: &Arc<dyn Clock>) -> R
             let dir = &config.state_dir;
             let failed = |source| StartError::Store { dir: dir.display().to_string(), source };
             let blobs = Spool::open(SpoolOptions::new(dir.join("spool"))).map_err(failed)?;
-            let options = SledOptions { clock: Arc::clone(clock), ..SledOptions::new(dir.join("store")) };
+            let options = SledOptions { clock: Arc::clone(clock), segments: config.audit.segments, ..SledOptions::new(dir.join("store")) };
             let store = SledStore::open(options).map_err(failed)?;
             Ok(Kept { store: Arc::new(store), blobs: Arc::new(blobs), company: Company::Alone })
         }

@@ -25,8 +25,8 @@ pub use retention::{Doomed, Retained, retiring};
 pub use scan::{Finding, ScanError, Scanner};
 pub use sink::{Delivery, MailSink, SinkAnswer, SinkError};
 pub use store::{
-    Blob, BlobId, BlobKind, BlobReader, BlobWriter, Blobs, Guard, Health, Job, JobId, Key, Lease, Listed, Op, OpenBlob, Queue, Record, State, Step,
-    Store, StoreError, Stored,
+    Blob, BlobId, BlobKind, BlobReader, BlobWriter, Blobs, ChainHead, Guard, Health, Job, JobId, Key, Lease, Listed, Op, OpenBlob, Queue, Record,
+    State, Step, Store, StoreError, Stored,
 };
 pub use tell::{Delay, Fail, Tell, Told};
 pub use transition::Transition;

@@ -335,6 +335,17 @@ pub struct Health {
     pub jobs: Vec<(Queue, usize)>,
 }
 
+/// The last line of a journal whose lines are chained.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ChainHead {
+    /// Its number.
+    pub line: u64,
+    /// Its hash, which stands for all lines before it.
+    pub hash: Sha256,
+    /// The first line of the part of the journal that it stands in.
+    pub segment: u64,
+}
+
 /// Records, notes, jobs and the journal.
 ///
 /// Promises: a step is applied whole or not at all, in some order with all others; what it wrote is durable when
@@ -365,6 +376,10 @@ pub trait Store: Send + Sync {
     /// Up to `limit` events from number `from` on (0 is the first), with their numbers. Fewer than `limit` do not mean
     /// the end, none does.
     fn audit(&self, from: u64, limit: usize) -> Pending<'_, Result<Vec<(u64, Event)>, StoreError>>;
+    /// The journal's last line; none where its lines are not chained, or there is none yet.
+    fn head(&self) -> Pending<'_, Result<Option<ChainHead>, StoreError>> {
+        Box::pin(async { Ok(None) })
+    }
     /// Returns when a job of the queue may have become due, at the latest after `at_most`; returning early is allowed.
     fn wait_work(&self, queue: Queue, at_most: Duration) -> Pending<'_, ()>;
     /// How it is.

@@ -34,7 +34,7 @@ use super::journal::{self, Draft, From, Journal, JournalError, JournalOptions, S
 use super::{check_limits, create_directory, store_error, sync_directory};
 use crate::event::Event;
 use crate::ident::RecordId;
-use crate::port::{Clock, Health, Job, JobId, Key, Lease, Pending, Queue, Record, State, Step, Store, StoreError};
+use crate::port::{ChainHead, Clock, Health, Job, JobId, Key, Lease, Pending, Queue, Record, State, Step, Store, StoreError};
 
 mod index;
 mod keeper;
@@ -309,6 +309,15 @@ impl Store for SledStore {
                     found => return found.map_err(|error| StoreError::Broken(error.to_string())),
                 }
             }
+        })
+    }
+
+    fn head(&self) -> Pending<'_, Result<Option<ChainHead>, StoreError>> {
+        Box::pin(async move {
+            let mark = self.shared.read(self.shared.index.mark())?;
+            let segments = self.shared.segments();
+            let segment = |line| segments.iter().rfind(|segment| segment.first <= line).map_or(0, |segment| segment.first);
+            Ok(mark.map(|mark| ChainHead { line: mark.seq, hash: mark.hash, segment: segment(mark.seq) }))
         })
     }
 

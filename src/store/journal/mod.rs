@@ -20,6 +20,7 @@
 //!  <dir>/0000000000.jsonl   named by the number of its first line, which says {…,"segment":{"version":1,"offset":0,"at":"…"},…}
 //!        0000104206.jsonl   the next; `offset`: octets of all segments before
 //!        0000104206.jsonl.new   one that is being begun: it gets its name when its first line is durable
+//!        0000000000.ids         which ids its lines name, for those who search; made anew when it is gone
 //!        0000098211.snapshot    the index as it was at a line: building it anew begins there
 //!        lock                   held by the process that writes
 //! ```
@@ -34,7 +35,9 @@ use jiff::SignedDuration;
 
 use crate::event::Event;
 
+pub mod find;
 mod folder;
+pub mod heads;
 mod line;
 mod lines;
 mod snapshot;
@@ -170,6 +173,43 @@ pub fn entries<E: std::convert::From<JournalError>>(dir: &Path, mut take: impl F
             Err(JournalError::Damaged { .. }) if lines.is_last()? => return Ok(()),
             Err(error) => return Err(error.into()),
         }
+    }
+}
+
+/// Reads a journal and then what comes to it, while another process writes.
+pub struct Following {
+    dir: PathBuf,
+    at: Option<Position>,
+}
+
+impl Following {
+    /// From the first line there is.
+    #[must_use]
+    pub fn new(dir: PathBuf) -> Self {
+        Self { dir, at: None }
+    }
+
+    /// Hands out the lines that came since the last time, and checks the chain on the way.
+    ///
+    /// # Errors
+    /// [`JournalError`], and what `take` returns.
+    pub fn next<E: std::convert::From<JournalError>>(&mut self, mut take: impl FnMut(Entry) -> Result<(), E>) -> Result<(), E> {
+        let segments = segments(&self.dir)?;
+        let mut lines = match self.at {
+            Some(at) => Lines::new(&segments, at)?,
+            None => Lines::all(&segments)?,
+        };
+        loop {
+            let next = lines.next();
+            match next {
+                Ok(None) => break,
+                Ok(Some((entry, _))) => take(entry)?,
+                Err(JournalError::Damaged { .. }) if lines.is_unfinished()? => break,
+                Err(error) => return Err(error.into()),
+            }
+        }
+        self.at = Some(lines.at);
+        Ok(())
     }
 }
 

@@ -269,6 +269,7 @@ impl Journal {
                 Err(source) if source.kind() != io::ErrorKind::NotFound => return Err(failed(source)),
                 _ => {}
             }
+            let _ = fs::remove_file(super::find::path(first));
             fail::fail_point!("store.prune.removed");
             crate::store::sync_directory(&self.dir).map_err(failed)?;
             fail::fail_point!("store.prune.directory");

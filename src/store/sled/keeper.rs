@@ -9,7 +9,7 @@ use super::index::IndexError;
 use super::owner::{Answer, Request};
 use super::{LoadError, Shared, SledOptions};
 use crate::port::StoreError;
-use crate::store::journal::{Copying, JournalError, Snapshot};
+use crate::store::journal::{Copying, JournalError, Snapshot, find};
 
 /// What the thread is asked for.
 pub(super) enum Errand {
@@ -49,6 +49,10 @@ impl Keeper {
 
     fn look(&self) -> Result<(), LoadError> {
         let dir = self.options.journal();
+        let segments = self.shared.segments();
+        for finished in segments.split_last().map_or(&[][..], |(_, finished)| finished) {
+            find::index(finished)?;
+        }
         let newest = Snapshot::newest(&dir)?;
         if let Some(mark) = self.shared.index()?.mark()? {
             // Copying costs what the index is large, so it pays when the journal has grown by as much.

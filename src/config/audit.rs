@@ -1,0 +1,76 @@
+//! How the journal is kept, and what proves that nobody touched it.
+
+use jiff::SignedDuration;
+
+use super::check::Checker;
+use super::checked::{Audit, Heads};
+use super::declare::section;
+use super::errors::ConfigError;
+use super::files;
+use super::values::{Line, SecretFile, Size, Span};
+use crate::crypto::NotaryKey;
+use crate::store::journal::JournalOptions;
+
+/// A segment holds some hundred steps at least: each costs a file.
+const SMALLEST: u64 = 4_096;
+/// Longer than this nothing is kept by a number of days.
+const LONGEST: u32 = 100 * 366;
+
+section! {
+    /// The audit journal.
+    RawAudit {
+        /// A new segment (file) of the journal is begun when the last has so many octets.
+        segment_size: Size = Default "\"64 MiB\"";
+        /// A new segment is begun when the last is so old, at the next line.
+        segment_age: Span = Default "\"30d\"";
+        /// So many days after it was left a segment is deleted, which the journal says. Left out, none is. Every line holds ids,
+        /// addresses and times, no content.
+        keep_days: u32 = Optional "3650";
+        /// The key that signs the journal's last line from time to time (PEM; `brevbro audit key` makes one). Keep its public part
+        /// and the signed heads elsewhere: with them `brevbro audit verify` proves that no line was changed, removed or cut off.
+        signing_key: SecretFile = Optional "\"/etc/brevbro/audit.pem\"";
+        /// So long after a line it is signed, at the latest.
+        head_interval: Span = Default "\"5m\"";
+        /// After so many lines a head is signed, at the latest.
+        head_lines: u32 = Default "1000";
+        /// A program that gets each signed head, a line of JSON, on its standard input, and sends it somewhere else. It has half a
+        /// minute. Heads are in the log as well, and in `state-dir/store/journal/heads.jsonl`.
+        head_command: Vec<Line> = Optional "[\"/usr/bin/logger\", \"--tag\", \"brevbro-head\"]";
+    }
+}
+
+impl Checker<'_> {
+    pub(super) fn audit(&mut self, raw: RawAudit) -> Option<Audit> {
+        let octets = raw.segment_size?.0;
+        if octets < SMALLEST {
+            self.error(ConfigError::new("audit.segment-size", "is less than 4 KiB").value(octets));
+        }
+        if let Some(days) = raw.keep_days.filter(|days| !(1..=LONGEST).contains(days)) {
+            self.error(ConfigError::new("audit.keep-days", "is not from 1 day to 100 years").value(days).hint("leave it out to keep all"));
+        }
+        let lines = raw.head_lines?;
+        if lines == 0 {
+            self.error(ConfigError::new("audit.head-lines", "is not above zero").value(lines));
+        }
+        let command: Vec<String> = raw.head_command.unwrap_or_default().into_iter().map(|word| word.0).collect();
+        let heads = match raw.signing_key {
+            Some(file) => Some(Heads { key: self.notary_key(&file)?, interval: raw.head_interval?.0, lines: lines.into(), command }),
+            None if command.is_empty() => None,
+            None => {
+                let hint = "brevbro audit key makes a key for audit.signing-key";
+                self.error(ConfigError::new("audit.head-command", "has no heads to send: none are signed").hint(hint));
+                None
+            }
+        };
+        let keep = raw.keep_days.map(|days| SignedDuration::from_hours(i64::from(days.min(LONGEST)) * 24));
+        let age = SignedDuration::try_from(raw.segment_age?.0).unwrap_or(SignedDuration::MAX);
+        Some(Audit { segments: JournalOptions { octets, age, keep }, heads })
+    }
+
+    fn notary_key(&mut self, file: &SecretFile) -> Option<NotaryKey> {
+        let at = "audit.signing-key";
+        let octets = files::secret(&self.base.join(&file.0)).map_err(|error| self.secret_error(at, file, &error)).ok()?.octets;
+        let key = NotaryKey::from_pem(&octets);
+        key.map_err(|error| self.error(ConfigError::new(at, format!("cannot be used: {error}")).hint("brevbro audit key makes one"))).ok()
+    }
+}
