@@ -41,30 +41,24 @@ section! {
 
 impl Checker<'_> {
     pub(super) fn audit(&mut self, raw: RawAudit) -> Option<Audit> {
-        let octets = raw.segment_size?.0;
-        if octets < SMALLEST {
+        if let Some(octets) = raw.segment_size.as_ref().map(|size| size.0).filter(|octets| *octets < SMALLEST) {
             self.error(ConfigError::new("audit.segment-size", "is less than 4 KiB").value(octets));
         }
-        if let Some(days) = raw.keep_days.filter(|days| !(1..=LONGEST).contains(days)) {
-            self.error(ConfigError::new("audit.keep-days", "is not from 1 day to 100 years").value(days).hint("leave it out to keep all"));
-        }
-        let lines = raw.head_lines?;
-        if lines == 0 {
-            self.error(ConfigError::new("audit.head-lines", "is not above zero").value(lines));
+        if let Some(days) = raw.keep_days.filter(|days| *days > LONGEST) {
+            self.error(ConfigError::new("audit.keep-days", "is more than 100 years").value(days).hint("leave it out to keep all"));
         }
         let command: Vec<String> = raw.head_command.unwrap_or_default().into_iter().map(|word| word.0).collect();
+        if raw.signing_key.is_none() && !command.is_empty() {
+            let hint = "brevbro audit key makes a key for audit.signing-key";
+            self.error(ConfigError::new("audit.head-command", "has no heads to send: none are signed").hint(hint));
+        }
         let heads = match raw.signing_key {
-            Some(file) => Some(Heads { key: self.notary_key(&file)?, interval: raw.head_interval?.0, lines: lines.into(), command }),
-            None if command.is_empty() => None,
-            None => {
-                let hint = "brevbro audit key makes a key for audit.signing-key";
-                self.error(ConfigError::new("audit.head-command", "has no heads to send: none are signed").hint(hint));
-                None
-            }
+            Some(file) => Some(Heads { key: self.notary_key(&file)?, interval: raw.head_interval?.0, lines: raw.head_lines?.into(), command }),
+            None => None,
         };
         let keep = raw.keep_days.map(|days| SignedDuration::from_hours(i64::from(days.min(LONGEST)) * 24));
         let age = SignedDuration::try_from(raw.segment_age?.0).unwrap_or(SignedDuration::MAX);
-        Some(Audit { segments: JournalOptions { octets, age, keep }, heads })
+        Some(Audit { segments: JournalOptions { octets: raw.segment_size?.0, age, keep }, heads })
     }
 
     fn notary_key(&mut self, file: &SecretFile) -> Option<NotaryKey> {
