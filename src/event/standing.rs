@@ -120,6 +120,10 @@ impl Standing {
             E::Faulted => ("stoppat av ett fel; se orsaken", "stopped by a fault; see the cause", Who::Operator),
             E::MailDropped => ("slängt: automatiska mejl skickas inte vidare", "dropped: automatic mails go no further", Who::Nobody),
             E::LoopStopped | E::MailRefused => ("avvisat; den som skickade det har fått veta det", "refused; who sent it was told", Who::Sender),
+            E::Resent | E::TriedNow => ("försöks igen på begäran av driften", "tried again at an operator's word", Who::Gateway),
+            E::Cancelled => ("stoppat av driften innan det skickades", "stopped by an operator before it was sent", Who::Nobody),
+            E::Redelivered => ("levereras en gång till", "to be delivered once more", Who::Gateway),
+            E::Handled => ("omhändertaget av driften", "seen to by an operator", Who::Nobody),
             _ => return None,
         };
         Some(Self { by: name, swedish, english, who })

@@ -86,9 +86,22 @@ impl EventName {
             Self::ReturnNoted => {
                 ("Ett besked om ett levererat mejl kom som inte ändrar något", "A notice about a delivered mail came that changes nothing")
             }
-            Self::Expiring => ("Ett certifikat eller en spärrlista går snart ut", "A certificate or revocation list ends soon"),
+            Self::Resent => ("Meddelandet skickas om på begäran av driften", "The message is sent again at an operator's word"),
+            Self::TriedNow => ("Ett nytt försök görs nu på begäran av driften", "It is tried now at an operator's word"),
+            Self::Cancelled => ("Driften stoppade meddelandet innan det skickades", "An operator stopped the message before it was sent"),
+            Self::Redelivered => {
+                ("Meddelandet levereras en gång till på begäran av driften", "The message is delivered once more at an operator's word")
+            }
+            Self::Handled => ("Driften har tagit hand om meddelandet", "An operator has seen to the message"),
+            Self::HoldSet => ("Gallring stoppades tills vidare", "Deletion was stopped until further notice"),
+            Self::HoldEnded => ("Stoppet för gallring hävdes", "The stop of deletion was ended"),
+            Self::PurgeHeld => ("Gallring väntar, den är stoppad", "A deletion waits, since it is stopped"),
+            Self::ContentDeleted => ("Innehåll gallrades", "Content was deleted by rule"),
+            Self::RecordDeleted => ("Uppgifterna om meddelandet gallrades", "What was known of the message was deleted by rule"),
             Self::Alarmed => ("Driften fick mejl", "The operator was told by mail"),
             Self::Faulted => ("Ett fel som ingen räknat med", "An unforeseen fault"),
+            // Ends of certificates, changes of keys and the like: their cause says which.
+            _ => ("Något som rör gatewayen själv", "Something of the gateway itself"),
         };
         language.of(swedish, english)
     }

@@ -314,7 +314,7 @@ impl Store for SledStore {
 
     fn head(&self) -> Pending<'_, Result<Option<ChainHead>, StoreError>> {
         Box::pin(async move {
-            let mark = self.shared.read(self.shared.index.mark())?;
+            let mark = self.read(Index::mark)?;
             let segments = self.shared.segments();
             let segment = |line| segments.iter().rfind(|segment| segment.first <= line).map_or(0, |segment| segment.first);
             Ok(mark.map(|mark| ChainHead { line: mark.seq, hash: mark.hash, segment: segment(mark.seq) }))

@@ -279,7 +279,7 @@ fn refused(why: &str) -> Failure {
 }
 
 fn unknown(id: &str) -> Failure {
-    refused(&format!("no message {id} is known here")).hint("name its messageId or its record, as `brevbro journal --id` shows them")
+    refused(&format!("no message {id} is known here")).hint("name its messageId or its record, as `brevbro trace` shows them")
 }
 
 fn changing() -> Failure {

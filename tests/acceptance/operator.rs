@@ -68,17 +68,17 @@ fn an_operator_runs_the_cases_from_the_command_line() {
         // The log of one participant, while the gateway runs (SDK C1.6 3.3.a).
         let shown = async |arguments: [&str; 4]| {
             let mut command = Command::new(env!("CARGO_BIN_EXE_brevbro"));
-            command.arg("journal").arg("--state-dir").arg(gateway.dir().join("state")).args(arguments);
+            command.arg("trace").arg("--state-dir").arg(gateway.dir().join("state")).args(arguments);
             let output = tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap();
-            assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-            String::from_utf8(output.stdout).unwrap()
+            (output.status.code(), String::from_utf8(output.stdout).unwrap())
         };
         let id = accepted.fields[&Field::MessageId].as_str();
-        let own = shown(["--participant", &to, "--id", id]).await;
+        let (code, own) = shown(["--organisation", &to, "--json", id]).await;
+        assert_eq!(code, Some(0));
         for name in ["mail-accepted", "acknowledged", "accepted"] {
-            assert!(own.lines().any(|line| line.contains(&format!("\"name\":\"{name}\""))), "{name}: {own}");
+            assert!(own.contains(&format!("\"name\":\"{name}\"")), "{name}: {own}");
         }
-        assert_eq!(shown(["--participant", "0203:nagon-annan.se", "--id", id]).await, "");
+        assert_eq!(shown(["--organisation", "0203:nagon-annan.se", "--json", id]).await, (Some(1), String::new()));
 
         point.kill().await.unwrap();
         gateway.stop().await;

@@ -19,7 +19,7 @@ use brevbro::sdk::rules::{Breach, Detail};
 
 use crate::made::{AF, HABO, arrival, at, blob, content, enqueued, header, lease, message_id, names, participant, taken, tells, user_message};
 
-fn signer() -> Sha256 {
+pub(crate) fn signer() -> Sha256 {
     Sha256([9; 32])
 }
 

@@ -16,7 +16,7 @@ use brevbro::port::{Effects, Fail, Guard, Op, Queue, Retained, SinkAnswer, SinkE
 use brevbro::sdk::receipt::Outcome;
 use brevbro::sdk::rules::Breach;
 
-use crate::inbound::{caller, names_for_settling};
+use crate::inbound::{caller, names_for_settling, signer};
 use crate::made::{AF, arrival, at, blob, content, lease, letter, names, not_found, put, receipt, taken, tells, waiting};
 use crate::outbound::{reply, settled, submitted};
 
@@ -174,9 +174,10 @@ fn the_steps_of_the_inbound_flow_make_the_transitions_of_its_table_and_no_others
     let closed = |kept| Incoming::Closed(Closed { arrival: arrival(), how: inbound::How::TurnedAway, at: at(3), kept });
     let mut made: Vec<Effects> = vec![
         inbound::receive::receive(arrival(), b"r".to_vec(), &caller(), at(1)).unwrap(),
-        inbound::settle::taken(arrival(), queued(Queue::Open), &content(), b"<m/>".to_vec(), &mailbox, link, names_for_settling(), at(2)).unwrap(),
+        inbound::settle::taken(arrival(), queued(Queue::Open), &content(), b"<m/>".to_vec(), &mailbox, signer(), link, names_for_settling(), at(2))
+            .unwrap(),
         inbound::settle::turned_away(arrival(), queued(Queue::Open), None, vec![Breach::unknown_function()], &names_for_settling(), at(2)).unwrap(),
-        inbound::settle::receipt_taken(arrival(), queued(Queue::Open), &content().message_id, "ACCEPTED", at(2)).unwrap(),
+        inbound::settle::receipt_taken(arrival(), queued(Queue::Open), &content().message_id, "ACCEPTED", signer(), at(2)).unwrap(),
         inbound::open::discarded(arrival(), queued(Queue::Open), "no", at(2)).unwrap(),
         crate::inbound::failed(0, &SinkError::Permanent("550".into()), true, 5),
         crate::inbound::failed(99, &SinkError::Permanent("550".into()), false, 200_000),
