@@ -9,7 +9,7 @@
 //! mail server ◀─ Deliver ◀─ Open ◀───────────────┴─ store ◀─ arrival ◀─ AS4
 //! ```
 //!
-//! Each [side](sides) has its own keys, edges and queues; what one has to say to the other goes through the store. So they
+//! Each side (`sides`) has its own keys, edges and queues; what one has to say to the other goes through the store. So they
 //! can be two programs on two machines: what a node of one role lacks is not in its types.
 //!
 //! Only here are Store, Blobs, Directory, Transport and MailSink called. Every effect passes a fail point named after

@@ -77,12 +77,11 @@ async fn go(session: &mut Session, options: &PostgresOptions) -> Result<(), Faul
 async fn look(session: &mut Session, options: &PostgresOptions, latest: i32) -> Result<(), Fault> {
     let table = format!("{}.schema_version", quoted(&options.schema));
     let exists = session.query_one("SELECT to_regclass($1) IS NOT NULL", &[&table]).await?;
-    let (version, compatible_with): (i32, i32) = match exists.try_get(0)? {
-        true => {
-            let row = session.query_one("SELECT version, compatible_with FROM schema_version", &[]).await?;
-            (row.try_get(0)?, row.try_get(1)?)
-        }
-        false => (0, 0),
+    let (version, compatible_with): (i32, i32) = if exists.try_get(0)? {
+        let row = session.query_one("SELECT version, compatible_with FROM schema_version", &[]).await?;
+        (row.try_get(0)?, row.try_get(1)?)
+    } else {
+        (0, 0)
     };
     if version < latest {
         return Err(Fault::wrong(format!(
