@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use super::StartError;
 use super::outside::as4_http;
 use crate::as4::pmode::PMode;
 use crate::as4::receive::ReceiveLimits;
@@ -21,11 +20,11 @@ pub(super) fn wire(
     point: &checked::AccessPoint,
     tap: Option<Arc<dyn Tap>>,
     node: &Arc<Node>,
-) -> Result<(Arc<AccessPointSide>, As4ServerOptions), StartError> {
+) -> (Arc<AccessPointSide>, As4ServerOptions) {
     let transport = Arc::new(As4Client::new(HttpOptions { tap, ..as4_http(config, point) }));
     let access_point = access_point(point, config.trust.sender_access_point);
     let side = AccessPointSide { node: Arc::clone(node), transport, access_point, acquaintances: Acquaintances::default() };
-    Ok((Arc::new(side), as4_options(point)))
+    (Arc::new(side), as4_options(point))
 }
 
 fn access_point(config: &checked::AccessPoint, bringer: checked::SenderAccessPoint) -> AccessPoint {

@@ -118,7 +118,7 @@ impl Daemon {
             let claimed = isolation::claim_store(node.store.as_ref(), &config.federation, config.environment).await;
             claimed.map_err(|why| StartError::Setup { what: "the state", why })?;
         }
-        let point = config.access_point.as_ref().map(|point| access_point::wire(&config, point, tap, &node)).transpose()?;
+        let point = config.access_point.as_ref().map(|point| access_point::wire(&config, point, tap, &node));
         let mail = config.mail.as_ref().map(|mail| mail::wire(&config, mail, &node)).transpose()?;
         let (point, endpoint) = point.unzip();
         let (mail, doors) = mail.unzip();
