@@ -24,6 +24,14 @@ impl Until {
         Self { wall: later(clock.now(), span), steady: clock.elapsed().map(|elapsed| elapsed.saturating_add(span)) }
     }
 
+    /// When it ends, by what the clock shows now.
+    pub(super) fn by_now(&self, clock: &dyn Clock) -> Timestamp {
+        match (self.steady, clock.elapsed()) {
+            (Some(steady), Some(elapsed)) => later(clock.now(), steady.saturating_sub(elapsed)),
+            _ => self.wall,
+        }
+    }
+
     /// Whether it is over.
     pub(super) fn has_come(&self, clock: &dyn Clock) -> bool {
         match (self.steady, clock.elapsed()) {

@@ -78,7 +78,7 @@ impl MemoryStore {
 
     fn ring(&self, kept: &Kept) {
         for queue in Queue::ALL {
-            self.bell.set(queue, kept.next(queue));
+            self.bell.set(queue, kept.next(queue, self.bell.clock()));
         }
     }
 }
@@ -97,11 +97,11 @@ impl Kept {
     }
 
     /// When the next job of a queue may be claimed.
-    fn next(&self, queue: Queue) -> Option<Timestamp> {
+    fn next(&self, queue: Queue, clock: &dyn Clock) -> Option<Timestamp> {
         let mut next: Option<Timestamp> = None;
         for (due, id) in self.queued(queue, Timestamp::MIN) {
             let lease = self.leases.get(&id);
-            let claimable = lease.map_or(due, |(_, until)| due.max(until.wall));
+            let claimable = lease.map_or(due, |(_, until)| due.max(until.by_now(clock)));
             next = Some(next.map_or(claimable, |next| next.min(claimable)));
             // Behind one that is free none is earlier.
             if lease.is_none() {

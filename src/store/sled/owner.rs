@@ -274,7 +274,7 @@ impl Owner {
     pub(super) fn ring(&self, queue: Queue) -> Result<(), IndexError> {
         let mut next: Option<Timestamp> = None;
         self.shared.index()?.queue(queue, Timestamp::MIN, |due, id| {
-            let lease = self.leases.get(&id).map(|(_, until)| due.max(until.wall));
+            let lease = self.leases.get(&id).map(|(_, until)| due.max(until.by_now(self.shared.bell.clock())));
             let claimable = lease.unwrap_or(due);
             next = Some(next.map_or(claimable, |next| next.min(claimable)));
             // Jobs stand by their due time: behind one that is free none is earlier.
