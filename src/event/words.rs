@@ -26,7 +26,6 @@ impl Language {
 impl EventName {
     /// What happened.
     #[must_use]
-    #[expect(clippy::too_many_lines, reason = "a list of sentences, one for each event")]
     pub const fn sentence(self, language: Language) -> &'static str {
         let (swedish, english) = match self {
             Self::Started => ("Gatewayen startade", "The gateway started"),
@@ -100,8 +99,7 @@ impl EventName {
             Self::RecordDeleted => ("Uppgifterna om meddelandet gallrades", "What was known of the message was deleted by rule"),
             Self::Alarmed => ("Driften fick mejl", "The operator was told by mail"),
             Self::Faulted => ("Ett fel som ingen räknat med", "An unforeseen fault"),
-            // Ends of certificates, changes of keys and the like: their cause says which.
-            _ => ("Något som rör gatewayen själv", "Something of the gateway itself"),
+            Self::Expiring => ("Ett certifikat eller en spärrlista går snart ut", "A certificate or a revocation list ends soon"),
         };
         language.of(swedish, english)
     }

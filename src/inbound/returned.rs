@@ -17,7 +17,7 @@ use crate::port::{Effects, Guard, Op, SinkError, Step, Tell};
 /// A [`Failure`] when the record cannot be written.
 pub fn returned(state: Incoming, notice: &Notice, transaction: &str, now: Timestamp) -> Result<Effects, Failure> {
     let (record, word) = (state.arrival().record, state.state());
-    let cause = notice.in_words().to_string();
+    let cause = notice.in_words();
     let step = Step::new().guard(Guard::In(record, word));
     let (taken, next) = match &state {
         Incoming::Delivered(Delivered { taken, at }) if notice.fate == Fate::Failed => {

@@ -246,7 +246,9 @@ impl SledStore {
                 tracing::error!(%error, "the index is damaged");
                 self.shared.working.store(false, Ordering::Release);
                 // When there is no place for it, whoever has it wakes the thread.
-                let _ = self.requests.as_ref().map(|requests| requests.try_send(Request::Look));
+                if let Some(requests) = &self.requests {
+                    drop(requests.try_send(Request::Look));
+                }
             }
             StoreError::Broken(error.to_string())
         })

@@ -68,7 +68,8 @@ fn every_event_of_both_flows_has_every_field_that_is_demanded() {
         assert!(submit(&a, &[&to], " NOTIFY=SUCCESS,FAILURE", &mail(&a.mailbox, "falt1", "Hej")).await.starts_with("250"));
         b.delivery().await;
         a.event(E::NoticeSent).await;
-        (a.quiet().await, b.quiet().await);
+        a.quiet().await;
+        b.quiet().await;
         check(&a.journal().await, &mut seen);
         check(&b.journal().await, &mut seen);
         a.stop().await;

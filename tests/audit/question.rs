@@ -1,5 +1,6 @@
 //! "Where is the mail that Karin sent at 14:10?", asked of a gateway that runs; and then somebody touches the journal.
 
+use std::fmt::Write as _;
 use std::path::Path;
 
 use brevbro::event::EventName;
@@ -38,7 +39,7 @@ fn forge(journal: &Path, from: &str, to: &str) {
             }
             let hash = if found { brevbro::crypto::sha256(body.as_bytes()).to_string() } else { said.trim_end_matches("\"}").to_owned() };
             prev = found.then(|| hash.clone());
-            forged.push_str(&format!("{body},\"hash\":\"{hash}\"}}\n"));
+            writeln!(forged, "{body},\"hash\":\"{hash}\"}}").unwrap();
         }
         std::fs::write(path, forged).unwrap();
     }
@@ -65,7 +66,8 @@ fn where_is_the_mail_that_karin_sent_and_was_the_journal_touched() {
         there.delivery().await;
         here.event(EventName::Accepted).await;
         here.event(EventName::NoticeSent).await;
-        (here.quiet().await, there.quiet().await);
+        here.quiet().await;
+        there.quiet().await;
 
         let state = here.dir().join("state").display().to_string();
         let life = printed(&["trace", "--from", "Karin@Fraga-A.se", "--at", &at, "--state-dir", &state], 0);

@@ -114,7 +114,7 @@ fn unhexed(text: &str) -> Vec<u8> {
 
 /// The numbers of the participant's key that the mail node opens messages with.
 fn key_of(all: &Nodes, needles: &mut Vec<Needle>) {
-    let config: toml::Table = fs::read_to_string(all.nodes[0].folder.join("gateway.toml")).unwrap().parse().unwrap();
+    let config: toml::Table = fs::read_to_string(all.running[0].folder.join("gateway.toml")).unwrap().parse().unwrap();
     let own = config["organisation"][0].as_table().unwrap();
     let read = |key: &str| fs::read(own[key].as_str().unwrap()).unwrap();
     let (file, password) = (read("key"), String::from_utf8(read("key-password-file")).unwrap());
@@ -137,19 +137,19 @@ fn a_node_in_the_dmz_has_no_clear_message_and_no_participants_key() {
     let Some(mut all) = Nodes::set("nodes-apart", &[Role::Mail, Role::AccessPoint], &Plan::default(), user) else { return };
     // As docs/nodes.md tells the administrator.
     all.sql(&format!("CREATE ROLE brevbro_mail LOGIN; ALTER DATABASE {} OWNER TO brevbro_mail", all.database));
-    all.nodes[0].start(None);
-    assert!(all.nodes[0].is_up(), "{}", all.nodes[0].log());
+    all.running[0].start(None);
+    assert!(all.running[0].is_up(), "{}", all.running[0].log());
     let grants = Path::new(env!("CARGO_MANIFEST_DIR")).join("contrib/postgresql/roles.sql");
     all.cluster.file(&all.database, &grants).unwrap();
     all.cluster.file(&all.database, &grants).expect("it may be run again");
-    all.nodes[1].start(None);
-    assert!(all.nodes[1].is_up(), "{}", all.nodes[1].log());
+    all.running[1].start(None);
+    assert!(all.running[1].is_up(), "{}", all.running[1].log());
     all.stage.b.start(None);
     assert!(all.stage.b.is_up());
 
     let mut needles: Vec<Needle> = vec![Needle::text("secret out", &secret(1)), Needle::text("secret in", &secret(2))];
     key_of(&all, &mut needles);
-    let (mail, point) = (all.nodes[0].id(), all.nodes[1].id());
+    let (mail, point) = (all.running[0].id(), all.running[1].id());
     let (mut out, mut back) = (all.stage.client_of(&all.smtp(), 2, 1), all.stage.client(Side::B, 2, 1));
     let (mut inside, mut outside, mut looks) = (Vec::new(), Vec::new(), 0);
     for number in 0..6 {
@@ -177,8 +177,8 @@ fn a_node_in_the_dmz_has_no_clear_message_and_no_participants_key() {
             "{} of {} letters:\n{}\n{}",
             Inbox::read(&all.stage).len(),
             promised.len(),
-            all.nodes[0].log(),
-            all.nodes[1].log()
+            all.running[0].log(),
+            all.running[1].log()
         );
     }
     wait_for("no job is left", Duration::from_mins(2), || (all.sql("SELECT count(*) FROM jobs WHERE queue <> 'purge'") == "0").then_some(()));
@@ -187,10 +187,10 @@ fn a_node_in_the_dmz_has_no_clear_message_and_no_participants_key() {
         assert!(inside.contains(&name), "{name} is not found inside either, in {looks} looks: {inside:?}");
     }
 
-    assert_eq!(on_disk(&all.nodes[1].folder, &needles), Vec::<&str>::new());
+    assert_eq!(on_disk(&all.running[1].folder, &needles), Vec::<&str>::new());
     // The same look finds what is there: the mails of the other side's gateway, which keeps them on its disk.
     assert!(on_disk(&all.stage.b.state, &needles).contains(&"secret in"));
-    let config = fs::read_to_string(all.nodes[1].folder.join("gateway.toml")).unwrap();
+    let config = fs::read_to_string(all.running[1].folder.join("gateway.toml")).unwrap();
     assert!(!config.contains("inkorg") && !config.contains("0203:a.example.p12"), "{config}");
 
     let (readable, seen) = in_database(&all, "brevbro_access_point", &needles);
@@ -212,7 +212,7 @@ fn a_node_in_the_dmz_has_no_clear_message_and_no_participants_key() {
         nodes.dedup();
         nodes
     };
-    let (inner, outer) = (&all.nodes[0].name, &all.nodes[1].name);
+    let (inner, outer) = (&all.running[0].name, &all.running[1].name);
     for (name, node) in [
         (EventName::MailAccepted, inner),
         (EventName::Sealed, inner),
@@ -225,7 +225,7 @@ fn a_node_in_the_dmz_has_no_clear_message_and_no_participants_key() {
     ] {
         assert_eq!(on(name), std::slice::from_ref(node), "{name:?}");
     }
-    for node in &mut all.nodes {
+    for node in &mut all.running {
         node.stop();
     }
 }

@@ -44,12 +44,12 @@ fn nodes_that_die_and_a_database_that_goes_away_lose_nothing() {
     let (mut sent, mut outages, mut cuts) = (0, 0, 0);
     for round in 1..=kills {
         while sent * kills < mails * round {
-            let files = if dice.roll(3) == 0 { 1 } else { 0 };
+            let files = u64::from(dice.roll(3) == 0);
             out.send(&order(&format!("crash-a-{sent:04}"), Side::A, dice.roll(4) as usize, files));
             back.send(&order(&format!("crash-b-{sent:04}"), Side::B, dice.roll(4) as usize, files));
             sent += 1;
         }
-        let node = &mut all.nodes[dice.roll(NODES as u64) as usize];
+        let node = &mut all.running[dice.roll(NODES as u64) as usize];
         // Half of the kills may fall into the start.
         if dice.roll(2) == 0 {
             assert!(node.is_up(), "{}", node.log());
@@ -76,7 +76,7 @@ fn nodes_that_die_and_a_database_that_goes_away_lose_nothing() {
             _ => {}
         }
         // Who cannot reach the database as it starts gives up, and whoever runs it starts it again.
-        for node in &mut all.nodes {
+        for node in &mut all.running {
             if node.has_ended() {
                 node.start(None);
             }
@@ -89,15 +89,15 @@ fn nodes_that_die_and_a_database_that_goes_away_lose_nothing() {
     let until = Instant::now() + QUIET;
     while !(out.ended() && back.ended()) {
         assert!(Instant::now() < until, "the clients do not end");
-        keep_alive(&mut all.nodes);
+        keep_alive(&mut all.running);
     }
     let promised: Vec<_> = accepted(&all.stage).into_iter().map(|(letter, ..)| letter).collect();
     while !Inbox::read(&all.stage).is_complete(promised.iter().cloned()) && Instant::now() < until {
-        keep_alive(&mut all.nodes);
+        keep_alive(&mut all.running);
     }
     wait_for("no job is left", QUIET, || (all.sql("SELECT count(*) FROM jobs WHERE queue <> 'purge'") == "0").then_some(()));
     std::thread::sleep(Duration::from_secs(2));
-    for node in &mut all.nodes {
+    for node in &mut all.running {
         node.stop();
     }
     all.stage.b.stop();

@@ -99,7 +99,7 @@ pub struct Nodes {
     pub database: String,
     /// Between the nodes and their database.
     pub cable: Cable,
-    pub nodes: Vec<Node>,
+    pub running: Vec<Node>,
 }
 
 impl Nodes {
@@ -115,12 +115,12 @@ impl Nodes {
         let nodes: Vec<Node> =
             roles.iter().enumerate().map(|(at, role)| node(&stage, at, *role, &database, cable.address.port(), user(*role))).collect();
         balance(stage.a.as4, nodes.iter().filter(|node| node.role != Role::Mail).map(|node| node.as4).collect());
-        Some(Self { stage, cluster, database, cable, nodes })
+        Some(Self { stage, cluster, database, cable, running: nodes })
     }
 
     /// Starts the nodes, one after the other, and the other side.
     pub fn start(&mut self) {
-        for node in &mut self.nodes {
+        for node in &mut self.running {
             node.start(None);
             assert!(node.is_up(), "{}", node.log());
         }
@@ -130,7 +130,7 @@ impl Nodes {
 
     /// Where mails are handed in.
     pub fn smtp(&self) -> Vec<u16> {
-        self.nodes.iter().filter(|node| node.role != Role::AccessPoint).map(|node| node.smtp).collect()
+        self.running.iter().filter(|node| node.role != Role::AccessPoint).map(|node| node.smtp).collect()
     }
 
     /// The whole journal that the nodes share.

@@ -20,7 +20,7 @@ fn a_new_version_starts_beside_the_old_one_and_one_that_is_too_old_is_refused() 
     assert_eq!(version(&all), "1|1");
     let mut sent = 0;
     let mut pass = |all: &Nodes, what: &str| {
-        for node in &all.nodes {
+        for node in &all.running {
             let mut client = all.stage.client_of(&[node.smtp], 1, 1);
             client.send(&order(&format!("crash-a-{sent:04}"), Side::A, 0, 0));
             sent += 1;
@@ -32,31 +32,31 @@ fn a_new_version_starts_beside_the_old_one_and_one_that_is_too_old_is_refused() 
         wait_for(what, Duration::from_mins(2), || Inbox::read(&all.stage).is_complete(promised.iter().cloned()).then_some(()));
     };
     pass(&all, "mails of the old version");
-    all.nodes[1].stop();
-    all.nodes[1].start(Some(EXPANDS));
-    assert!(all.nodes[1].is_up(), "{}", all.nodes[1].log());
+    all.running[1].stop();
+    all.running[1].start(Some(EXPANDS));
+    assert!(all.running[1].is_up(), "{}", all.running[1].log());
     assert_eq!(version(&all), "2|1", "the new one has brought the tables forward");
     pass(&all, "mails of both versions, through both nodes");
     // The old one may even be started again.
-    all.nodes[0].stop();
-    all.nodes[0].start(None);
-    assert!(all.nodes[0].is_up(), "{}", all.nodes[0].log());
+    all.running[0].stop();
+    all.running[0].start(None);
+    assert!(all.running[0].is_up(), "{}", all.running[0].log());
     pass(&all, "mails after the old one was started again");
     // A version later the rest of the old form goes.
-    for node in &mut all.nodes {
+    for node in &mut all.running {
         node.stop();
     }
-    all.nodes[1].start(Some(CONTRACTS));
-    assert!(all.nodes[1].is_up(), "{}", all.nodes[1].log());
+    all.running[1].start(Some(CONTRACTS));
+    assert!(all.running[1].is_up(), "{}", all.running[1].log());
     assert_eq!(version(&all), "3|3");
-    all.nodes[0].start(None);
-    assert!(!all.nodes[0].is_up());
-    let told = all.nodes[0].log();
+    all.running[0].start(None);
+    assert!(!all.running[0].is_up());
+    let told = all.running[0].log();
     assert!(
         told.contains("programs before 3 may not use them") && told.contains("install the version of brevbro that the other nodes run"),
         "{told}"
     );
-    all.nodes[0].start(Some(CONTRACTS));
-    assert!(all.nodes[0].is_up(), "{}", all.nodes[0].log());
+    all.running[0].start(Some(CONTRACTS));
+    assert!(all.running[0].is_up(), "{}", all.running[0].log());
     pass(&all, "mails of the newest version");
 }

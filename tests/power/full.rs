@@ -123,7 +123,7 @@ fn process_whose_disk_fails() {
     let store = SledStore::open(options(&dir, seed)).unwrap();
     let held = Job::new(JobId(Uuid::from_u128(7)), Queue::Deliver, brevbro::ident::RecordId(Uuid::from_u128(7)), moment());
     block(store.apply(Step::new().op(Op::Enqueue(held)))).unwrap();
-    let mut lease: Lease = block(store.claim(Queue::Deliver, Duration::from_secs(600), 1)).unwrap().remove(0);
+    let mut lease: Lease = block(store.claim(Queue::Deliver, Duration::from_mins(10), 1)).unwrap().remove(0);
     let mut strands: Vec<Strand> = (0..WORKERS).map(|strand| Strand::after(seed, strand, 0)).collect();
     let mut answers: BTreeMap<&str, u64> = BTreeMap::new();
     let mut n = 0;
@@ -158,7 +158,7 @@ fn process_whose_disk_fails() {
         if fault.what & REST == 0 {
             assert_eq!(unfinished(&dir.join("spool")), Vec::<PathBuf>::new(), "{}, from operation {n} on", fault.name);
         }
-        lease = block(store.renew(lease, Duration::from_secs(600))).unwrap();
+        lease = block(store.renew(lease, Duration::from_mins(10))).unwrap();
         if hits == 0 {
             break;
         }

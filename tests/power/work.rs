@@ -270,13 +270,13 @@ impl Found {
             let before = Strand::after(seed, strand, *at_least);
             let after = Strand::after(seed, strand, at_least + 1);
             // What an earlier segment told is gone with it; there is no gap.
-            if !told.is_sorted_by(|one, next| one + 1 == *next) || (seed % 2 != 0 && told.first().is_some_and(|first| *first != 1)) {
+            if !told.is_sorted_by(|one, next| one + 1 == *next) || (!seed.is_multiple_of(2) && told.first().is_some_and(|first| *first != 1)) {
                 return Err(format!("strand {strand}: the journal tells of the steps {told:?}"));
             }
             let now = match told.last().copied() {
                 Some(last) if last == at_least + 1 => &after,
                 Some(last) if last == *at_least => &before,
-                None if seed % 2 == 0 || *at_least == 0 => &before,
+                None if seed.is_multiple_of(2) || *at_least == 0 => &before,
                 last => return Err(format!("strand {strand}: the last step is {last:?}, and {at_least} were acknowledged")),
             };
             self.compare(now, before.next(), &after, tidy).map(|()| now.done)
@@ -325,7 +325,7 @@ impl Found {
 
 /// A store whose journal goes on in a new segment again and again, and of every second seed forgets the old ones.
 pub fn options(dir: &Path, seed: u64) -> SledOptions {
-    let keep = (seed % 2 == 0).then_some(jiff::SignedDuration::ZERO);
+    let keep = (seed.is_multiple_of(2)).then_some(jiff::SignedDuration::ZERO);
     SledOptions { segments: JournalOptions { octets: 24 * 1024, keep, ..JournalOptions::default() }, ..SledOptions::new(dir.join("store")) }
 }
 

@@ -97,11 +97,11 @@ fn after_its_time_nothing_of_a_message_is_left_but_what_the_journal_says() {
         }
         let asleep = [sender.sleep().await, receiver.sleep().await];
         for gateway in &asleep {
-            assert_eq!(holding(gateway.dir(), SECRET.as_bytes()), [PathBuf::new(); 0], "content is nowhere");
+            assert_eq!(holding(gateway.dir(), SECRET.as_bytes()), Vec::<PathBuf>::new(), "content is nowhere");
             // The index is one over the journal, and keeps what it overwrote until its space is used again.
             let store = gateway.dir().join("state/store");
             let elsewhere: Vec<PathBuf> = holding(gateway.dir(), id.as_bytes()).into_iter().filter(|path| !path.starts_with(&store)).collect();
-            assert_eq!(elsewhere, [PathBuf::new(); 0]);
+            assert_eq!(elsewhere, Vec::<PathBuf>::new());
         }
     });
 }
@@ -235,7 +235,7 @@ fn a_hold_stops_the_deletion_of_a_message_a_conversation_or_an_organisation_unti
         }
         all_gone(&gateway).await;
         assert_eq!(gateway.events(EventName::HoldEnded).await.len(), 3);
-        assert_eq!(holding(gateway.dir(), SECRET.as_bytes()), [PathBuf::new(); 0]);
+        assert_eq!(holding(gateway.dir(), SECRET.as_bytes()), Vec::<PathBuf>::new());
         let none = holds(&gateway, Command::Unhold { on: on[2].clone() }).await.unwrap_err();
         assert!(none.to_string().contains("no hold"), "{none}");
         gateway.stop().await;

@@ -22,7 +22,9 @@ fn sealed(body: &[u8]) -> Vec<u8> {
     sealer.finish().unwrap()
 }
 
-fn opened(key: &RestKey, content: &[u8]) -> io::Result<(Vec<u8>, Opened<Cursor<Vec<u8>>>)> {
+type Both = (Vec<u8>, Opened<Cursor<Vec<u8>>>);
+
+fn opened(key: &RestKey, content: &[u8]) -> io::Result<Both> {
     let mut stream = Cursor::new(content.to_vec());
     let (head, sealed) = Head::read_from(&mut stream, 100)?;
     let header = head.open_header(key, &sealed).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
@@ -42,7 +44,7 @@ fn contents_are_what_another_program_makes_of_the_description() {
     let known = "425245565345414c011000000000001c56db6440387427e46465666768696a6b6c6d6e6f707172737475767778797a7b7c7d7e7f80818283\
                  34fedf20eed9d7e9dfec193a8d54c0d19ba27aa5678b7f3c29ba6dae\
                  512a16a3c4fa2ec72dfb3bdbf3606c764b5b45632bc8f6";
-    let hex: String = sealed(b"hemligt").iter().map(|octet| format!("{octet:02x}")).collect();
+    let hex = sealed(b"hemligt").iter().map(|octet| format!("{octet:02x}")).collect::<Vec<_>>().concat();
     assert_eq!(hex, known);
     assert_eq!(key().id().to_string(), "56db6440387427e4");
     for (octets, digest) in [

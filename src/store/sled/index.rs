@@ -75,7 +75,11 @@ impl std::ops::Deref for Caged {
 impl Drop for Caged {
     fn drop(&mut self) {
         let db = self.0.take();
-        if caged(|| Ok(drop(db))).is_err() {
+        let closed = caged(|| {
+            drop(db);
+            Ok(())
+        });
+        if closed.is_err() {
             tracing::error!("the index could not be closed in order");
         }
     }
