@@ -103,6 +103,10 @@ impl Query {
                 seen.insert((side, found.number), found);
             }
         }
+        // Without an id to go by every event would be one to look at.
+        if links.is_empty() {
+            return Ok(divide(seen));
+        }
         // Each round knows more ids; a message has a handful of them.
         for _ in 0..8 {
             let before = links.len();
@@ -132,7 +136,7 @@ impl Query {
 fn linked(event: &Event) -> BTreeSet<String> {
     let fields = [Field::MessageId, Field::As4MessageId, Field::ReceiptId];
     let named = fields.into_iter().filter_map(|field| event.fields.get(&field)).map(|id| fold(id));
-    named.chain(event.record.map(|record| record.to_string())).collect()
+    named.chain(event.record.map(|record| fold(&record.to_string()))).collect()
 }
 
 /// Events of each message by themselves, the oldest first.

@@ -27,16 +27,17 @@ const MAGIC: &[u8] = b"brevbro ids 1\n";
 /// Octets of lines in a block.
 const BLOCK: u64 = 256 * 1024;
 
-/// What an id is compared by: without brackets and white space around it, without case.
+/// What an id is compared by: without brackets and white space around it, without case, a UUID in its one form with hyphens.
 #[must_use]
 pub fn fold(id: &str) -> String {
-    id.trim().trim_start_matches('<').trim_end_matches('>').to_lowercase()
+    let bare = id.trim().trim_start_matches('<').trim_end_matches('>');
+    uuid::Uuid::try_parse(bare).map_or_else(|_| bare.to_lowercase(), |uuid| uuid.to_string())
 }
 
 /// The ids of an event, folded: all fields that name something, and its record.
 pub fn ids(event: &Event) -> impl Iterator<Item = String> + '_ {
     let fields = event.fields.iter().filter(|(field, _)| field.is_name()).map(|(_, value)| fold(value));
-    fields.chain(event.record.map(|record| record.to_string()))
+    fields.chain(event.record.map(|record| fold(&record.to_string())))
 }
 
 /// What is looked for.

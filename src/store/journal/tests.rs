@@ -313,6 +313,7 @@ fn segments_whose_time_is_over_go_and_the_rest_says_so() {
     journal.prune(pruned.before).unwrap();
     let after = verify(dir.path()).unwrap();
     assert_eq!((after.first, after.hash, after.segments), (found[2].first, before.hash, before.segments - 2));
+    drop(journal);
     assert!(matches!(replayed(dir.path(), From::Start), Err(JournalError::Pruned { .. })));
     fs::remove_file(&found[2].path).unwrap();
     assert!(matches!(verify(dir.path()), Err(JournalError::Damaged { .. })), "more than was said");
