@@ -6,7 +6,7 @@ use std::fs::{self, File};
 use std::io::Write;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use brevbro::port::{Job, JobId, Lease, Op, Queue, Step, Store, StoreError};
@@ -175,6 +175,7 @@ fn a_disk_that_fails_at_any_operation_loses_nothing_and_the_process_goes_on() {
     }
     let stride = setting("BREVBRO_POWER_STRIDE", 3);
     let cuts = setting("BREVBRO_POWER_FAULT_CUTS", 10);
+    let mut waiting = 0;
     for (number, fault) in FAULTS.iter().enumerate() {
         let scratch = crate::scratch("power-full");
         let root = scratch.path().canonicalize().unwrap();
@@ -183,12 +184,51 @@ fn a_disk_that_fails_at_any_operation_loses_nothing_and_the_process_goes_on() {
             fs::create_dir_all(root.join("state")).unwrap();
             Disk::load(&root.join("state"))
         };
-        let output = command("full::process_whose_disk_fails", &root, number, seed, stride).output().unwrap();
-        let (said, log) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-        assert!(output.status.success(), "{}: {said}{log}", fault.name);
-        said.lines().filter(|line| line.contains("answers")).for_each(|line| println!("{line}"));
+        let ended = to_its_end(command("full::process_whose_disk_fails", &root, number, seed, stride), &root);
+        let said = fs::read_to_string(root.join("said")).unwrap();
+        if let Some(status) = ended {
+            assert!(status.success(), "{}: {said}", fault.name);
+            said.lines().filter(|line| line.contains("answers")).for_each(|line| println!("{line}"));
+        } else {
+            waiting += 1;
+            println!("{}: the index's flush waits for ever (docs/reliability.md); killed and opened again", fault.name);
+            check(&root.join("state"), seed, &acknowledged(&root), false, false).unwrap_or_else(|why| panic!("{}, opened again: {why}", fault.name));
+        }
         after_a_cut(&root, before, seed, cuts, fault.name);
     }
+    assert!(waiting <= 2, "a flush that waits for ever is rare");
+}
+
+/// Runs the process to its end. `None` when it acknowledged nothing for a minute: then it was killed.
+fn to_its_end(mut command: Command, root: &Path) -> Option<ExitStatus> {
+    let said = File::create(root.join("said")).unwrap();
+    let mut process = command.stdout(said.try_clone().unwrap()).stderr(said).spawn().unwrap();
+    let octets = || fs::metadata(root.join("acks")).map_or(0, |acks| acks.len());
+    let (mut seen, mut since) = (octets(), Instant::now());
+    loop {
+        if let Some(status) = process.try_wait().unwrap() {
+            return Some(status);
+        }
+        if octets() != seen {
+            (seen, since) = (octets(), Instant::now());
+        }
+        if since.elapsed() > Duration::from_mins(1) {
+            process.kill().unwrap();
+            process.wait().unwrap();
+            return None;
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+/// What the process acknowledged last, of each strand.
+fn acknowledged(root: &Path) -> Vec<u64> {
+    let mut acknowledged = vec![0; WORKERS];
+    for line in fs::read_to_string(root.join("acks")).unwrap().lines() {
+        let (strand, step) = line.split_once(' ').unwrap();
+        acknowledged[strand.parse::<usize>().unwrap()] = step.parse().unwrap();
+    }
+    acknowledged
 }
 
 /// The power is cut while the disk fails, or after it: a sync that failed once is never believed.
