@@ -109,7 +109,9 @@ async fn found(session: &mut Session, options: &PostgresOptions) -> Result<(), F
 fn again(made: Result<(), tokio_postgres::Error>) -> Result<(), Fault> {
     use tokio_postgres::error::SqlState;
     made.map_err(|error| match error.code() {
-        Some(code) if [SqlState::UNIQUE_VIOLATION, SqlState::DUPLICATE_TABLE, SqlState::DUPLICATE_SCHEMA].contains(code) => {
+        Some(code)
+            if [SqlState::UNIQUE_VIOLATION, SqlState::DUPLICATE_TABLE, SqlState::DUPLICATE_OBJECT, SqlState::DUPLICATE_SCHEMA].contains(code) =>
+        {
             Fault::Again("another node makes the tables".into())
         }
         _ => error.into(),
