@@ -23,6 +23,7 @@ pub mod queue;
 pub mod run;
 pub mod smtp_password;
 pub mod status;
+pub mod store;
 pub mod testbed;
 pub mod trace;
 
@@ -82,6 +83,8 @@ enum Command {
     Holds(hold::HoldsArgs),
     /// Makes the line that `password-hash-file` of an `[[smtp.account]]` holds, out of a password.
     SmtpPassword(smtp_password::SmtpPasswordArgs),
+    /// Looks after the state of a gateway that does not run: checks it, builds its index anew.
+    Store(store::StoreArgs),
     /// A federation in a box: CAs, name server and SMP on this machine, to try brevbro with.
     Testbed(testbed::TestbedArgs),
 }
@@ -112,6 +115,7 @@ impl Cli {
             Command::Hold(args) => hold::hold(args),
             Command::Unhold(args) => hold::unhold(args),
             Command::Holds(args) => hold::holds(&args),
+            Command::Store(args) => store::run(args).await,
             Command::Testbed(args) => testbed::run(args).await,
         }
     }

@@ -56,6 +56,7 @@ mod smtp;
 mod stale;
 mod threads;
 mod turn;
+mod verify;
 
 use jiff::Timestamp;
 
@@ -85,6 +86,7 @@ pub use sides::{AccessPointSide, Company, Gateway, MailSettings, MailSide, Node,
 pub use sinks::Sinks;
 pub use smtp::MailDoor;
 pub use turn::{TERM, Turn};
+pub use verify::{Agreement, agreement};
 
 /// The access point's side: its name and keys. Steps of the participants never see it.
 #[derive(Debug, Clone)]

@@ -371,7 +371,7 @@ impl Node {
 }
 
 /// Every blob that a record names.
-fn named(record: &Record) -> Result<Vec<BlobId>, Failure> {
+pub(super) fn named(record: &Record) -> Result<Vec<BlobId>, Failure> {
     match Outgoing::from_record(record) {
         Ok(outgoing) => Ok(outgoing.blobs()),
         Err(_) => Ok(Incoming::from_record(record)?.blobs()),

@@ -16,3 +16,4 @@ mod control;
 mod operator;
 mod resend;
 mod retention;
+mod store;

@@ -1,0 +1,64 @@
+//! The commands that look after the state of a gateway that does not run.
+
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Output};
+
+use brevbro::event::EventName;
+
+use crate::gateway::harness::client::submit;
+use crate::gateway::harness::{Gateway, mail, run};
+use crate::operator::kept;
+
+fn store(command: &str, state: &Path) -> (Option<i32>, String) {
+    let Output { status, stdout, stderr } =
+        Command::new(env!("CARGO_BIN_EXE_brevbro")).args(["store", command, "--state-dir"]).arg(state).output().unwrap();
+    (status.code(), String::from_utf8_lossy(&[stdout, stderr].concat()).into_owned())
+}
+
+#[test]
+fn what_is_damaged_or_lost_is_found_and_the_index_is_built_anew() {
+    run(async {
+        let (sender, receiver) = (Gateway::start(kept("store-a")).await, Gateway::start(kept("store-b")).await);
+        let to = sender.address_of("inkorg", "store-b.se");
+        submit(&sender, &[&to], "", &mail(&sender.mailbox, "a1", "Hej")).await;
+        sender.event(EventName::Accepted).await;
+        let state = sender.dir().join("state");
+        let (code, told) = store("verify", &state);
+        assert!(code == Some(1) && told.contains("hint: stop the gateway first"), "{told}");
+        let asleep = sender.sleep().await;
+        let (code, told) = store("verify", &state);
+        assert!(code == Some(0) && told.contains("chain is whole"), "{told}");
+        let (code, told) = store("rebuild", &state);
+        assert!(code == Some(0) && told.contains("built anew") && state.join("store/index.damaged").exists(), "{told}");
+        assert_eq!(store("verify", &state).0, Some(0));
+        let nowhere = store("verify", &state.join("nowhere"));
+        assert!(nowhere.0 == Some(1) && nowhere.1.contains("there is no store"), "{}", nowhere.1);
+
+        // A body that is gone, and one whose octets are others.
+        let sender = asleep.wake(kept("store-a")).await;
+        assert_eq!(sender.events(EventName::Accepted).await.len(), 1, "the rebuilt index goes on");
+        let asleep = sender.sleep().await;
+        let bodies = || {
+            let mut files = Vec::new();
+            let mut dirs = vec![state.join("spool")];
+            while let Some(dir) = dirs.pop() {
+                for entry in fs::read_dir(dir).unwrap().flatten() {
+                    if entry.path().is_dir() { dirs.push(entry.path()) } else { files.push(entry.path()) }
+                }
+            }
+            files.retain(|path| fs::metadata(path).unwrap().len() > 100);
+            files
+        };
+        let files = bodies();
+        fs::remove_file(&files[0]).unwrap();
+        let mut octets = fs::read(&files[1]).unwrap();
+        let middle = octets.len() - 40;
+        octets[middle] ^= 1;
+        fs::write(&files[1], octets).unwrap();
+        let (code, told) = store("verify", &state);
+        assert!(code == Some(3) && told.contains("lost: body ") && told.contains("damaged: "), "{told}");
+        drop(asleep);
+        receiver.stop().await;
+    });
+}
