@@ -83,7 +83,7 @@ enum Command {
     Holds(hold::HoldsArgs),
     /// Makes the line that `password-hash-file` of an `[[smtp.account]]` holds, out of a password.
     SmtpPassword(smtp_password::SmtpPasswordArgs),
-    /// Looks after the state of a gateway that does not run: checks it, builds its index anew.
+    /// Looks after what a gateway keeps: checks it, builds its index anew.
     Store(store::StoreArgs),
     /// A federation in a box: CAs, name server and SMP on this machine, to try brevbro with.
     Testbed(testbed::TestbedArgs),

@@ -44,7 +44,7 @@ mod verified;
 
 pub use memory::{MemoryBlobs, MemoryStore};
 pub use postgres::{Bodies, Chained, PostgresBlobs, PostgresOptions, PostgresStore};
-pub use sled::{SledOptions, SledStore};
+pub use sled::{Comparison, SledOptions, SledStore};
 pub use spool::{Damage, Spool, SpoolOptions};
 
 /// Octets of a state's word.

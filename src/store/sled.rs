@@ -36,12 +36,15 @@ use crate::event::Event;
 use crate::ident::RecordId;
 use crate::port::{ChainHead, Clock, Health, Job, JobId, Key, Lease, Pending, Queue, Record, State, Step, Store, StoreError};
 
+mod compare;
 mod index;
 mod keeper;
 mod layout;
 mod mend;
 mod owner;
 mod plan;
+
+pub use compare::Comparison;
 
 /// Lines that are replayed in one batch.
 const REPLAY: usize = 256;
@@ -369,7 +372,12 @@ fn unopened(options: &SledOptions, error: LoadError) -> StoreError {
 
 /// Opens the index and replays the lines that it does not hold yet.
 fn load(options: &SledOptions, journal: &mut Journal) -> Result<(Index, fs::File), LoadError> {
-    let (index, file) = Index::open(&options.index(), options.cache)?;
+    load_into(options, &options.index(), journal)
+}
+
+/// The same with an index that stands elsewhere.
+fn load_into(options: &SledOptions, dir: &Path, journal: &mut Journal) -> Result<(Index, fs::File), LoadError> {
+    let (index, file) = Index::open(dir, options.cache)?;
     sync_directory(&options.dir).map_err(IndexError::Io)?;
     let from = match index.mark()? {
         Some(mark) => From::Index(mark),

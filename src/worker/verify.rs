@@ -5,7 +5,9 @@ use std::collections::BTreeSet;
 use super::purge::named;
 use crate::failure::Failure;
 use crate::ident::RecordId;
+use crate::inbound::Incoming;
 use crate::inbound::settle::Answer;
+use crate::outbound::Outgoing;
 use crate::port::{BlobId, Blobs, Queue, State, Store, StoreError};
 use crate::worker::effects::from_store;
 use crate::{inbound, outbound};
@@ -45,9 +47,11 @@ pub async fn agreement(store: &dyn Store, blobs: &dyn Blobs) -> Result<Agreement
                 found.unread.push(record.id);
                 continue;
             };
+            // What is being deleted may be gone already.
+            let going = [Outgoing::PURGING, Incoming::PURGING].contains(&record.state);
             for blob in own {
                 names.insert(blob);
-                if matches!(blobs.open(blob).await, Err(StoreError::Missing(_))) {
+                if !going && matches!(blobs.open(blob).await, Err(StoreError::Missing(_))) {
                     found.lost.push((record.id, blob));
                 }
             }

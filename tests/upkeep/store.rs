@@ -32,6 +32,19 @@ fn what_is_damaged_or_lost_is_found_and_the_index_is_built_anew() {
         let (code, told) = store("rebuild", &state);
         assert!(code == Some(0) && told.contains("built anew") && state.join("store/index.damaged").exists(), "{told}");
         assert_eq!(store("verify", &state).0, Some(0));
+        // An index that lost a record, and holds a note that is none.
+        let index = sled::Config::new().path(state.join("store/index")).flush_every_ms(None).use_compression(false).open().unwrap();
+        let (record, _) = index.scan_prefix(b"r").next().unwrap().unwrap();
+        index.remove(&record).unwrap();
+        index.insert(b"nsmuggled/in", "x".as_bytes()).unwrap();
+        drop(index);
+        let (code, told) = store("verify", &state);
+        let record = uuid::Uuid::from_slice(&record[1..]).unwrap();
+        assert!(code == Some(3) && told.contains(&format!("differs: record {record}")) && told.contains("differs: note smuggled/in"), "{told}");
+        assert!(told.contains(": 2 of ") && told.contains("hint: brevbro store rebuild"), "{told}");
+        assert_eq!(store("rebuild", &state).0, Some(0));
+        let (code, told) = store("verify", &state);
+        assert!(code == Some(0) && told.contains("the index is what the journal makes"), "{told}");
         let nowhere = store("verify", &state.join("nowhere"));
         assert!(nowhere.0 == Some(1) && nowhere.1.contains("there is no store"), "{}", nowhere.1);
 

@@ -204,7 +204,7 @@ impl Index {
     fn family<E: From<IndexError>>(&self, letter: &[u8], mut take: impl FnMut(&[u8], &[u8]) -> Result<(), E>) -> Result<(), E> {
         let mut after = letter.to_vec();
         loop {
-            let part = caged(|| self.db.range(after.as_slice()..).take(PART).collect::<::sled::Result<Vec<_>>>())?;
+            let part = self.part(&after)?;
             for (key, value) in &part {
                 let Some(rest) = key.strip_prefix(letter) else { return Ok(()) };
                 take(rest, value)?;
@@ -213,6 +213,11 @@ impl Index {
             after = last.to_vec();
             after.push(0);
         }
+    }
+
+    /// Some keys from this one on, and their values.
+    pub(super) fn part(&self, from: &[u8]) -> Result<Vec<(::sled::IVec, ::sled::IVec)>> {
+        caged(|| self.db.range(from..).take(PART).collect())
     }
 
     /// Where to begin to look for an event: at a line at or before it.

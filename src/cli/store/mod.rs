@@ -1,0 +1,65 @@
+//! `brevbro store`: what the gateway keeps.
+
+mod verify;
+
+use std::io::{self, Write};
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand};
+
+use super::CliError;
+use crate::port::StoreError;
+use crate::store::{SledOptions, SledStore};
+
+/// The arguments of `brevbro store`.
+#[derive(Debug, Args)]
+pub struct StoreArgs {
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// What is done with it.
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Checks a gateway that does not run: the journal's chain, the index against the journal, every body, every record's bodies.
+    Verify(StateArgs),
+    /// Builds the index of a gateway that does not run anew from its journal. The one there was is kept until the next time.
+    Rebuild(StateArgs),
+}
+
+/// Which state.
+#[derive(Debug, Args)]
+struct StateArgs {
+    /// The state folder of a gateway that does not run.
+    #[arg(long, value_name = "DIR", default_value = "/var/lib/brevbro")]
+    state_dir: PathBuf,
+}
+
+/// Does it, and prints what was found.
+///
+/// # Errors
+/// [`CliError`] when the state cannot be opened, as it is while a gateway runs on it; unsound when something is lost or damaged.
+pub async fn run(args: StoreArgs) -> Result<(), CliError> {
+    match args.command {
+        Command::Verify(args) => verify::run(&args).await,
+        Command::Rebuild(args) => {
+            drop(SledStore::open(SledOptions { rebuild: true, ..args.options()? }).map_err(in_use)?);
+            Ok(writeln!(io::stdout(), "the index was built anew")?)
+        }
+    }
+}
+
+impl StateArgs {
+    /// Where the store is; a folder that is none is not made into one.
+    fn options(&self) -> Result<SledOptions, CliError> {
+        let options = SledOptions::new(self.state_dir.join("store"));
+        if options.dir.is_dir() {
+            return Ok(options);
+        }
+        Err(CliError::failure(format!("there is no store in {}", self.state_dir.display())).hint("name the gateway's state-dir with --state-dir"))
+    }
+}
+
+fn in_use(error: StoreError) -> CliError {
+    CliError::from(error).hint("stop the gateway first; `brevbro status` and `brevbro audit verify` look at one that runs")
+}
