@@ -43,6 +43,7 @@ mod layout;
 mod mend;
 mod owner;
 mod plan;
+mod waker;
 
 pub use compare::Comparison;
 

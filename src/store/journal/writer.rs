@@ -270,11 +270,12 @@ impl Journal {
                 _ => {}
             }
             let _ = fs::remove_file(super::find::path(first));
+            // It is gone for readers, whether or not the directory's sync succeeds.
+            self.segments.remove(0);
             fail::fail_point!("store.prune.removed");
             crate::store::sync_directory(&self.dir).map_err(failed)?;
             fail::fail_point!("store.prune.directory");
             tracing::info!(segment = %path.display(), "a segment of the journal is deleted: its time of keeping is over");
-            self.segments.remove(0);
         }
         Ok(())
     }

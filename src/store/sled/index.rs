@@ -12,6 +12,7 @@ use super::layout::{
     decode_instant, decode_job, decode_mark, decode_record, decode_uuid, encode_instant, event_key, job_key, malformed, note_key, queue_prefix,
     record_key, state_prefix, text,
 };
+use super::waker::Waker;
 use crate::ident::RecordId;
 use crate::port::{Job, JobId, Key, Queue, Record, State};
 use crate::store::journal::{Change, Mark};
@@ -33,7 +34,7 @@ pub(super) enum IndexError {
 type Result<T, E = IndexError> = std::result::Result<T, E>;
 
 /// Calls sled. 0.34 panics on some damage, and what it did halfway is of no use after that: nobody calls it again.
-fn caged<T>(work: impl FnOnce() -> ::sled::Result<T>) -> Result<T> {
+pub(super) fn caged<T>(work: impl FnOnce() -> ::sled::Result<T>) -> Result<T> {
     match catch_unwind(AssertUnwindSafe(work)) {
         Ok(Ok(value)) => Ok(value),
         Ok(Err(::sled::Error::Io(error))) if is_of_the_machine(&error) => Err(IndexError::Io(error)),
@@ -57,6 +58,8 @@ fn is_locked(error: &io::Error) -> bool {
 
 /// An open index.
 pub(super) struct Index {
+    /// Before the database, which closes when nobody has it any more.
+    _waker: Waker,
     db: Caged,
 }
 
@@ -111,7 +114,9 @@ impl Index {
         if blobs {
             return Err(IndexError::Damaged("it keeps values outside of its log, which are never synced".into()));
         }
-        Ok((Self { db: Caged(Some(db)) }, file))
+        let db = Caged(Some(db));
+        let waker = Waker::start(&db).map_err(IndexError::Io)?;
+        Ok((Self { _waker: waker, db }, file))
     }
 
     /// Writes a batch into the index, not yet durably.

@@ -167,8 +167,12 @@ impl Owner {
             Err(error) => {
                 let refused = refuse(refusal(&error), answers);
                 if error.is_full() {
+                    // A segment that was begun for these lines may be gone again.
+                    self.publish();
                     return Ok((Vec::new(), refused));
                 }
+                // Whoever is told knows that it does not work until it is mended.
+                self.shared.working.store(false, Ordering::Release);
                 tell(refused);
                 return Err(error.into());
             }
@@ -200,7 +204,7 @@ impl Owner {
     /// Shows readers up to where the journal is applied, and in which files it stands.
     pub(super) fn publish(&self) {
         let segments = self.journal.segments();
-        if self.shared.segments().len() != segments.len() {
+        if *self.shared.segments() != *segments {
             self.shared.set_segments(segments);
             // When nobody does errands any more, the store is about to close.
             let _ = self.errands.send(Errand::Rotated);
