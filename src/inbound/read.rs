@@ -95,7 +95,8 @@ pub fn reminded(mut state: Unread, lease: Lease, answer: &SinkAnswer, now: Times
 /// The mail server did not take the reminder, or nobody knows. The message waits as before.
 #[must_use]
 pub fn reminder_failed(state: &Unread, lease: Lease, error: &SinkError, next: Next, now: Timestamp) -> Step {
-    let event = told::undelivered(&state.taken, EventName::DeliveryDeferred, error, lease.job.attempt + 1, next, now);
+    let name = if matches!(error, SinkError::Unknown(_)) { EventName::PossibleDuplicate } else { EventName::DeliveryDeferred };
+    let event = told::undelivered(&state.taken, name, error, lease.job.attempt + 1, next, now);
     let step = held(state, &lease);
     match next {
         Some(due) => {

@@ -21,6 +21,12 @@ pub struct Answer {
     pub code: String,
 }
 
+/// The job that seals and sends our receipt for an incoming message.
+#[must_use]
+pub fn answer_job(incoming: RecordId) -> JobId {
+    JobId::of(incoming, "answer")
+}
+
 /// The header of a receipt's blob: what does not fit a job, since peers write it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ReceiptHeader {
@@ -172,7 +178,7 @@ fn answer(arrival: &Arrival, outcome: Outcome, service: Option<FunctionId>, name
     let header = serde_json::to_string(&header).map_err(|error| ours(&error.to_string()))?;
     let blob = NewBlob { blob: Blob { id: names.receipt, kind: BlobKind::Receipt, header }, body: xml.into() };
     let note = serde_json::to_string(&Answer { receipt: names.receipt, code }).map_err(|error| ours(&error.to_string()))?;
-    let job = Job::new(JobId::of(arrival.record, "answer"), Queue::Answer, arrival.record, now).with(note);
+    let job = Job::new(answer_job(arrival.record), Queue::Answer, arrival.record, now).with(note);
     Ok((blob, Op::Enqueue(job)))
 }
 

@@ -16,7 +16,7 @@ use super::effects::{blocking, from_store};
 use super::{Company, MailSide, Node};
 use crate::failure::Failure;
 use crate::ident::RecordId;
-use crate::inbound::Incoming;
+use crate::inbound::{Incoming, settle};
 use crate::outbound::Outgoing;
 use crate::outbound::accept::Transaction;
 use crate::port::{Blob, BlobId, BlobKind, Guard, Key, Listed, Op, Step, StoreError};
@@ -125,8 +125,7 @@ impl Node {
                 Ok(outgoing) => outgoing.blobs().contains(&blob.id),
                 Err(_) => match Incoming::from_record(&record)? {
                     Incoming::Retrieved(arrival) => Incoming::Retrieved(arrival).blobs().contains(&blob.id),
-                    // A receipt of ours is named by the job that seals it, which is there once the envelope was opened.
-                    incoming => blob.kind == BlobKind::Receipt || incoming.blobs().contains(&blob.id),
+                    incoming => incoming.blobs().contains(&blob.id) || self.is_to_be_sealed(id, blob).await?,
                 },
             };
             if named {
@@ -134,6 +133,16 @@ impl Node {
             }
         }
         Ok(false)
+    }
+
+    /// Whether a blob is a receipt of ours whose job is still there; the job that seals it names it.
+    async fn is_to_be_sealed(&self, incoming: RecordId, blob: &Blob) -> Result<bool, Failure> {
+        if blob.kind != BlobKind::Receipt {
+            return Ok(false);
+        }
+        let job = self.store.job(settle::answer_job(incoming)).await.map_err(|error| from_store(&error))?;
+        let answer = job.and_then(|job| serde_json::from_str::<settle::Answer>(&job.note).ok());
+        Ok(answer.is_some_and(|answer| answer.receipt == blob.id))
     }
 }
 

@@ -170,7 +170,11 @@ impl Gateway {
         event.record = Some(lease.job.record);
         let mut step = Step::new().guard(Guard::Held(lease.clone())).op(Op::Audit(event));
         if lease.job.attempt == patience && lease.job.queue != Queue::Notify {
-            step = step.op(Tell::alarm(Cause::Fault, &failure.what, &failure.hint).job(lease.job.record, "alarm", now));
+            step = step.op(Tell::alarm(Cause::Fault, &failure.what, &failure.hint).job(
+                lease.job.record,
+                &format!("fault-{}", lease.job.id.0.simple()),
+                now,
+            ));
         }
         let note = match lease.job.queue {
             Queue::Answer | Queue::Notify | Queue::Purge => lease.job.note.clone(),
