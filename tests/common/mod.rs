@@ -9,6 +9,7 @@ pub mod golden;
 pub mod judged;
 pub mod parties;
 pub mod pki;
+pub mod points;
 pub mod postfix;
 pub mod postgres;
 pub mod smime;

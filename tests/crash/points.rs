@@ -1,11 +1,13 @@
 //! Ended at every named point of both flows, once or twice, as a crash would: with one mail and its answer each time.
 
+use std::collections::BTreeSet;
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
+use crate::common::points;
 use crate::evidence::judge;
 use crate::stage::{LONG, Side, Stage, log_of, wait_for};
 
@@ -105,6 +107,22 @@ fn a_gateway_that_ends_at_any_named_point_loses_nothing() {
             scope.spawn(move || run_all(&format!("crash-points-{number}"), cases));
         }
     });
+}
+
+/// Those of the flows are tried by `tests/schedules`, which fails when there is one at which no life of a gateway ended.
+#[test]
+fn every_named_point_is_tried() {
+    let all: BTreeSet<String> = points::all().into_iter().collect();
+    let here = cases().into_iter().flat_map(|case| case.points).filter_map(|point| Some(point.rsplit_once(':')?.0.to_owned()));
+    let here: BTreeSet<String> = here.collect();
+    assert!(here.is_subset(&all), "there are no such points: {:?}", here.difference(&all));
+    let tried = |name: &String| here.contains(name) || points::is_in_a_test(name);
+    let of_disks = all.iter().filter(|name| points::is_of_disk(name) || points::is_untried(name));
+    let (gaps, own): (Vec<_>, Vec<_>) = of_disks.partition(|name| points::is_untried(name));
+    let untried: Vec<_> = own.into_iter().filter(|name| !tried(name)).collect();
+    assert!(untried.is_empty(), "nothing ends at {untried:?}");
+    let closed: Vec<_> = gaps.into_iter().filter(|name| tried(name)).collect();
+    assert!(closed.is_empty(), "something ends at {closed:?} by now: they are no gaps any more");
 }
 
 /// Runs cases one after another in a federation of their own, and judges them all.

@@ -1,0 +1,86 @@
+//! The named points of the program, read from its source, and where they are tried.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+/// Steps that write bodies before they are applied.
+const WITH_BODIES: [&str; 6] = ["seal", "send", "receive", "open", "open.receipt", "answer"];
+
+/// Points at which nothing ends yet: what only several nodes on one database pass, and one of a snapshot.
+const UNTRIED: [&str; 6] =
+    ["orphans.", "store.postgres.body", "store.postgres.chain", "store.postgres.committed", "store.postgres.part", "store.snapshot.directory"];
+
+/// Steps of the operator and of retention, which no schedule takes.
+const APART: [&str; 5] = ["hold.end.", "hold.set.", "hold.wake.", "operate.", "purge."];
+
+/// Whether a point is one of a step that is taken neither by a mail nor by a message on its way.
+pub fn is_apart(name: &str) -> bool {
+    APART.iter().any(|step| name.starts_with(step))
+}
+
+/// Whether nothing ends at a point yet.
+pub fn is_untried(name: &str) -> bool {
+    UNTRIED.iter().any(|own| name == *own || own.ends_with('.') && name.starts_with(own))
+}
+
+/// Every point that the program can be ended at, by name.
+pub fn all() -> Vec<String> {
+    let mut names = BTreeSet::new();
+    read(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"), &mut names);
+    names.into_iter().collect()
+}
+
+/// Whether a point lies in the store or the spool, where a step or a body becomes durable.
+pub fn is_of_disk(name: &str) -> bool {
+    name.starts_with("store.") || name.starts_with("spool.")
+}
+
+fn read(folder: &Path, names: &mut BTreeSet<String>) {
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            read(&path, names);
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            of_source(&std::fs::read_to_string(&path).unwrap(), names);
+        }
+    }
+}
+
+/// The points of a source: `carry_out("seal", …)`, `point("send", "before-push")`, `fail_point!("spool.sync")`.
+fn of_source(text: &str, names: &mut BTreeSet<String>) {
+    for step in after(text, "carry_out(\"") {
+        let effects = ["begin", "applied", "done"].into_iter().chain(WITH_BODIES.contains(&step).then_some("blob"));
+        names.extend(effects.map(|effect| format!("{step}.{effect}")));
+    }
+    let mut rest = text;
+    while let Some((_, after)) = rest.split_once("point(\"") {
+        let mut parts = after.splitn(5, '"');
+        if let (Some(step), Some(", "), Some(effect)) = (parts.next(), parts.next(), parts.next()) {
+            names.insert(format!("{step}.{effect}"));
+        }
+        rest = after;
+    }
+    names.extend(after(text, "fail_point!(\"").map(ToOwned::to_owned));
+}
+
+/// The texts between this and the next quote.
+fn after<'a>(text: &'a str, begin: &'a str) -> impl Iterator<Item = &'a str> {
+    text.split(begin).skip(1).filter_map(|rest| rest.split('"').next())
+}
+
+/// Whether a test elsewhere than here names a point.
+pub fn is_in_a_test(name: &str) -> bool {
+    let quoted = format!("\"{name}");
+    has_text(&Path::new(env!("CARGO_MANIFEST_DIR")).join("tests"), &quoted)
+}
+
+fn has_text(folder: &Path, text: &str) -> bool {
+    std::fs::read_dir(folder).unwrap().any(|entry| {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            return has_text(&path, text);
+        }
+        let is_source = path.extension().is_some_and(|extension| extension == "rs") && !path.ends_with("common/points.rs");
+        is_source && std::fs::read_to_string(&path).is_ok_and(|source| source.contains(text))
+    })
+}
