@@ -6,21 +6,12 @@ use std::path::Path;
 /// Steps that write bodies before they are applied.
 const WITH_BODIES: [&str; 6] = ["seal", "send", "receive", "open", "open.receipt", "answer"];
 
-/// Points at which nothing ends yet: what only several nodes on one database pass, and one of a snapshot.
-const UNTRIED: [&str; 6] =
-    ["orphans.", "store.postgres.body", "store.postgres.chain", "store.postgres.committed", "store.postgres.part", "store.snapshot.directory"];
-
-/// Steps of the operator and of retention, which no schedule takes.
-const APART: [&str; 5] = ["hold.end.", "hold.set.", "hold.wake.", "operate.", "purge."];
-
-/// Whether a point is one of a step that is taken neither by a mail nor by a message on its way.
-pub fn is_apart(name: &str) -> bool {
-    APART.iter().any(|step| name.starts_with(step))
-}
+/// Points at which nothing ends yet: of a shared database.
+const UNTRIED: [&str; 4] = ["store.postgres.body", "store.postgres.chain", "store.postgres.committed", "store.postgres.part"];
 
 /// Whether nothing ends at a point yet.
 pub fn is_untried(name: &str) -> bool {
-    UNTRIED.iter().any(|own| name == *own || own.ends_with('.') && name.starts_with(own))
+    UNTRIED.contains(&name)
 }
 
 /// Every point that the program can be ended at, by name.
@@ -48,7 +39,7 @@ fn read(folder: &Path, names: &mut BTreeSet<String>) {
 
 /// The points of a source: `carry_out("seal", …)`, `point("send", "before-push")`, `fail_point!("spool.sync")`.
 fn of_source(text: &str, names: &mut BTreeSet<String>) {
-    for step in after(text, "carry_out(\"") {
+    for step in after(text, "carry_out(\"").chain(after(text, "with_incoming(id, \"")) {
         let effects = ["begin", "applied", "done"].into_iter().chain(WITH_BODIES.contains(&step).then_some("blob"));
         names.extend(effects.map(|effect| format!("{step}.{effect}")));
     }

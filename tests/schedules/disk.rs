@@ -2,7 +2,7 @@
 //!
 //! In memory what was applied or committed is there, and nothing else.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -18,7 +18,7 @@ use brevbro::store::{MemoryBlobs, MemoryStore};
 use jiff::Timestamp;
 
 use crate::life::Life;
-use crate::plan::Sabotage;
+use crate::plan::{Extra, Plan, Sabotage};
 use crate::world::SECRET;
 
 /// A gateway's disk.
@@ -28,6 +28,7 @@ pub struct Disk {
     pub blobs: MemoryBlobs,
     /// Notes and records as the applied steps left them.
     pub kept: Arc<Mutex<Kept>>,
+    hidden: Arc<Mutex<BTreeSet<BlobId>>>,
 }
 
 /// What the applied steps left.
@@ -39,14 +40,18 @@ pub struct Kept {
 
 impl Disk {
     pub fn new(clock: &Arc<dyn Clock>) -> Self {
-        Self { store: Arc::new(MemoryStore::with_clock(Arc::clone(clock))), blobs: MemoryBlobs::with_clock(Arc::clone(clock)), kept: Arc::default() }
+        let store = Arc::new(MemoryStore::with_clock(Arc::clone(clock)));
+        Self { store, blobs: MemoryBlobs::with_clock(Arc::clone(clock)), kept: Arc::default(), hidden: Arc::default() }
     }
 
-    /// Begins another life: no lease of the one before counts.
-    pub fn open(&self, life: &Arc<Life>, faults: Faults, sabotage: Option<Sabotage>) -> (Arc<dyn Store>, Arc<dyn Blobs>) {
-        self.store.restart();
+    /// Begins another life: no lease of the one before counts, but where others could hold it.
+    pub fn open(&self, life: &Arc<Life>, faults: Faults, plan: &Plan) -> (Arc<dyn Store>, Arc<dyn Blobs>) {
+        let sabotage = plan.sabotage;
+        if !plan.extras.contains(&Extra::Nodes) {
+            self.store.restart();
+        }
         let store = LifeStore { life: Arc::clone(life), disk: self.clone(), faults: Arc::clone(&faults), sabotage };
-        let blobs = LifeBlobs { life: Arc::clone(life), inner: Arc::new(self.blobs.clone()), faults, sabotage };
+        let blobs = LifeBlobs { life: Arc::clone(life), hidden: Arc::clone(&self.hidden), inner: Arc::new(self.blobs.clone()), faults, sabotage };
         (Arc::new(store), Arc::new(blobs))
     }
 
@@ -143,7 +148,8 @@ impl Sabotage {
                 }
                 false
             }
-            Self::LosesBodies | Self::ChangesRequests => false,
+            Self::ForgetsHolds => tells(EventName::HoldSet),
+            Self::LosesBodies | Self::ChangesRequests | Self::KeepsContent => false,
         }
     }
 }
@@ -164,6 +170,8 @@ impl Kept {
 
 struct LifeBlobs {
     life: Arc<Life>,
+    /// What is kept on purpose and said to be deleted.
+    hidden: Arc<Mutex<BTreeSet<BlobId>>>,
     inner: Arc<dyn Blobs>,
     faults: Faults,
     sabotage: Option<Sabotage>,
@@ -183,14 +191,19 @@ impl Blobs for LifeBlobs {
         })
     }
     fn open(&self, id: BlobId) -> Pending<'_, Result<OpenBlob, StoreError>> {
-        Box::pin(async move { self.life.does(self.inner.open(id)).await })
+        Box::pin(async move {
+            if self.hides(id) {
+                return Err(StoreError::Missing("blob"));
+            }
+            self.life.does(self.inner.open(id)).await
+        })
     }
     fn delete(&self, id: BlobId) -> Pending<'_, Result<(), StoreError>> {
         Box::pin(async move {
             self.life.here().await;
             self.life.pass("disk.delete");
             self.life.here().await;
-            let deleted = self.inner.delete(id).await;
+            let deleted = if self.keeps(id).await { Ok(()) } else { self.inner.delete(id).await };
             self.life.pass("disk.deleted");
             self.life.here().await;
             deleted
@@ -198,6 +211,22 @@ impl Blobs for LifeBlobs {
     }
     fn all(&self, after: Option<BlobId>, limit: usize) -> Pending<'_, Result<Vec<Listed>, StoreError>> {
         Box::pin(async move { self.life.does(self.inner.all(after, limit)).await })
+    }
+}
+
+impl LifeBlobs {
+    /// Whether a message is kept that is to be deleted.
+    async fn keeps(&self, id: BlobId) -> bool {
+        if self.sabotage != Some(Sabotage::KeepsContent) {
+            return false;
+        }
+        let is_message = self.inner.open(id).await.is_ok_and(|(blob, ..)| blob.kind == BlobKind::Message);
+        is_message && self.hidden.lock().unwrap().insert(id)
+    }
+
+    /// Whether it was said to be deleted.
+    fn hides(&self, id: BlobId) -> bool {
+        self.hidden.lock().unwrap().contains(&id)
     }
 }
 

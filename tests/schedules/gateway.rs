@@ -25,8 +25,8 @@ use crate::net::{Place, Register, Scan, Wire};
 use crate::plan::Extra;
 use crate::world::{NAMES, World, mailbox, participant};
 
-/// Longer than any schedule lasts.
-const KEPT: Retention = Retention { content: Duration::from_hours(24 * 365 * 5), metadata: Duration::from_hours(24 * 365 * 10) };
+/// Longer than any schedule lasts before its time is over.
+pub const KEPT: Retention = Retention { content: Duration::from_hours(24 * 400), metadata: Duration::from_hours(24 * 800) };
 
 /// The keys of both sides, made once.
 pub struct Keys {
@@ -50,7 +50,7 @@ pub fn gateway(world: &Arc<World>, side: usize, life: &Arc<Life>) -> Gateway {
         let world = Arc::clone(world);
         Arc::new(move || world.plan.is_full(side, world.elapsed()) && world.fails(3))
     };
-    let (store, blobs) = world.sides[side].disk.open(life, full, world.plan.sabotage);
+    let (store, blobs) = world.sides[side].disk.open(life, full, &world.plan);
     let sinks = Sinks::new(Arc::new(MailServer(place.clone()))).with_folder(&mailbox(side, "utkorg"), Arc::new(Inbox(place.clone())));
     let scanning = world.plan.extras.contains(&Extra::Scanner);
     let scanner = || Malware::new(Arc::new(Scan(place.clone())), Directions::Both, OnFailure::Open, Duration::from_hours(1));
@@ -58,7 +58,7 @@ pub fn gateway(world: &Arc<World>, side: usize, life: &Arc<Life>) -> Gateway {
     let watched = Watched { what: "a certificate".into(), certificate: point.certificate.clone(), hint: "change it" };
     let node = Arc::new(Node {
         name: name.parse().unwrap(),
-        company: Company::Alone,
+        company: if world.plan.extras.contains(&Extra::Nodes) { Company::Nodes } else { Company::Alone },
         store,
         blobs,
         directory: Arc::new(Register(place.clone())),

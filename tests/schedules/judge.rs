@@ -4,12 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use brevbro::event::{Event, EventName, Field};
 use brevbro::inbound::Incoming;
-use brevbro::outbound::Outgoing;
+use brevbro::outbound::{Cargo, Outgoing};
 use brevbro::outbound::state::{End, Ended};
 use brevbro::port::{BlobId, Blobs, Record};
 
 use crate::mailserver::{Kind, Taken};
 use crate::net::is;
+use crate::operator;
 use crate::plan::What;
 use crate::world::{Accepted, Log, NAMES, SECRET, World, mailbox};
 
@@ -33,11 +34,18 @@ pub async fn judge(world: &World) -> Vec<String> {
         judge.kept(side).await;
     }
     let wrong = judge.wrong;
-    for (name, journal) in NAMES.iter().zip(&journals) {
-        log.journals.extend(journal.iter().map(|event| format!("{name}: {}", serde_json::to_string(event).unwrap())));
-    }
+    log.wrong.clear();
     *world.log.lock().unwrap() = log;
     wrong
+}
+
+/// Keeps the journals with the history.
+pub async fn keep_journals(world: &World) {
+    for (side, name) in NAMES.iter().enumerate() {
+        let lines = world.sides[side].disk.events().await;
+        let lines = lines.iter().map(|event| format!("{name}: {}", serde_json::to_string(event).unwrap()));
+        world.log.lock().unwrap().journals.extend(lines);
+    }
 }
 
 struct Judge<'a> {
@@ -109,15 +117,20 @@ impl Judge<'_> {
         // What the other mail server does not take until the end is the other operator's.
         let undeliverable = self.is_undeliverable(there, message) && self.alarmed(there, message);
         let arrived = undeliverable || if function == "vakt" { waiting } else { !delivered.is_empty() };
-        let at_home = matches!(ended.cargo, brevbro::outbound::Cargo::Letter(_));
+        // Each time that it was sent again it had failed before, and that was told.
+        let again = match &ended.cargo {
+            Cargo::Letter(letter) => Some(letter.resent.as_ref().map_or(0, |resent| usize::from(resent.times))),
+            Cargo::Reply(_) => None,
+        };
+        let (at_home, again) = (again.is_some(), again.unwrap_or_default());
         // The mail server would not have it.
-        let unheard = self.log.turned_away.contains(&("delivered".to_owned(), message.to_owned()));
+        let unheard = self.log.turned_away.contains_key(&("delivered".to_owned(), message.to_owned()));
         let (wanted_success, wanted_failure) = match ended.end {
-            End::Accepted => (usize::from(order.success && order.what != What::Folder), 0),
-            End::Rejected => (0, 1),
+            End::Accepted => (usize::from(again > 0 || order.success && order.what != What::Folder), again),
+            End::Rejected => (0, again + 1),
             // Who was told that it failed is told when it turns out otherwise.
             End::ExchangeError => {
-                (success.len().min(usize::from(ended.late_told)), 1 + usize::from(ended.late_told && success.is_empty() && !unheard))
+                (success.len().min(usize::from(ended.late_told)), again + 1 + usize::from(ended.late_told && success.is_empty() && !unheard))
             }
         };
         if ended.end == End::Accepted && !arrived {
@@ -129,19 +142,24 @@ impl Judge<'_> {
         if ended.end == End::ExchangeError && arrived && !failure.is_empty() && !perhaps {
             self.wrong(format!("{what}: told as failed for good ({failure:?}), and there"));
         }
-        let turned_away = |action: &str| usize::from(self.log.turned_away.contains(&(action.to_owned(), message.to_owned())));
+        let none = BTreeSet::new();
+        let turned_away = |action: &str| self.log.turned_away.get(&(action.to_owned(), message.to_owned())).unwrap_or(&none);
         // What is told by mail is given up when its time is over, and hours that pass at once may be more than that.
         let leaps = self.world.sides[side].leaps.load(std::sync::atomic::Ordering::SeqCst) > 0;
         let away = leaps || self.world.plan.is_deaf_too_long(side);
-        let told = |told: usize, wanted: usize, action| told == wanted || (told < wanted && (away || told + turned_away(action) == wanted));
-        if !at_home || !told(success.len(), wanted_success, "delivered") || !told(failure.len(), wanted_failure, "failed") {
+        let told = |told: &BTreeMap<&str, &str>, wanted: usize, action| {
+            let refused = turned_away(action).iter().filter(|id| !told.contains_key(id.as_str())).count();
+            told.len() == wanted || (told.len() < wanted && (away || told.len() + refused == wanted))
+        };
+        if !at_home || !told(&success, wanted_success, "delivered") || !told(&failure, wanted_failure, "failed") {
             self.wrong(format!("{what}: ended as {:?}, told success {success:?}, failure {failure:?}", ended.end));
         }
         self.inbound(there, message, function, arrived, &what);
-        if !arrived && failure.is_empty() && turned_away("failed") == 0 && !away {
+        if !arrived && failure.is_empty() && turned_away("failed").is_empty() && !away {
             self.wrong(format!("{what}: lost"));
         }
-        if function == "vakt" && waiting && !self.log.read.contains_key(message) {
+        let seen_to = operator::times(&self.journals[there], EventName::Handled, message) > 0;
+        if function == "vakt" && waiting && !seen_to && !self.log.read.contains_key(message) {
             self.wrong(format!("{what}: nobody could read it"));
         }
     }
@@ -162,7 +180,8 @@ impl Judge<'_> {
         let state = self.record(side, event).and_then(|record| Incoming::from_record(&record).ok());
         let back = self.log.given_back.contains_key(message);
         let good = match &state {
-            Some(Incoming::Delivered(_)) => function != "vakt" && !back,
+            Some(Incoming::Delivered(_)) => function != "vakt" && (!back || self.redelivered(side, message) > 0),
+            Some(Incoming::Handled(_)) => operator::times(&self.journals[side], EventName::Handled, message) > 0,
             Some(Incoming::Returned(_)) => back,
             Some(Incoming::Read(_)) => function == "vakt",
             Some(Incoming::Undeliverable(_)) => self.alarmed(side, message),
@@ -178,8 +197,12 @@ impl Judge<'_> {
         let mut taken = self.journals[side].iter().filter(|event| event.name == EventName::Taken && is(event, Field::MessageId, message));
         taken.any(|event| {
             let state = self.record(side, event).map(|record| Incoming::from_record(&record));
-            matches!(state, Some(Ok(Incoming::Undeliverable(_))))
+            matches!(state, Some(Ok(Incoming::Undeliverable(_) | Incoming::Handled(_))))
         })
+    }
+
+    fn redelivered(&self, side: usize, message: &str) -> usize {
+        operator::times(&self.journals[side], EventName::Redelivered, message)
     }
 
     /// Whether the operator was told of a message.
@@ -217,13 +240,14 @@ impl Judge<'_> {
             let (last, before) = copies.split_last().unwrap();
             // Where there is no room, what was heard cannot be kept.
             let forgets = self.world.plan.has_full_disk();
-            if !forgets && copies.iter().zip(&copies[1..]).any(|(copy, next)| copy.heard && copy.life == next.life) {
+            let redelivered = self.redelivered(side, &last.message);
+            if redelivered == 0 && !forgets && copies.iter().zip(&copies[1..]).any(|(copy, next)| copy.heard && copy.life == next.life) {
                 self.wrong.push(format!("{id} comes again at {} from the same life that heard its answer", NAMES[side]));
             }
             let admits = |event: &&Event| {
                 event.name == EventName::PossibleDuplicate && (last.message.is_empty() || is(event, Field::MessageId, &last.message))
             };
-            let admitted = self.journals[side].iter().filter(admits).count();
+            let admitted = self.journals[side].iter().filter(admits).count() + redelivered;
             if admitted < before.len() && !last.message.is_empty() && self.is_known(side, &last.message) {
                 self.wrong.push(format!("{} more of {id} at {}, {admitted} are admitted", before.len(), NAMES[side]));
             }
@@ -245,7 +269,13 @@ impl Judge<'_> {
         }
         for (side, journal) in self.journals.iter().enumerate() {
             let mut ids = BTreeMap::new();
-            for event in journal.iter().filter(|event| event.name == EventName::Submitted) {
+            for event in journal {
+                if event.name == EventName::Resent {
+                    ids.remove(&event.record);
+                }
+                if event.name != EventName::Submitted {
+                    continue;
+                }
                 let id = &event.fields[&Field::As4MessageId];
                 if ids.entry(event.record).or_insert(id) != &id {
                     self.wrong.push(format!("{} sends one message as {id} and as another", NAMES[side]));

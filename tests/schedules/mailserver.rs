@@ -69,7 +69,10 @@ impl MailSink for MailServer {
                 let (kind, message) = (kind_of(*side, &delivery), field(&delivery.message, "Final-Log-ID").unwrap_or_default());
                 let mut log = world.log.lock().unwrap();
                 match kind {
-                    Kind::Notice { action, .. } => drop(log.turned_away.insert((action, message))),
+                    Kind::Notice { action, .. } => {
+                        let id = field(&delivery.message, "Message-ID").unwrap_or_default();
+                        log.turned_away.entry((action, message)).or_default().insert(id);
+                    }
                     Kind::Alarm => log.unalarmed[*side] += 1,
                     Kind::Message | Kind::Waiting => {}
                 }
@@ -111,7 +114,8 @@ pub async fn take(world: &Arc<World>, life: &Life, delivery: &Delivery) -> usize
         world.wrong(format!("the operator is told of content: {id}"));
     }
     let events = world.sides[side].disk.events().await;
-    if kind == Kind::Message && events.iter().any(|event| event.name == EventName::Delivered && is(event, Field::MessageId, &message)) {
+    let ends = events.iter().filter(|event| matches!(event.name, EventName::Delivered | EventName::Redelivered) && is(event, Field::MessageId, &message));
+    if kind == Kind::Message && ends.last().is_some_and(|event| event.name == EventName::Delivered) {
         world.wrong(format!("{message} comes again after its delivery is durable"));
     }
     let taken = Taken { side, to: delivery.to.to_string(), id, kind, message, digest: sha256(mail), heard: false, life: life.number };

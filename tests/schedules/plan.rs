@@ -10,6 +10,7 @@ use brevbro::port::{Clock, Job, JobId, Queue, Step, Store};
 use crate::Dice;
 use crate::life::Arm;
 use crate::net::{Served, serve};
+use crate::operator::Act;
 use crate::world::{NAMES, World, towards};
 
 /// How a mail comes, and what it is.
@@ -61,6 +62,8 @@ pub enum Extra {
     Stale,
     Expiring,
     Unreachable,
+    /// The gateway is one node of several, the only one that is there.
+    Nodes,
 }
 
 /// What is broken on purpose, to see that it is noticed.
@@ -78,6 +81,10 @@ pub enum Sabotage {
     ChangesRequests,
     /// A journal line says what a mail is about.
     TellsSecrets,
+    /// What is to be deleted when its time is over is not, and is said to be.
+    KeepsContent,
+    /// The store does not keep that something is held.
+    ForgetsHolds,
 }
 
 /// Something that happens at a time.
@@ -91,6 +98,8 @@ pub enum Happening {
     Nothing(usize),
     /// A job whose message has moved on.
     Stray(usize),
+    /// The operator does something about a message.
+    Operate(usize, Act),
 }
 
 /// A time in which something does not work.
@@ -120,6 +129,10 @@ pub struct Plan {
     pub seed: u64,
     pub orders: Vec<Order>,
     pub arms: [Vec<Arm>; 2],
+    /// Where lives end when everything has ended and its time is over.
+    pub later: [Vec<Arm>; 2],
+    /// The side at which something is held then.
+    pub held: Option<usize>,
     pub happenings: Vec<(Duration, Happening)>,
     pub windows: Vec<Window>,
     pub extras: BTreeSet<Extra>,
@@ -135,6 +148,19 @@ pub struct Plan {
 
 const MINUTE: Duration = Duration::from_mins(1);
 
+/// The step that a point is one of.
+fn step_of(point: &str) -> &str {
+    point.rsplit_once('.').map_or(point, |(step, _)| step)
+}
+
+/// Whether a point is passed only when everything has ended.
+fn is_later(point: &str) -> bool {
+    match step_of(point) {
+        "purge.begin" | "purge.later" => false,
+        step => step.split('.').next() == Some("purge") || matches!(step, "hold.set" | "hold.end" | "hold.wake"),
+    }
+}
+
 impl Plan {
     /// The schedule of a seed; `points` are all at which a life may end, each of which is the focus of some seeds.
     pub fn of(seed: u64, points: &[String]) -> Self {
@@ -144,6 +170,8 @@ impl Plan {
             seed,
             orders: Vec::new(),
             arms: [Vec::new(), Vec::new()],
+            later: [Vec::new(), Vec::new()],
+            held: if dice.roll(3) == 0 { Some(dice.roll(2) as usize) } else { None },
             happenings: Vec::new(),
             windows: Vec::new(),
             extras: BTreeSet::new(),
@@ -160,14 +188,15 @@ impl Plan {
         }
         plan.order(&mut dice, side, "inkorg", "annan");
         plan.serve_focus(&mut dice, side, &focus);
+        plan.serve_operator(&mut dice, side, &focus);
         // The first time that a point has its turn nothing else is in its way.
         let plain = seed < points.len() as u64;
         let pass = if plain { 1 } else { 1 + u32::try_from(dice.roll(3) * dice.roll(2)).unwrap() };
         // Either side may be the one that is held.
-        if matches!(focus.split('.').next(), Some("hold" | "release")) {
-            plan.arms[1 - side].push(Arm { point: focus.clone(), pass });
+        if matches!(step_of(&focus), "hold" | "release" | "operate.release") {
+            plan.arm(1 - side, &focus, pass);
         }
-        plan.arms[side].push(Arm { point: focus, pass });
+        plan.arm(side, &focus, pass);
         if plain {
             (plan.net, plan.mail) = (plan.net.max(8), plan.mail.max(8));
             plan.settle();
@@ -175,10 +204,16 @@ impl Plan {
         }
         for _ in 0..dice.roll(4) {
             let point = points[dice.roll(points.len() as u64) as usize].clone();
-            plan.arms[dice.roll(2) as usize].push(Arm { point, pass: 1 + u32::try_from(dice.roll(3)).unwrap() });
+            let pass = 1 + u32::try_from(dice.roll(3)).unwrap();
+            plan.arm(dice.roll(2) as usize, &point, pass);
         }
         plan.trouble(&mut dice);
         plan
+    }
+
+    fn arm(&mut self, side: usize, point: &str, pass: u32) {
+        let arms = if is_later(point) { &mut self.later } else { &mut self.arms };
+        arms[side].push(Arm { point: point.to_owned(), pass });
     }
 
     fn order(&mut self, dice: &mut Dice, side: usize, from: &str, to: &str) -> &mut Order {
@@ -207,7 +242,7 @@ impl Plan {
 
     /// Brings along what makes a side pass a point.
     fn serve_focus(&mut self, dice: &mut Dice, side: usize, focus: &str) {
-        let step = focus.rsplit_once('.').map_or(focus, |(step, _)| step);
+        let step = step_of(focus);
         let mut also = dice.roll(12);
         // One in twelve has each of these without a need.
         let mut wanted = |name: &str| {
@@ -228,7 +263,7 @@ impl Plan {
         if wanted("scan") {
             self.extras.insert(Extra::Scanner);
         }
-        if wanted("hold") || matches!(step, "release" | "pair") {
+        if wanted("hold") || matches!(step, "release" | "pair" | "operate.release") {
             for turn in 0..7 {
                 let own = if turn % 2 == 0 { side } else { 1 - side };
                 let order = self.order(dice, own, "snabb", "snabb");
@@ -299,6 +334,34 @@ impl Plan {
         }
         if dice.roll(10) == 0 {
             self.order(dice, side, "inkorg", "stangd");
+        }
+    }
+
+    /// Brings along what the operator has something to do with, and what is held.
+    fn serve_operator(&mut self, dice: &mut Dice, side: usize, focus: &str) {
+        if matches!(step_of(focus), "hold.set" | "hold.end" | "hold.wake" | "purge.held") {
+            self.held = Some(side);
+        }
+        if step_of(focus) == "orphans" || dice.roll(12) == 0 {
+            self.extras.insert(Extra::Nodes);
+        }
+        let wanted = Act::ALL.into_iter().find(|act| act.steps().contains(&step_of(focus)));
+        let Some(act) = wanted.or_else(|| (dice.roll(4) == 0).then(|| Act::ALL[dice.roll(6) as usize])) else { return };
+        let cut = match act {
+            // Longer than anything is tried.
+            Act::Resend => 200,
+            Act::Retry | Act::Cancel => 50,
+            _ => 0,
+        };
+        if cut > 0 {
+            self.windows.push(Window { kind: Kind::Cut, side: 1 - side, from: Duration::ZERO, till: MINUTE * cut });
+        }
+        if act == Act::Handled {
+            self.order(dice, 1 - side, "inkorg", "stangd");
+        }
+        for side in [side, 1 - side] {
+            let at = Duration::from_secs(60 + dice.roll(900));
+            self.happenings.push((at, Happening::Operate(side, act)));
         }
     }
 
@@ -377,6 +440,7 @@ pub async fn happen(world: &Arc<World>, what: Happening) {
                 tokio::time::sleep(MINUTE).await;
             }
         }
+        Happening::Operate(side, act) => crate::operator::act(world, side, act).await,
         Happening::Nothing(side) => crate::client::give_back_nothing(world, side).await,
         Happening::Stray(side) => {
             let own = &world.sides[side];

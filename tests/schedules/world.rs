@@ -8,7 +8,7 @@ use std::time::Duration;
 use brevbro::event::{Event, EventName};
 use brevbro::ident::{MailAddress, ParticipantId};
 use brevbro::port::{Clock, Op, Queue, Step};
-use brevbro::worker::{Admission, Crew, Gateway, MailDoor, Rate, SenderPace};
+use brevbro::worker::{Admission, Crew, Gateway, MailDoor, MailSide, Rate, SenderPace};
 use jiff::{SignedDuration, Timestamp};
 use tokio::time::Instant;
 
@@ -17,7 +17,7 @@ use crate::folder::Folder;
 use crate::life::{Arm, Life};
 use crate::mailserver::Taken;
 use crate::net::Push;
-use crate::plan::{Order, Plan, What};
+use crate::plan::{Extra, Order, Plan, What};
 
 pub const NAMES: [&str; 2] = ["a", "b"];
 /// What stands in every mail and nowhere else.
@@ -112,8 +112,8 @@ pub struct Log {
     pub refused: BTreeMap<String, String>,
     /// Messages that were read, by their ids.
     pub read: BTreeMap<String, usize>,
-    /// Notices that the mail server refused for good: their actions and messages.
-    pub turned_away: BTreeSet<(String, String)>,
+    /// Notices that the mail server refused for good: their Message-IDs, by their actions and messages.
+    pub turned_away: BTreeMap<(String, String), BTreeSet<String>>,
     /// Alarms that the mail server refused for good.
     pub unalarmed: [usize; 2],
     /// Mails that were given back, by the ids of their messages.
@@ -129,7 +129,10 @@ pub struct World {
     busy: AtomicUsize,
     /// Nothing goes wrong any more.
     pub calm: AtomicBool,
+    /// Time goes over for all that has ended.
+    retiring: AtomicBool,
     over: AtomicBool,
+    supervisors: Mutex<Vec<tokio::task::JoinHandle<()>>>,
 }
 
 /// Something that is on its way; the schedule is not at rest before it is over.
@@ -160,8 +163,9 @@ impl World {
         };
         let sides = [side(0), side(1)];
         let dice = Mutex::new(crate::Dice(plan.seed ^ 0x0dd5));
-        let (busy, calm, over) = (AtomicUsize::new(0), AtomicBool::new(false), AtomicBool::new(false));
-        Arc::new(Self { plan, sides, log: Mutex::default(), dice, start, busy, calm, over })
+        let [calm, retiring, over] = [(); 3].map(|()| AtomicBool::new(false));
+        let busy = AtomicUsize::new(0);
+        Arc::new(Self { plan, sides, log: Mutex::default(), dice, start, busy, calm, retiring, over, supervisors: Mutex::default() })
     }
 
     pub fn roll(&self, sides: u64) -> u64 {
@@ -230,9 +234,9 @@ impl World {
         *clock.set.lock().unwrap() = Some(Instant::now());
     }
 
-    /// Plays the schedule to its end.
+    /// Plays the schedule until everything has ended.
     pub async fn play(self: &Arc<Self>) {
-        let supervisors = [0, 1].map(|side| tokio::spawn(supervise(Arc::clone(self), side)));
+        self.supervisors.lock().unwrap().extend([0, 1].map(|side| tokio::spawn(supervise(Arc::clone(self), side))));
         for order in self.plan.orders.clone() {
             match order.what {
                 What::Folder => crate::folder::put(self, order),
@@ -254,12 +258,28 @@ impl World {
             self.sides[side].arms.lock().unwrap().clear();
             self.kill(side, "for the last start");
         }
-        tokio::time::sleep(Duration::from_secs(1)).await;
+        // Among several nodes what one left is old before it is touched.
+        let nodes = self.plan.extras.contains(&Extra::Nodes);
+        tokio::time::sleep(if nodes { Duration::from_hours(4) } else { Duration::from_secs(1) }).await;
         self.rest("after the last start").await;
+    }
+
+    /// Lives end where the plan says that they do when time goes over.
+    pub fn retire(&self) {
+        self.retiring.store(true, Ordering::SeqCst);
+        for side in [0, 1] {
+            *self.sides[side].arms.lock().unwrap() = self.plan.later[side].clone().into();
+            self.kill(side, "for the next time");
+        }
+    }
+
+    /// The end.
+    pub async fn close(&self) {
         self.over.store(true, Ordering::SeqCst);
         for side in [0, 1] {
             self.kill(side, "the end");
         }
+        let supervisors = std::mem::take(&mut *self.supervisors.lock().unwrap());
         for supervisor in supervisors {
             supervisor.await.unwrap();
         }
@@ -332,7 +352,7 @@ async fn supervise(world: Arc<World>, side: usize) {
         drop(own.running.lock().unwrap().take());
         life.bury();
         // One that ended otherwise leaves its point to the next.
-        if let Some(arm) = life.missed().filter(|_| !world.calm()) {
+        if let Some(arm) = life.missed().filter(|_| !world.calm() || world.retiring.load(Ordering::SeqCst)) {
             own.arms.lock().unwrap().push_front(arm);
         }
         if world.over.load(Ordering::SeqCst) {
@@ -363,8 +383,19 @@ async fn start(world: Arc<World>, side: usize, life: Arc<Life>) -> bool {
     *world.sides[side].running.lock().unwrap() = Some(running);
     let watching = gateway;
     drop(life.run(async move { drop(watching.watch_expiry().await) }));
+    if world.plan.extras.contains(&Extra::Nodes) {
+        drop(life.run(keep_in_order(Arc::clone(&mail))));
+    }
     drop(life.run(crate::folder::watch(Arc::clone(&world), side, mail)));
     true
+}
+
+/// What a node left that ended is put in order by those that live.
+async fn keep_in_order(mail: Arc<MailSide>) {
+    loop {
+        tokio::time::sleep(Duration::from_hours(1)).await;
+        drop(mail.take_in_orphans().await);
+    }
 }
 
 impl World {

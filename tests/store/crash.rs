@@ -218,6 +218,7 @@ mod points {
         ("store.snapshot.written", "narrow", &[0, 1]),
         ("store.snapshot.synced", "narrow", &[0, 1]),
         ("store.snapshot.renamed", "narrow", &[0, 1]),
+        ("store.snapshot.directory", "narrow", &[0, 1]),
         ("store.prune.said", "pruned", &[0, 1]),
         ("store.prune.removed", "pruned", &[0, 1, 5]),
         ("store.prune.directory", "pruned", &[0, 1, 5]),
