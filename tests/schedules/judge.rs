@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use brevbro::event::{Event, EventName, Field};
 use brevbro::inbound::Incoming;
-use brevbro::outbound::{Cargo, Outgoing};
 use brevbro::outbound::state::{End, Ended};
+use brevbro::outbound::{Cargo, Outgoing};
 use brevbro::port::{BlobId, Blobs, Record};
 
 use crate::mailserver::{Kind, Taken};

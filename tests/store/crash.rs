@@ -208,7 +208,7 @@ mod points {
         ["store.journal.append", "store.journal.sync", "store.batch", "store.flush", "spool.sync", "spool.rename", "spool.directory"];
 
     /// Few passes, where a point is passed again only when the index has grown by as much as it is large.
-    const ROTATION: [(&str, &str, &[u32]); 12] = [
+    const ROTATION: [(&str, &str, &[u32]); 13] = [
         ("store.segment.begin", "narrow", &[0, 1, 9]),
         ("store.segment.written", "narrow", &[0, 1, 9]),
         ("store.segment.synced", "narrow", &[0, 1, 9]),
