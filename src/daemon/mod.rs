@@ -245,6 +245,8 @@ fn aside(gateway: &Arc<Gateway>) -> JoinSet<()> {
     if let Some(mail) = gateway.mail().map(Arc::clone) {
         aside.spawn(async move { mail::report_scanner(mail.malware.as_ref()).await });
     }
+    let well = Arc::clone(gateway);
+    aside.spawn(async move { well.watch_store().await });
     let asked = Arc::clone(gateway);
     aside.spawn(async move {
         for wrong in asked.check_registration().await {

@@ -57,6 +57,7 @@ mod stale;
 mod threads;
 mod turn;
 mod verify;
+mod wellness;
 
 use jiff::Timestamp;
 

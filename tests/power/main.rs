@@ -9,11 +9,18 @@ mod cuts;
 mod damage;
 mod disk;
 mod full;
+mod gateways;
 mod tape;
 mod work;
 
 #[path = "../common/mod.rs"]
 mod common;
+#[path = "../crash/evidence.rs"]
+#[allow(dead_code)]
+mod evidence;
+#[path = "../crash/stage.rs"]
+#[allow(dead_code, clippy::unnecessary_debug_formatting)]
+mod stage;
 
 use std::future::Future;
 
