@@ -368,6 +368,9 @@ pub trait Store: Send + Sync {
     fn note(&self, key: Key) -> Pending<'_, Result<Option<String>, StoreError>>;
     /// Up to `limit` records in a state, in no promised order.
     fn list(&self, state: State, limit: usize) -> Pending<'_, Result<Vec<Record>, StoreError>>;
+    /// Up to `limit` records in the order of their ids, from behind `after` on; none are left when none come. One that changes
+    /// meanwhile is there as it was or as it is; one that comes or goes may be missing.
+    fn records(&self, after: Option<RecordId>, limit: usize) -> Pending<'_, Result<Vec<Record>, StoreError>>;
     /// Reads a job, waiting or leased.
     fn job(&self, id: JobId) -> Pending<'_, Result<Option<Job>, StoreError>>;
     /// Up to `limit` jobs of a queue, waiting or leased, that are due at `from` or later, the one that is due first before

@@ -282,6 +282,13 @@ impl Store for MemoryStore {
         Box::pin(async move { Ok(self.lock().state.records.values().filter(|record| record.state == state).take(limit).cloned().collect()) })
     }
 
+    fn records(&self, after: Option<RecordId>, limit: usize) -> Pending<'_, Result<Vec<Record>, StoreError>> {
+        Box::pin(async move {
+            let kept = &self.lock().state.records;
+            Ok(kept.values().filter(|record| after.is_none_or(|after| record.id > after)).take(limit).cloned().collect())
+        })
+    }
+
     fn job(&self, id: JobId) -> Pending<'_, Result<Option<Job>, StoreError>> {
         Box::pin(async move { Ok(self.lock().state.jobs.get(&id).cloned()) })
     }

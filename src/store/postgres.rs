@@ -216,6 +216,14 @@ impl Store for PostgresStore {
         })
     }
 
+    fn records(&self, after: Option<RecordId>, limit: usize) -> Pending<'_, Result<Vec<Record>, StoreError>> {
+        Box::pin(async move {
+            let asked = "SELECT id, state, body FROM records WHERE $1::uuid IS NULL OR id > $1 ORDER BY id LIMIT $2";
+            let found = self.rows(asked, &[&after.map(|after| after.0), &many(limit)]).await?;
+            found.iter().map(record).collect()
+        })
+    }
+
     fn job(&self, id: JobId) -> Pending<'_, Result<Option<Job>, StoreError>> {
         Box::pin(async move {
             let found = self.rows("SELECT id, record, due, attempt, note, queue FROM jobs WHERE id = $1", &[&id.0]).await?;

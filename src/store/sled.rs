@@ -294,6 +294,10 @@ impl Store for SledStore {
         Box::pin(async move { self.read(|index| index.list(&state, limit)) })
     }
 
+    fn records(&self, after: Option<RecordId>, limit: usize) -> Pending<'_, Result<Vec<Record>, StoreError>> {
+        Box::pin(async move { self.read(|index| index.records(after, limit)) })
+    }
+
     fn job(&self, id: JobId) -> Pending<'_, Result<Option<Job>, StoreError>> {
         Box::pin(async move { self.read(|index| index.job(id)) })
     }

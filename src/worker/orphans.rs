@@ -1,5 +1,9 @@
 //! Blobs that no record names are taken in or deleted.
 //!
+//! What a node that is alone finds at its start is looked for by names: the records tell which they name, in one pass over the
+//! index, and only what is none of these is opened, to be looked at by its head. So a start costs by the number of records,
+//! not by that of files that must be found all over the disk.
+//!
 //! A crash between writing a blob and applying the step that names it leaves one. A node that is alone puts it in order at its
 //! start: a mail is then taken in by the same step as ever, with the ids in its header: whether its client saw our 250 or not, the
 //! mark of the transaction makes a repetition the same transaction. Everything else is made again by the job that made it, or
@@ -19,7 +23,7 @@ use crate::ident::RecordId;
 use crate::inbound::{Incoming, settle};
 use crate::outbound::Outgoing;
 use crate::outbound::accept::Transaction;
-use crate::port::{Blob, BlobId, BlobKind, Guard, Key, Listed, Op, Step, StoreError};
+use crate::port::{Blob, BlobId, BlobKind, Guard, Key, Listed, Op, Record, Step, StoreError};
 
 /// Blobs that are asked for at a time.
 const PAGE: usize = 1_000;
@@ -55,12 +59,14 @@ impl MailSide {
                 (OLD..until, Some(self.now()), before)
             }
         };
+        let named = if self.company == Company::Alone { self.names().await? } else { Vec::new() };
         let mut after = None;
         loop {
             let page = self.blobs.all(after, PAGE).await.map_err(|error| from_store(&error))?;
             let Some(last) = page.last() else { break };
             after = Some(last.id);
-            for Listed { id, .. } in page.into_iter().filter(|listed| ages.contains(&listed.age)) {
+            let looked_at = |listed: &Listed| ages.contains(&listed.age) && named.binary_search(&listed.id).is_err();
+            for Listed { id, .. } in page.into_iter().filter(looked_at) {
                 match self.blobs.open(id).await {
                     Ok((blob, ..)) => self.put_in_order(&blob, &mut found).await?,
                     Err(StoreError::Missing(_)) => {}
@@ -75,6 +81,19 @@ impl MailSide {
             self.carry_out("orphans", Step::new().guard(guard).op(Op::Note(looked(), begun.to_string())).into()).await?;
         }
         Ok(found)
+    }
+
+    /// The blobs that records name, in order. One whose record cannot be read is not among them, and is looked at.
+    async fn names(&self) -> Result<Vec<BlobId>, Failure> {
+        let (mut names, mut after) = (Vec::new(), None);
+        loop {
+            let page = self.store.records(after, PAGE).await.map_err(|error| from_store(&error))?;
+            let Some(last) = page.last() else { break };
+            after = Some(last.id);
+            names.extend(page.iter().filter_map(|record| blobs_of(record).ok()).flatten());
+        }
+        names.sort_unstable();
+        Ok(names)
     }
 
     async fn put_in_order(&self, blob: &Blob, found: &mut Found) -> Result<(), Failure> {
@@ -174,6 +193,11 @@ impl MailSide {
         let digest = blocking(move || crate::crypto::sha256(&body)).await?;
         Ok(self.settle_mail(&transaction, digest).await.is_ok_and(|settled| settled.is_kept()))
     }
+}
+
+/// What a record names.
+fn blobs_of(record: &Record) -> Result<Vec<BlobId>, Failure> {
+    Outgoing::from_record(record).map(|outgoing| outgoing.blobs()).or_else(|_| Incoming::from_record(record).map(|incoming| incoming.blobs()))
 }
 
 fn record_of(blob: &Blob) -> Option<RecordId> {

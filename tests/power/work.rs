@@ -224,6 +224,14 @@ impl Found {
         for state in STATES {
             records.extend(block(store.list(State::new(state), usize::MAX))?.into_iter().map(|record| (record.id.0, record)));
         }
+        let (mut by_page, mut after) = (BTreeMap::new(), None);
+        while let page = block(store.records(after, 7))?
+            && let Some(last) = page.last()
+        {
+            after = Some(last.id);
+            by_page.extend(page.into_iter().map(|record| (record.id.0, record)));
+        }
+        assert_eq!(by_page, records, "records by page and by their state");
         let mut notes = BTreeMap::new();
         for (strand, reached) in reached.iter().enumerate() {
             let strand_of = Strand::after(seed, strand, 0);

@@ -36,6 +36,7 @@ promises! {
     changes_happen_in_their_order
     values_over_their_limit_change_nothing
     records_are_listed_by_their_state
+    records_are_read_page_by_page
     jobs_are_claimed_oldest_first_and_only_when_due
     jobs_are_looked_at_without_being_claimed
     a_job_is_leased_to_one_claimant_at_a_time
@@ -209,6 +210,29 @@ fn records_are_listed_by_their_state(store: &Subject) {
     assert_eq!(list("sent", 99), [record(0, "sent")]);
     assert_eq!(list("seal", 99), []);
     assert_eq!(list("sealed", 2).len(), 2);
+}
+
+fn records_are_read_page_by_page(store: &Subject) {
+    let pages = |size: usize| {
+        let (mut found, mut after) = (Vec::new(), None);
+        while let page = block(store.records(after, size)).unwrap()
+            && let Some(last) = page.last()
+        {
+            assert!(page.len() <= size);
+            after = Some(last.id);
+            found.extend(page);
+        }
+        found
+    };
+    assert_eq!(pages(3), []);
+    let all: Vec<Record> = (1..=20).map(|n| record(n << 120 | n, if n % 2 == 0 { "sealed" } else { "new" })).collect();
+    let step = all.iter().rev().fold(Step::new().op(Op::Note(key("r"), "no record".into())), |step, record| step.op(Op::Put(record.clone())));
+    apply(store, step.op(Op::Put(record(u128::MAX, "sent"))).op(Op::Enqueue(job(1, Queue::Send, at(0)))));
+    apply(store, Step::new().op(Op::Remove(record(u128::MAX, "sent").id)));
+    for size in [1, 3, 20, 99] {
+        assert_eq!(pages(size), all, "{size} at a time");
+    }
+    assert_eq!(block(store.records(Some(record(7 << 120 | 7, "new").id), 1)).unwrap(), all[7..8]);
 }
 
 fn jobs_are_claimed_oldest_first_and_only_when_due(store: &Subject) {

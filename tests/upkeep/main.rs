@@ -16,4 +16,5 @@ mod control;
 mod operator;
 mod resend;
 mod retention;
+mod start;
 mod store;

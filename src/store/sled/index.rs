@@ -158,6 +158,20 @@ impl Index {
         Ok(found)
     }
 
+    /// Up to `limit` records in the order of their ids, from behind `after` on.
+    pub(super) fn records(&self, after: Option<RecordId>, limit: usize) -> Result<Vec<Record>> {
+        let first = after.map_or_else(|| b"r".to_vec(), |after| [record_key(after).as_slice(), &[0]].concat());
+        let mut found = Vec::new();
+        let mut family = caged(|| Ok(self.db.range(first..)))?;
+        while found.len() < limit
+            && let Some((key, value)) = caged(|| family.next().transpose())?
+            && let Some(id) = key.strip_prefix(b"r")
+        {
+            found.push(decode_record(RecordId(decode_uuid(id)?), &value)?);
+        }
+        Ok(found)
+    }
+
     /// The jobs of a queue that are due at `from` or later, earliest first, by their due time and name, until `take` has enough.
     pub(super) fn queue(&self, queue: Queue, from: Timestamp, mut take: impl FnMut(Timestamp, JobId) -> Result<bool>) -> Result<()> {
         let prefix = queue_prefix(queue);
