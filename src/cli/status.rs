@@ -25,10 +25,13 @@ pub fn run(args: &StatusArgs) -> Result<(), CliError> {
 }
 
 fn show(overview: &Overview) -> String {
-    let Overview { name, version, started, working, queues, states } = overview;
+    let Overview { name, version, started, working, admits, queues, states } = overview;
     let mut text = format!("{name}, brevbro {version}, running since {started:.0}\n");
     if !working {
         text.push_str("the store does not work: look into the log\n");
+    }
+    if !admits {
+        text.push_str("nothing new is taken in: make room where state-dir is, or see store.reserve\n");
     }
     // A text takes what is written to it.
     for line in queues {
@@ -59,10 +62,11 @@ mod tests {
             version: "1.0".into(),
             started: Timestamp::UNIX_EPOCH,
             working: true,
+            admits: false,
             queues: vec![Line { queue: Queue::Send, jobs: 12, due: Some(Timestamp::UNIX_EPOCH) }, Line { queue: Queue::Await, jobs: 0, due: None }],
             states: vec![(State::new("held"), Count { number: 1_000, more: true })],
         };
-        let expected = "gw.habo.se, brevbro 1.0, running since 1970-01-01T00:00:00Z\n  send            12   first due 1970-01-01T00:00:00Z\n  await            0\n  held: 1000+";
+        let expected = "gw.habo.se, brevbro 1.0, running since 1970-01-01T00:00:00Z\nnothing new is taken in: make room where state-dir is, or see store.reserve\n  send            12   first due 1970-01-01T00:00:00Z\n  await            0\n  held: 1000+";
         assert_eq!(show(&overview), expected);
     }
 }

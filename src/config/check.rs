@@ -49,7 +49,7 @@ impl<'a> Checker<'a> {
     pub(super) fn gateway(mut self, mut raw: raw::Root) -> Option<Gateway> {
         let role = raw.node.as_ref().and_then(|node| node.role).unwrap_or(Role::Both);
         let store = raw.store.take().and_then(|raw| self.store(raw));
-        if role != Role::Both && matches!(store, Some(StateStore::Local)) {
+        if role != Role::Both && matches!(store, Some(StateStore::Local(_))) {
             let hint = "the other side's work reaches this node only through a database that both use";
             self.error(ConfigError::new("node.role", "cannot be alone with state that is on this machine only").hint(hint));
         }

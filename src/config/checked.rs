@@ -18,6 +18,7 @@ use crate::edge::trust::Elsewhere;
 use crate::ident::{AccessPointId, Domain, FederationId, FunctionId, MailAddress, MailServerName, NodeName, ParticipantId};
 use crate::outbound::hours::Hours;
 use crate::outbound::retry::Patience;
+use crate::store::Reserve;
 use crate::store::journal::JournalOptions;
 
 /// A whole configuration.
@@ -68,8 +69,8 @@ pub struct Gateway {
 /// What keeps messages, jobs and the journal.
 #[derive(Debug)]
 pub enum StateStore {
-    /// Files in the state folder.
-    Local,
+    /// Files in the state folder, beside which so much stays free.
+    Local(Reserve),
     /// A database that several nodes share.
     Postgresql(Database),
 }

@@ -9,8 +9,9 @@ use super::declare::section;
 use super::errors::ConfigError;
 use super::keys::KeyFiles;
 use super::raw;
-use super::values::{Host, Line, SecretFile, Span, is_loopback_host, words};
+use super::values::{Host, Line, SecretFile, Size, Span, is_loopback_host, words};
 use crate::edge::tls::{Roots, client_config};
+use crate::store::Reserve;
 
 words! {
     /// Where messages are kept.
@@ -33,8 +34,13 @@ section! {
     /// Where messages, jobs and the journal are kept.
     Store {
         /// `local`, files in `state-dir`, for a gateway of one node; or `postgresql`, a database that several nodes share
-        /// (`docs/postgresql.md`). The options below are for `postgresql`.
+        /// (`docs/postgresql.md`). `reserve` is for `local`, the options below it are for `postgresql`.
         kind: StoreKind = Default "\"local\"";
+        /// Space that is kept free where `state-dir` is; left out, 256 MB. With less, nothing new is taken in: SMTP answers
+        /// `452 4.3.1` and AS4 503, mails stay in their outbox folders, all are tried again, and the operator gets a mail. What was
+        /// taken in before goes on until a quarter of it is left; then everything waits. When there is room again, all goes on
+        /// by itself. Where inodes are limited, one for each 64 KiB of it is kept as well. At least 16 MiB.
+        reserve: Size = Optional "\"1 GB\"";
         /// The database servers: names or addresses. Of several, the one that takes changes is used, also after a switch-over.
         host: Vec<Host> = Optional "[\"db1.habo.se\", \"db2.habo.se\"]";
         /// In the place of `host`: the folder of the server's socket on this machine.
@@ -94,7 +100,13 @@ impl Checker<'_> {
                     self.error(ConfigError::new(format!("store.{key}"), "is of a database, and messages are kept on this machine").hint(hint));
                 }
             }
-            return Some(StateStore::Local);
+            return Some(StateStore::Local(self.reserve(raw.reserve.map(|size| size.0))?));
+        }
+        if let Some(Size(octets)) = raw.reserve {
+            let hint = "leave it out: how much room the database has is seen to there";
+            self.error(
+                ConfigError::new("store.reserve", "is of files on this machine, and messages are kept in a database").value(octets).hint(hint),
+            );
         }
         let hosts = self.hosts(raw.host, raw.socket)?;
         let here = hosts.iter().all(|host| host.starts_with('/') || is_loopback_host(host));
@@ -141,6 +153,17 @@ impl Checker<'_> {
             statement_timeout: raw.statement_timeout?.0,
             patience: raw.patience?.0,
         }))
+    }
+
+    /// What stays free beside files.
+    fn reserve(&mut self, octets: Option<u64>) -> Option<Reserve> {
+        let reserve = octets.map_or_else(Reserve::default, Reserve::of);
+        if reserve.octets() < Reserve::LEAST.octets() {
+            let hint = "leave it out for 256 MB";
+            self.error(ConfigError::new("store.reserve", "is less than 16 MiB").value(reserve.octets()).hint(hint));
+            return None;
+        }
+        Some(reserve)
     }
 
     /// Names and addresses, or the folder of a socket.

@@ -18,11 +18,11 @@ pub(super) struct Kept {
 /// Opens it.
 pub(super) async fn open(config: &checked::Gateway, clock: &Arc<dyn Clock>) -> Result<Kept, StartError> {
     match &config.store {
-        StateStore::Local => {
-            let dir = &config.state_dir;
+        StateStore::Local(reserve) => {
+            let (dir, reserve) = (&config.state_dir, *reserve);
             let failed = |source| StartError::Store { dir: dir.display().to_string(), source };
-            let blobs = Spool::open(SpoolOptions::new(dir.join("spool"))).map_err(failed)?;
-            let options = SledOptions { clock: Arc::clone(clock), segments: config.audit.segments, ..SledOptions::new(dir.join("store")) };
+            let blobs = Spool::open(SpoolOptions { reserve, ..SpoolOptions::new(dir.join("spool")) }).map_err(failed)?;
+            let options = SledOptions { reserve, clock: Arc::clone(clock), segments: config.audit.segments, ..SledOptions::new(dir.join("store")) };
             let store = SledStore::open(options).map_err(failed)?;
             Ok(Kept { store: Arc::new(store), blobs: Arc::new(blobs), company: Company::Alone })
         }

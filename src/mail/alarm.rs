@@ -49,11 +49,15 @@ pub enum Cause {
     Scanner,
     /// A step failed in a way that nobody foresaw.
     Fault,
+    /// There is less free disk space than is to be kept.
+    Space,
+    /// The store could not be written for a time.
+    Standstill,
 }
 
 impl Cause {
     /// All causes.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 17] = [
         Self::RejectedAsFaulty,
         Self::EnvelopeDiscarded,
         Self::ReceiptUndelivered,
@@ -69,6 +73,8 @@ impl Cause {
         Self::Malware,
         Self::Scanner,
         Self::Fault,
+        Self::Space,
+        Self::Standstill,
     ];
 
     /// The subject, in Swedish and English.
@@ -90,6 +96,8 @@ impl Cause {
             Self::Malware => ("Skadlig kod har stoppats", "Malware was stopped"),
             Self::Scanner => ("Skyddet mot skadlig kod svarar inte", "The malware scanner gives no answer"),
             Self::Fault => ("Ett oväntat fel", "An unforeseen failure"),
+            Self::Space => ("Diskutrymmet håller på att ta slut", "Disk space is running out"),
+            Self::Standstill => ("Det gick inte att skriva till disken", "The disk could not be written"),
         }
     }
 
@@ -156,6 +164,14 @@ impl Cause {
             Self::Fault => (
                 "Inget meddelande har gått förlorat; steget görs om. Felanmäl om det upprepas.",
                 "No message was lost; the step is repeated. Report it if it recurs.",
+            ),
+            Self::Space => (
+                "Det är mindre ledigt utrymme där state-dir ligger än vad som ska hållas fritt (store.reserve). Nya mejl och meddelanden tas inte emot; mejlservern och andra accesspunkter försöker igen senare, så inget går förlorat. Det som redan är mottaget hanteras som vanligt så länge det går. Frigör utrymme; därefter fortsätter allt av sig självt.",
+                "Less space is free where state-dir is than is to be kept (store.reserve). New mails and messages are not taken in; the mail server and other access points try again later, so nothing is lost. What was taken in is handled as ever, as long as that is possible. Make room; then all goes on by itself.",
+            ),
+            Self::Standstill => (
+                "Under en tid gick det inte att skriva till disken där state-dir ligger, så inga mejl eller meddelanden kunde tas emot eller skickas. Nu fungerar det igen. Inget som har kvitterats har gått förlorat. Ta reda på vad disken råkade ut för, annars kan det hända igen.",
+                "For a time the disk with state-dir could not be written, so no mail or message could be taken in or sent. It works again. Nothing that was acknowledged is lost. Find out what happened to the disk, or it may happen again.",
             ),
         }
     }

@@ -464,6 +464,15 @@ pub type OpenBlob = (Blob, u64, Box<dyn BlobReader>);
 /// damaged on disk is an error: reading from front to back ends in [`io::ErrorKind::InvalidData`], never in wrong bytes
 /// that pass for right ones.
 pub trait Blobs: Send + Sync {
+    /// Whether something new may be taken in, of so many octets if that is known: [`StoreError::Full`] when there is room only for
+    /// what has been taken in before. What goes on does not ask, for `create` has the last word.
+    fn admit(&self, _expected: Option<u64>) -> Pending<'_, Result<(), StoreError>> {
+        Box::pin(async { Ok(()) })
+    }
+    /// Whether blobs can be written, as far as the last attempt shows; one that failed is followed by others, until it works again.
+    fn works(&self) -> Pending<'_, bool> {
+        Box::pin(async { true })
+    }
     /// Begins a blob. [`StoreError::Full`] when there is no room for `expected` octets.
     fn create(&self, blob: Blob, expected: Option<u64>) -> Pending<'_, Result<Box<dyn BlobWriter>, StoreError>>;
     /// Opens a blob for reading; [`StoreError::Missing`] when there is none, [`StoreError::Damaged`] when its head is not

@@ -38,12 +38,14 @@ pub mod journal;
 mod lease;
 mod memory;
 mod postgres;
+mod reserve;
 mod sled;
 mod spool;
 mod verified;
 
 pub use memory::{MemoryBlobs, MemoryStore};
 pub use postgres::{Bodies, Chained, PostgresBlobs, PostgresOptions, PostgresStore};
+pub use reserve::Reserve;
 pub use sled::{Comparison, SledOptions, SledStore};
 pub use spool::{Damage, Spool, SpoolOptions};
 
@@ -122,12 +124,6 @@ fn lock(file: &File) -> Result<(), TryLockError> {
         }
         std::thread::sleep(std::time::Duration::from_millis(5));
     }
-}
-
-/// Octets that the file system of `path` has free for us.
-fn free_space(path: &Path) -> io::Result<u64> {
-    let numbers = rustix::fs::statvfs(path)?;
-    Ok(numbers.f_bavail.saturating_mul(numbers.f_frsize))
 }
 
 /// An error of the file system as an error of the store: no room is worth a retry, the rest is not.

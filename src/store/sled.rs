@@ -31,7 +31,7 @@ use self::owner::{Answer, Owner, Request};
 use self::plan::{Leases, Plan};
 use super::bell::{Bell, Wall};
 use super::journal::{self, Draft, From, Journal, JournalError, JournalOptions, Segment, Snapshot};
-use super::{check_limits, create_directory, store_error, sync_directory};
+use super::{Reserve, check_limits, create_directory, store_error, sync_directory};
 use crate::event::Event;
 use crate::ident::RecordId;
 use crate::port::{ChainHead, Clock, Health, Job, JobId, Key, Lease, Pending, Queue, Record, State, Step, Store, StoreError};
@@ -57,8 +57,8 @@ const AUDIT: usize = 1_000;
 pub struct SledOptions {
     /// The directory; created when absent.
     pub dir: PathBuf,
-    /// Octets that stay free on the file system: below, no step is taken.
-    pub reserve: u64,
+    /// What stays free on the file system: steps are taken until its last quarter.
+    pub reserve: Reserve,
     /// Octets of sled's cache.
     pub cache: u64,
     /// When the journal goes on in a new segment, and how long old ones are kept.
@@ -70,12 +70,12 @@ pub struct SledOptions {
 }
 
 impl SledOptions {
-    /// A store in this directory, with 64 MiB kept free and as much cache.
+    /// A store in this directory, with 64 MiB of cache.
     #[must_use]
     pub fn new(dir: impl Into<PathBuf>) -> Self {
         Self {
             dir: dir.into(),
-            reserve: 64 * 1024 * 1024,
+            reserve: Reserve::default(),
             cache: 64 * 1024 * 1024,
             segments: JournalOptions::default(),
             rebuild: false,

@@ -18,12 +18,14 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, mpsc};
 
 use self::folder::Folder;
+use self::watched::{Trouble, Watched};
 use self::writer::{Commit, closed, serve};
-use super::{create_directory, store_error, sync_directory};
+use super::{Reserve, create_directory, store_error, sync_directory};
 use crate::port::{Blob, BlobId, BlobWriter, Blobs, Listed, OpenBlob, Pending, StoreError};
 
 mod file;
 mod folder;
+mod watched;
 mod writer;
 
 /// Where and how a spool is kept.
@@ -31,17 +33,17 @@ mod writer;
 pub struct SpoolOptions {
     /// The directory; created when absent.
     pub dir: PathBuf,
-    /// Octets that stay free on the file system: below, nothing is taken in.
-    pub reserve: u64,
+    /// What stays free on the file system.
+    pub reserve: Reserve,
     /// Threads that sync files.
     pub threads: usize,
 }
 
 impl SpoolOptions {
-    /// A spool in this directory, with 64 MiB kept free and 32 threads.
+    /// A spool in this directory, with 32 threads.
     #[must_use]
     pub fn new(dir: impl Into<PathBuf>) -> Self {
-        Self { dir: dir.into(), reserve: 64 * 1024 * 1024, threads: 32 }
+        Self { dir: dir.into(), reserve: Reserve::default(), threads: 32 }
     }
 }
 
@@ -58,6 +60,7 @@ pub struct Damage {
 pub struct Spool {
     folder: Arc<Folder>,
     commits: mpsc::Sender<Commit>,
+    trouble: Trouble,
     /// Keeps a second process from taking our unfinished files for left ones.
     _lock: File,
 }
@@ -97,7 +100,7 @@ impl Spool {
             // It ends by itself when the spool and every writer are gone.
             std::thread::Builder::new().name("spool".into()).spawn(move || serve(&waiting)).map_err(failed)?;
         }
-        Ok(Self { folder: Arc::new(Folder { dir, reserve }), commits, _lock: lock })
+        Ok(Self { folder: Arc::new(Folder { dir, reserve }), commits, trouble: Trouble::default(), _lock: lock })
     }
 
     /// Reads every blob from front to back; those that are damaged.
@@ -113,9 +116,21 @@ impl Spool {
 }
 
 impl Blobs for Spool {
+    fn admit(&self, expected: Option<u64>) -> Pending<'_, Result<(), StoreError>> {
+        self.with(move |folder| folder.reserve.admits_new(&folder.dir, expected.unwrap_or(0)))
+    }
+
     fn create(&self, blob: Blob, expected: Option<u64>) -> Pending<'_, Result<Box<dyn BlobWriter>, StoreError>> {
-        let commits = self.commits.clone();
-        self.with(move |folder| Ok(Box::new(folder.create(&blob, expected, commits)?) as Box<dyn BlobWriter>))
+        let (commits, trouble) = (self.commits.clone(), self.trouble.clone());
+        self.with(move |folder| {
+            let inner = trouble.noted(folder.create(&blob, expected, commits))?;
+            Ok(Box::new(Watched { inner, trouble }) as Box<dyn BlobWriter>)
+        })
+    }
+
+    fn works(&self) -> Pending<'_, bool> {
+        let trouble = self.trouble.clone();
+        Box::pin(async move { self.with(move |folder| Ok(trouble.is_over(&folder.dir))).await.is_ok_and(|works| works) })
     }
 
     fn open(&self, id: BlobId) -> Pending<'_, Result<OpenBlob, StoreError>> {

@@ -236,6 +236,7 @@ impl AccessPointSide {
 
     /// Decrypts, verifies and decompresses into a blob that is not committed yet.
     async fn unwrap(&self, content_type: String, mut body: Box<dyn Read + Send>, record: RecordId, envelope: BlobId) -> Result<Opened, Declined> {
+        self.admits(None).await?;
         let header = serde_json::json!({ "record": record }).to_string();
         let writer = self.blobs.create(Blob { id: envelope, kind: BlobKind::Envelope, header }, None).await.map_err(|error| from_store(&error))?;
         let (keys, limits, scratch) = (self.access_point.keys(), self.access_point.limits, self.settings.scratch.clone());

@@ -73,6 +73,16 @@ impl Node {
         }
     }
 
+    /// Whether something new may be taken in, of so many octets if that is known.
+    pub(super) async fn admits(&self, octets: Option<u64>) -> Result<(), Failure> {
+        self.blobs.admit(octets).await.map_err(|error| from_store(&error))
+    }
+
+    /// Whether the store takes steps and bodies can be written.
+    pub(super) async fn works(&self) -> bool {
+        self.store.health().await.working && self.blobs.works().await
+    }
+
     /// Makes a blob durable.
     pub(super) async fn write_blob(&self, blob: Blob, body: Vec<u8>) -> Result<(), Failure> {
         let mut writer = self.blobs.create(blob, Some(body.len() as u64)).await.map_err(|error| from_store(&error))?;

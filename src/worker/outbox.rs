@@ -321,13 +321,18 @@ impl OutboxDoor {
 impl OutboxReception for OutboxDoor {
     fn known<'a>(&'a self, place: &'a Place) -> Pending<'a, Option<Fate>> {
         Box::pin(async move {
-            match self.noted(&Origin::new(&place.account, &place.folder, place.validity, place.uid)).await {
-                Ok(note) => note.map(|note| fate(Origin::told(&note))),
-                Err(failure) => {
-                    tracing::error!(what = %failure.what, hint = %failure.hint, "an outbox folder must wait");
-                    Some(Fate::Later)
+            let known = async {
+                let note = self.noted(&Origin::new(&place.account, &place.folder, place.validity, place.uid)).await?;
+                if note.is_none() {
+                    self.gateway.admits(None).await?;
                 }
-            }
+                Ok(note.map(|note| fate(Origin::told(&note))))
+            };
+            let known: Result<Option<Fate>, Failure> = known.await;
+            known.unwrap_or_else(|failure| {
+                tracing::error!(what = %failure.what, hint = %failure.hint, "an outbox folder must wait");
+                Some(Fate::Shut)
+            })
         })
     }
 
@@ -343,10 +348,15 @@ impl OutboxReception for OutboxDoor {
 
     fn take(&self, found: Found) -> Pending<'_, Fate> {
         Box::pin(async move {
-            self.take_in(found).await.unwrap_or_else(|failure| {
-                tracing::error!(what = %failure.what, hint = %failure.hint, "a mail in an outbox folder must wait");
-                Fate::Later
-            })
+            match self.take_in(found).await {
+                Ok(fate) => fate,
+                Err(failure) => {
+                    tracing::error!(what = %failure.what, hint = %failure.hint, "a mail in an outbox folder must wait");
+                    // Whether it is this one that cannot be taken, or any.
+                    let well = self.gateway.works().await && self.gateway.admits(None).await.is_ok();
+                    if well { Fate::Later } else { Fate::Shut }
+                }
+            }
         })
     }
 

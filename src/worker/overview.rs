@@ -9,7 +9,7 @@ use crate::failure::Failure;
 use crate::ident::{ConversationId, MessageId, ParticipantId, RecordId};
 use crate::inbound::Incoming;
 use crate::outbound::{Cargo, Outgoing};
-use crate::port::{Job, Queue, Record, State, Told};
+use crate::port::{Job, Queue, Record, State, StoreError, Told};
 
 /// Records of one state are counted up to here.
 const COUNTED: usize = 1_000;
@@ -43,8 +43,10 @@ pub struct Overview {
     pub version: String,
     /// When it started.
     pub started: Timestamp,
-    /// Whether the store takes steps.
+    /// Whether the store takes steps and bodies can be written.
     pub working: bool,
+    /// Whether there is room for something new.
+    pub admits: bool,
     /// What is to be done.
     pub queues: Vec<Line>,
     /// Records in the states that may need somebody, by the state's word.
@@ -131,7 +133,9 @@ impl Gateway {
             states.push((state, Count { number: found.min(COUNTED), more: found > COUNTED }));
         }
         let (name, version) = (self.settings.name.to_string(), env!("CARGO_PKG_VERSION").to_owned());
-        Ok(Overview { name, version, started, working: health.working, queues, states })
+        let working = health.working && self.blobs.works().await;
+        let admits = !matches!(self.blobs.admit(None).await, Err(StoreError::Full));
+        Ok(Overview { name, version, started, working, admits, queues, states })
     }
 
     /// What is to be done, queue by queue in the order of the flows, up to `limit` of each, the first due before the others.

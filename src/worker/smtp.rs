@@ -111,6 +111,7 @@ impl Reception for MailDoor {
                 origin: None,
             };
             let blob = transaction.blob().map_err(|failure| failed(&failure))?;
+            gateway.admits(envelope.sender.size).await.map_err(|failure| failed(&failure))?;
             let writer = gateway.blobs.create(blob, envelope.sender.size).await.map_err(|error| no_room(&error))?;
             Ok(Box::new(Spooling { gateway, transaction, writer, unconfirmed: Arc::clone(&self.unconfirmed) }) as Box<dyn DataSink>)
         })

@@ -3,6 +3,7 @@
 //!
 //! The folders are small file systems in memory, which takes root.
 
+use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -11,19 +12,20 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::evidence::{Inbox, accepted, judge};
+use crate::evidence::{Inbox, Verdict, accepted, judge};
 use crate::stage::{Client, Side, Stage, log, wait_for};
 use crate::{common, setting};
 
-/// Above what store and spool keep free.
+/// Above what is kept free, [`RESERVE`].
 const SIZE: &str = "size=112m,nr_inodes=3000,mode=0700";
+pub const RESERVE: &str = "\n[store]\nreserve = \"64 MiB\"\n";
 
 /// A file system in memory, unmounted with its handle.
-struct Memory(PathBuf);
+pub struct Memory(PathBuf);
 
 impl Memory {
     /// None where nobody may mount.
-    fn mount(at: &Path) -> Option<Self> {
+    pub fn mount(at: &Path) -> Option<Self> {
         fs::create_dir_all(at).unwrap();
         let mounted = Command::new("mount").args(["-t", "tmpfs", "-o", SIZE, "tmpfs"]).arg(at).output();
         mounted.is_ok_and(|output| output.status.success()).then(|| Self(at.to_owned()))
@@ -34,7 +36,7 @@ impl Memory {
     }
 
     /// Takes all room but so many octets.
-    fn fill(&self, rest: u64) {
+    pub fn fill(&self, rest: u64) {
         let mut ballast = File::options().create(true).append(true).open(self.ballast()).unwrap();
         while let Some(more) = self.free().checked_sub(rest).filter(|more| *more > 0) {
             // Others take room meanwhile.
@@ -53,7 +55,7 @@ impl Memory {
         }
     }
 
-    fn relieve(&self) {
+    pub fn relieve(&self) {
         let _ = fs::remove_file(self.ballast());
         let _ = fs::remove_dir_all(self.0.join("crowd"));
     }
@@ -72,13 +74,17 @@ impl Drop for Memory {
 }
 
 /// Mails in both directions.
-struct Post {
+pub struct Post {
     clients: [Client; 2],
-    sent: u64,
+    pub sent: u64,
 }
 
 impl Post {
-    fn send(&mut self, mails: u64) {
+    pub fn of(stage: &Stage) -> Self {
+        Self { clients: Side::BOTH.map(|side| stage.client(side, 3, side as u64)), sent: 0 }
+    }
+
+    pub fn send(&mut self, mails: u64) {
         for _ in 0..mails {
             for side in Side::BOTH {
                 let number = self.sent as usize;
@@ -92,17 +98,58 @@ impl Post {
 }
 
 /// Lines of the clients' log that say an answer.
-fn deferred(stage: &Stage) -> Vec<Value> {
+pub fn deferred(stage: &Stage) -> Vec<Value> {
     log(&stage.dir.join("client.jsonl")).into_iter().filter(|line| line["event"] == "deferred").collect()
 }
 
-fn said(stage: &Stage, side: Side, words: &str) -> usize {
+pub fn said(stage: &Stage, side: Side, words: &str) -> usize {
     let text = fs::read_to_string(stage.dir.join(side.name()).join("gateway.log")).unwrap_or_default();
     text.lines().filter(|line| line.contains(words)).count()
 }
 
-fn arrived(stage: &Stage) -> usize {
+/// Mails to this operator with these words in their subject.
+pub fn alarms(stage: &Stage, side: Side, words: &str) -> usize {
+    let told = log(&stage.dir.join("sink.jsonl"));
+    told.iter().filter(|line| line["server"] == side.name() && line["subject"].as_str().is_some_and(|subject| subject.contains(words))).count()
+}
+
+pub fn arrived(stage: &Stage) -> usize {
     Inbox::read(stage).delivered.len()
+}
+
+/// More of a configuration.
+pub fn append(config: &Path, text: &str) {
+    File::options().append(true).open(config).unwrap().write_all(text.as_bytes()).unwrap();
+}
+
+/// How often clients were given each code.
+pub fn codes(stage: &Stage) -> BTreeMap<u64, usize> {
+    deferred(stage).iter().fold(BTreeMap::new(), |mut codes, line| {
+        *codes.entry(line["code"].as_u64().unwrap()).or_default() += 1;
+        codes
+    })
+}
+
+/// Waits until all that was sent has come to its end, stops the gateways, which ran all the time, and judges.
+pub fn ended(stage: &mut Stage, post: Post) -> Verdict {
+    let sent = post.sent;
+    for mut client in post.clients {
+        client.close();
+        wait_for("a client's end", Duration::from_mins(2), || client.ended().then_some(()));
+    }
+    let promised: Vec<_> = accepted(stage).into_iter().map(|(letter, ..)| letter).collect();
+    assert_eq!(promised.len() as u64, sent);
+    let until = Instant::now() + Duration::from_mins(4);
+    while !Inbox::read(stage).is_complete(promised.iter().cloned()) && Instant::now() < until {
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    std::thread::sleep(Duration::from_secs(3));
+    assert!(stage.a.ended().is_none() && stage.b.ended().is_none(), "no restart was needed");
+    stage.stop();
+    let mut verdict = judge(stage);
+    // The operator is told of what lasted; what has ended is deleted some day.
+    verdict.wrong.retain(|wrong| !wrong.starts_with("a mail of its own") && !wrong.contains("queue: Purge"));
+    verdict
 }
 
 #[test]
@@ -116,16 +163,18 @@ fn gateways_on_disks_that_run_full_lose_nothing_and_go_on_by_themselves() {
         common::skip("nobody may mount a file system here; run it as root");
         return;
     };
+    for side in Side::BOTH {
+        append(&stage.gateway(side).config, RESERVE);
+    }
     let began = Instant::now();
     for side in Side::BOTH {
         stage.gateway(side).start(None);
     }
     assert!(stage.a.is_up() && stage.b.is_up());
-    let clients = Side::BOTH.map(|side| stage.client(side, 3, side as u64));
-    let mut post = Post { clients, sent: 0 };
+    let mut post = Post::of(&stage);
     let rounds = setting("BREVBRO_POWER_FULL_ROUNDS", 1);
     for round in 0..rounds {
-        // Below what is kept free; then nothing left at all; then no inode; each at either gateway and at both.
+        // Below what is kept free, so that only what was begun goes on; then nothing left at all; then no inode; each at either gateway and at both.
         for (what, full) in [("low", &[a][..]), ("full", &[b]), ("no inodes", &[a]), ("low", &[b]), ("full", &[a, b]), ("no inodes", &[b])] {
             let (deferrals, before) = (deferred(&stage).len(), arrived(&stage));
             for disk in full {
@@ -137,6 +186,11 @@ fn gateways_on_disks_that_run_full_lose_nothing_and_go_on_by_themselves() {
             }
             post.send(4);
             wait_for("an answer that there is no room", Duration::from_mins(1), || (deferred(&stage).len() > deferrals + 4).then_some(()));
+            if what == "low" && round == 0 {
+                // It goes out although there is too little room for anything new.
+                let told = if std::ptr::eq(full[0], a) { Side::A } else { Side::B };
+                wait_for("the mail to the operator", Duration::from_mins(1), || (alarms(&stage, told, "Diskutrymmet") == 1).then_some(()));
+            }
             // What is on its way meets the full disk too.
             std::thread::sleep(Duration::from_secs(1));
             for disk in full {
@@ -146,37 +200,20 @@ fn gateways_on_disks_that_run_full_lose_nothing_and_go_on_by_themselves() {
             println!("round {round}, {what}: {} answers of no room, {:.0} s", deferred(&stage).len() - deferrals, began.elapsed().as_secs_f32());
         }
     }
-    for mut client in post.clients {
-        client.close();
-        wait_for("a client's end", Duration::from_mins(2), || client.ended().then_some(()));
-    }
-    let promised: Vec<_> = accepted(&stage).into_iter().map(|(letter, ..)| letter).collect();
-    assert_eq!(promised.len() as u64, post.sent);
-    let until = Instant::now() + Duration::from_mins(4);
-    while !Inbox::read(&stage).is_complete(promised.iter().cloned()) && Instant::now() < until {
-        std::thread::sleep(Duration::from_millis(100));
-    }
-    std::thread::sleep(Duration::from_secs(3));
-    assert!(stage.a.ended().is_none() && stage.b.ended().is_none(), "no restart was needed");
-    stage.stop();
-    let mut verdict = judge(&stage);
-    // The operator is told of what lasted; what has ended is deleted some day.
-    verdict.wrong.retain(|wrong| !wrong.starts_with("a mail of its own") && !wrong.contains("queue: Purge"));
+    let sent = post.sent;
+    let verdict = ended(&mut stage, post);
     let answers = deferred(&stage);
-    let codes: std::collections::BTreeMap<u64, usize> = answers.iter().fold(std::collections::BTreeMap::default(), |mut codes, line| {
-        *codes.entry(line["code"].as_u64().unwrap()).or_default() += 1;
-        codes
-    });
+    let codes = codes(&stage);
     let unavailable: usize = Side::BOTH.iter().map(|side| said(&stage, *side, "an AS4 message cannot be taken in now")).sum();
     println!(
-        "{} mails, answers {codes:?}, {unavailable} times 503; {} lost, {} doubled, {} repeated; {:.0} s",
-        post.sent,
+        "{sent} mails, answers {codes:?}, {unavailable} times 503; {} lost, {} doubled, {} repeated; {:.0} s",
         verdict.lost.len(),
         verdict.doubled.len(),
         verdict.repeated,
         began.elapsed().as_secs_f32()
     );
     verdict.assert(usize::MAX);
+    assert_eq!(Side::BOTH.map(|side| alarms(&stage, side, "Diskutrymmet")), [1, 1], "it was one trouble all the time");
     assert!(answers.iter().all(|line| line["code"] != 452 || line["said"].as_str().unwrap().contains("4.3.1")), "{answers:?}");
     assert!(codes[&452] > 10 && unavailable > 0);
     assert!(Side::BOTH.iter().all(|side| said(&stage, *side, "make room in state-dir") > 0), "the log says what to do");

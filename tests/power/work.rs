@@ -16,7 +16,7 @@ use brevbro::event::{Event, EventName, Field};
 use brevbro::ident::RecordId;
 use brevbro::port::{Blob, BlobId, BlobKind, Blobs, Guard, Job, JobId, Key, Op, Queue, Record, State, Step, Store, StoreError};
 use brevbro::store::journal::{self, JournalOptions};
-use brevbro::store::{SledOptions, SledStore, Spool, SpoolOptions};
+use brevbro::store::{Reserve, SledOptions, SledStore, Spool, SpoolOptions};
 use jiff::Timestamp;
 use uuid::Uuid;
 
@@ -334,7 +334,13 @@ impl Found {
 /// A store whose journal goes on in a new segment again and again, and of every second seed forgets the old ones.
 pub fn options(dir: &Path, seed: u64) -> SledOptions {
     let keep = (seed.is_multiple_of(2)).then_some(jiff::SignedDuration::ZERO);
-    SledOptions { segments: JournalOptions { octets: 24 * 1024, keep, ..JournalOptions::default() }, ..SledOptions::new(dir.join("store")) }
+    let segments = JournalOptions { octets: 24 * 1024, keep, ..JournalOptions::default() };
+    SledOptions { segments, reserve: Reserve::of(0), ..SledOptions::new(dir.join("store")) }
+}
+
+/// The spool beside it.
+pub fn spool(dir: &Path, threads: usize) -> Result<Spool, StoreError> {
+    Spool::open(SpoolOptions { threads, reserve: Reserve::of(0), ..SpoolOptions::new(dir.join("spool")) })
 }
 
 /// Opens what a cut left, as the daemon does or by building the index anew, and reads it; how far each strand has come.
@@ -343,7 +349,7 @@ pub fn options(dir: &Path, seed: u64) -> SledOptions {
 /// What is wrong, for people.
 pub fn check(dir: &Path, seed: u64, acknowledged: &[u64], tidy: bool, rebuild: bool) -> Result<Vec<u64>, String> {
     let read = || {
-        let spool = Spool::open(SpoolOptions::new(dir.join("spool"))).map_err(|error| error.to_string())?;
+        let spool = spool(dir, 32).map_err(|error| error.to_string())?;
         let store = SledOptions { rebuild, ..options(dir, seed) };
         let store = SledStore::open(store).map_err(|error| error.to_string())?;
         let damaged = spool.check().map_err(|error| error.to_string())?;
@@ -395,7 +401,7 @@ fn process_whose_power_is_cut() {
     let numbers: Vec<u64> = words[1..].iter().map(|word| word.parse().unwrap()).collect();
     let (dir, [seed, steps, rebuild]) = (Path::new(words[0]), numbers[..3].try_into().unwrap());
     let acks = File::options().append(true).create(true).open(std::env::var("POWER_ACKS").unwrap()).unwrap();
-    let spool = Spool::open(SpoolOptions::new(dir.join("spool"))).unwrap();
+    let spool = spool(dir, 32).unwrap();
     let store = SledStore::open(SledOptions { rebuild: rebuild == 1, ..options(dir, seed) }).unwrap();
     for (strand, from) in numbers[3..].iter().enumerate() {
         Strand::after(seed, strand, *from).tidy(&spool).unwrap();

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use brevbro::crypto::sha256;
 use brevbro::port::{Blob, BlobId, BlobKind, Blobs, StoreError};
-use brevbro::store::{MemoryBlobs, Spool, SpoolOptions};
+use brevbro::store::{MemoryBlobs, Reserve, Spool, SpoolOptions};
 use uuid::Uuid;
 
 use crate::block;
@@ -240,10 +240,26 @@ fn a_damaged_head_does_not_hide_the_other_blobs() {
 #[test]
 fn no_room_is_said_before_the_body_comes() {
     let dir = tempfile::tempdir().unwrap();
-    let spool = Spool::open(SpoolOptions { reserve: 0, ..SpoolOptions::new(dir.path()) }).unwrap();
+    let spool = Spool::open(SpoolOptions { reserve: Reserve::of(0), ..SpoolOptions::new(dir.path()) }).unwrap();
     assert!(matches!(block(spool.create(blob(1), Some(u64::MAX / 2))), Err(StoreError::Full)));
     assert!(block(spool.create(blob(1), Some(1))).is_ok());
     assert!(block(MemoryBlobs::new().create(blob(1), Some(1))).is_ok());
+}
+
+#[test]
+fn what_was_begun_goes_on_where_there_is_no_room_for_anything_new() {
+    let dir = tempfile::tempdir().unwrap();
+    let numbers = rustix::fs::statvfs(dir.path()).unwrap();
+    let free = numbers.f_bavail * numbers.f_frsize;
+    let spool = Spool::open(SpoolOptions { reserve: Reserve::of(free * 2), ..SpoolOptions::new(dir.path()) }).unwrap();
+    assert!(matches!(block(spool.admit(None)), Err(StoreError::Full)));
+    assert!(block(spool.create(blob(1), Some(1))).is_ok());
+    let spool = {
+        drop(spool);
+        Spool::open(SpoolOptions { reserve: Reserve::of(0), ..SpoolOptions::new(dir.path()) }).unwrap()
+    };
+    assert!(block(spool.admit(Some(1))).is_ok());
+    assert!(matches!(block(spool.admit(Some(u64::MAX / 2))), Err(StoreError::Full)));
 }
 
 /// The files of this ending below a directory.

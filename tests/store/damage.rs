@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use brevbro::event::{Event, EventName};
 use brevbro::port::{Health, JobId, Key, Op, Queue, Record, State, Step, Store, StoreError};
-use brevbro::store::{SledOptions, SledStore, journal};
+use brevbro::store::{Reserve, SledOptions, SledStore, journal};
 use uuid::Uuid;
 
 use crate::{at, block, job, open, record};
@@ -208,7 +208,7 @@ fn a_store_is_used_by_one_process() {
 fn no_room_changes_nothing_and_passes() {
     let dir = tempfile::tempdir().unwrap();
     drop(open(dir.path()));
-    let full = SledStore::open(SledOptions { reserve: u64::MAX, ..SledOptions::new(dir.path()) }).unwrap();
+    let full = SledStore::open(SledOptions { reserve: Reserve::of(u64::MAX), ..SledOptions::new(dir.path()) }).unwrap();
     assert!(matches!(block(full.apply(Step::new().op(Op::Put(record(1, "new"))))), Err(StoreError::Full)));
     assert_eq!(block(full.record(record(1, "new").id)).unwrap(), None);
     assert!(block(full.health()).working);

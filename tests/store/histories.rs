@@ -9,7 +9,7 @@ use brevbro::event::{Event, EventName};
 use brevbro::ident::RecordId;
 use brevbro::port::{Clock, Guard, JobId, Key, Lease, Op, Queue, State, Step, Store, StoreError};
 use brevbro::store::journal::{self, JournalOptions};
-use brevbro::store::{MemoryStore, PostgresOptions, PostgresStore, SledOptions, SledStore};
+use brevbro::store::{MemoryStore, PostgresOptions, PostgresStore, Reserve, SledOptions, SledStore};
 use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
 use uuid::Uuid;
@@ -246,7 +246,7 @@ fn open(dir: &Path, rebuild: bool, hands: &Arc<Hands>) -> SledStore {
     let clock = Arc::clone(hands) as Arc<dyn Clock>;
     // Segments of a few lines.
     let segments = JournalOptions { octets: 2_000, ..JournalOptions::default() };
-    SledStore::open(SledOptions { rebuild, reserve: 0, segments, clock, ..SledOptions::new(dir) }).unwrap()
+    SledStore::open(SledOptions { rebuild, reserve: Reserve::of(0), segments, clock, ..SledOptions::new(dir) }).unwrap()
 }
 
 fn same<T: Clone>(both: T) -> (T, T) {

@@ -28,6 +28,8 @@ const THROTTLED: Duration = Duration::from_mins(1);
 const LATER: Duration = Duration::from_mins(30);
 /// After how long without the folder a person is told.
 const PATIENCE: Duration = Duration::from_mins(15);
+/// The wait while nothing can be taken.
+const SHUT: Duration = Duration::from_secs(5);
 /// Between two looks, when a server always has news and nothing to take.
 const BREATH: Duration = Duration::from_millis(200);
 
@@ -95,11 +97,14 @@ pub enum Fate {
     Refused,
     /// It must wait.
     Later,
+    /// Nothing can be taken now, neither this one nor another.
+    Shut,
 }
 
 /// Who decides about mails, and remembers.
 pub trait OutboxReception: Send + Sync + 'static {
-    /// What became of the mail at this place before, if anything. [`Fate::Later`] where that cannot be told now.
+    /// What became of the mail at this place before, if anything. [`Fate::Shut`] where that cannot be told now, or it could not
+    /// be taken anyway.
     fn known<'a>(&'a self, place: &'a Place) -> Pending<'a, Option<Fate>>;
 
     /// Waits for room in memory for a mail of so many octets.
@@ -127,6 +132,7 @@ pub async fn watch(options: OutboxOptions, reception: Arc<dyn OutboxReception>, 
         validity: 0,
         moved: BTreeSet::new(),
         late: HashMap::new(),
+        shut: None,
         too_large: HashMap::new(),
         current: None,
         failures: 0,
@@ -162,6 +168,8 @@ struct Watcher {
     moved: BTreeSet<u32>,
     /// Mails that could not be taken: how often that was tried, and when it is again.
     late: HashMap<u32, (u32, Instant)>,
+    /// Until when nothing is tried.
+    shut: Option<Instant>,
     /// Mails that turned out to be larger than the server had said.
     too_large: HashMap<u32, u64>,
     /// The mail that is looked at.
@@ -214,8 +222,10 @@ impl Watcher {
                 }
                 continue;
             }
-            let due = self.late.iter().filter(|(uid, _)| waiting.contains(uid)).map(|(_, (_, due))| *due).min();
-            let until = due.unwrap_or_else(|| Instant::now() + self.options.poll).min(Instant::now() + self.options.poll);
+            let now = Instant::now();
+            let late = self.late.iter().filter(|(uid, _)| waiting.contains(uid)).map(|(_, (_, due))| *due);
+            let due = late.chain(self.shut.filter(|due| *due > now)).min();
+            let until = due.unwrap_or_else(|| now + self.options.poll).min(now + self.options.poll);
             if idles {
                 let at_most = until.saturating_duration_since(Instant::now()).min(IDLE);
                 let idled = tokio::select! {
@@ -242,7 +252,8 @@ impl Watcher {
             if stop.is_stopped() {
                 break;
             }
-            if self.late.get(uid).is_some_and(|(_, due)| *due > Instant::now()) {
+            let (now, late) = (Instant::now(), self.late.get(uid).map(|(_, due)| *due));
+            if late.max(self.shut).is_some_and(|due| due > now) {
                 continue;
             }
             self.current = Some(*uid);
@@ -254,6 +265,10 @@ impl Watcher {
             self.current = None;
             match fate {
                 Fate::Later => self.postpone(*uid),
+                Fate::Shut => {
+                    self.shut = Some(Instant::now() + SHUT);
+                    break;
+                }
                 Fate::Taken | Fate::Refused => {
                     settled = true;
                     self.too_large.remove(uid);
@@ -283,7 +298,7 @@ impl Watcher {
         let folder = match fate {
             Fate::Taken => &self.options.processed,
             Fate::Refused => &self.options.failed,
-            Fate::Later => return Ok(Fate::Later),
+            Fate::Later | Fate::Shut => return Ok(fate),
         };
         session.move_to(uid, folder).await?;
         self.reception.moved(&place).await;

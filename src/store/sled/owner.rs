@@ -229,11 +229,7 @@ impl Owner {
 
     /// Refuses before the disk is full: what is half-written into sled cannot be taken back.
     pub(super) fn room(&self) -> Result<(), StoreError> {
-        match crate::store::free_space(&self.options.dir) {
-            Ok(free) if free >= self.options.reserve => Ok(()),
-            Ok(_) => Err(StoreError::Full),
-            Err(error) => Err(crate::store::store_error("asking for free space of", &self.options.dir, &error)),
-        }
+        self.options.reserve.admits_work(&self.options.dir, 0)
     }
 
     fn claim(&mut self, queue: Queue, span: Duration, limit: usize) -> Result<Vec<Lease>, IndexError> {

@@ -11,21 +11,18 @@ use super::Damage;
 use super::file::{head, open};
 use super::writer::{Commit, SpoolWriter, Temporary};
 use crate::port::{Blob, BlobId, Listed, OpenBlob, StoreError};
-use crate::store::{MAX_HEADER, free_space, store_error, sync_directory, within};
+use crate::store::{MAX_HEADER, Reserve, store_error, sync_directory, within};
 
-/// Where the files are, and the octets that stay free beside them.
+/// Where the files are, and what stays free beside them.
 pub(super) struct Folder {
     pub(super) dir: PathBuf,
-    pub(super) reserve: u64,
+    pub(super) reserve: Reserve,
 }
 
 impl Folder {
     pub(super) fn create(&self, blob: &Blob, expected: Option<u64>, commits: mpsc::Sender<Commit>) -> Result<SpoolWriter, StoreError> {
         within("the header of a blob", blob.header.len(), MAX_HEADER)?;
-        let free = free_space(&self.dir).map_err(|error| store_error("asking for free space of", &self.dir, &error))?;
-        if free < self.reserve.saturating_add(expected.unwrap_or(0)) {
-            return Err(StoreError::Full);
-        }
+        self.reserve.admits_work(&self.dir, expected.unwrap_or(0))?;
         // Two writers of one name, one of them of a run that was given up, must not write into one file.
         let temporary = Temporary(Some(self.path(blob.id, &format!("{}.tmp", uuid::Uuid::new_v4().simple()))));
         let path = self.path(blob.id, "blob");
