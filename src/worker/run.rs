@@ -17,6 +17,9 @@ use crate::port::{Guard, Job, Lease, Op, Queue, Step, StoreError, Tell};
 /// How long a job is leased. It is renewed at a third while the job runs; after a crash it is taken back when it ends.
 const LEASE: Duration = Duration::from_mins(1);
 
+/// How often, a second apart, it is tried to put a failed job back before that is left to the end of its lease.
+const INSISTENCE: u32 = 20;
+
 /// The longest wait between two looks for work.
 const LOOK: Duration = Duration::from_secs(30);
 
@@ -180,8 +183,20 @@ impl Gateway {
             Queue::Answer | Queue::Notify | Queue::Purge => lease.job.note.clone(),
             Queue::Seal | Queue::Send | Queue::Await | Queue::Open | Queue::Deliver => Job::cause(&failure.what),
         };
-        if let Err(error) = self.apply(step.op(Op::Reschedule { lease, due: later(now, wait), note })).await {
-            tracing::error!(%error, "a failed job cannot be postponed; it comes back when its lease ends");
+        self.insist(step.op(Op::Reschedule { lease, due: later(now, wait), note })).await;
+    }
+
+    /// Puts a job back, again and again for a while: a disk that was full may soon have room.
+    async fn insist(&self, step: Step) {
+        for attempt in 0..INSISTENCE {
+            match self.apply(step.clone()).await {
+                // It is done, cancelled, or someone else's.
+                Ok(()) | Err(StoreError::Conflict(_)) => return,
+                Err(error) if attempt == 0 => tracing::error!(%error, "a failed job cannot be postponed yet"),
+                Err(_) => {}
+            }
+            tokio::time::sleep(Duration::from_secs(1)).await;
         }
+        tracing::error!("a failed job cannot be postponed; it comes back when its lease ends");
     }
 }
