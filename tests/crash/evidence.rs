@@ -252,7 +252,7 @@ impl Journal {
 }
 
 /// Files that were not put in their place or not removed.
-fn left(state: &Path) -> Vec<String> {
+pub fn left(state: &Path) -> Vec<String> {
     let mut found = Vec::new();
     for folder in std::fs::read_dir(state.join("spool")).unwrap().flatten().filter(|entry| entry.path().is_dir()) {
         let files = std::fs::read_dir(folder.path()).unwrap().flatten().map(|entry| entry.path());

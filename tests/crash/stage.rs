@@ -118,6 +118,8 @@ pub struct Gateway {
     pub tls: PathBuf,
     pub state: PathBuf,
     pub config: PathBuf,
+    /// More of its environment.
+    pub environment: Vec<(&'static str, PathBuf)>,
     log: PathBuf,
     process: Option<Process>,
 }
@@ -127,6 +129,7 @@ impl Gateway {
     pub fn start(&mut self, abort: Option<&str>) {
         let mut command = Command::new(env!("CARGO_BIN_EXE_brevbro"));
         command.args(["run", "--config"]).arg(&self.config).stdin(Stdio::null()).stdout(Stdio::null());
+        command.envs(self.environment.iter().map(|(name, value)| (name, value)));
         if let Some(abort) = abort {
             command.env("BREVBRO_ABORT_AT", abort);
         }
@@ -382,5 +385,5 @@ name = "Organisation {organisation}"
     }
     let config = folder.join("gateway.toml");
     File::create(&config).unwrap().write_all(text.as_bytes()).unwrap();
-    Gateway { side, smtp, as4, tls, state, config, log: folder.join("gateway.log"), process: None }
+    Gateway { side, smtp, as4, tls, state, config, environment: Vec::new(), log: folder.join("gateway.log"), process: None }
 }

@@ -24,8 +24,8 @@ const SYNCS: u32 = 2;
 const REST: u32 = 4;
 
 /// A way in which a disk fails.
-struct Fault {
-    name: &'static str,
+pub struct Fault {
+    pub name: &'static str,
     /// The error's number, the same on all of Linux but Alpha, MIPS and SPARC.
     errno: i32,
     what: u32,
@@ -33,7 +33,7 @@ struct Fault {
     half: bool,
 }
 
-const FAULTS: [Fault; 6] = [
+pub const FAULTS: [Fault; 6] = [
     Fault { name: "full", errno: 28, what: ROOM, half: false },
     Fault { name: "full in the middle of a write", errno: 28, what: ROOM, half: true },
     Fault { name: "full when it syncs", errno: 28, what: ROOM | SYNCS, half: false },
@@ -43,14 +43,14 @@ const FAULTS: [Fault; 6] = [
 ];
 
 /// The file by which the interposed library is told what fails.
-struct Control {
+pub struct Control {
     file: File,
     counts: PathBuf,
     epoch: u64,
 }
 
 impl Control {
-    fn open(path: &Path) -> Self {
+    pub fn open(path: &Path) -> Self {
         let file = File::options().write(true).create(true).truncate(false).open(path).unwrap();
         Self { file, counts: path.with_added_extension("out"), epoch: 0 }
     }
@@ -63,17 +63,17 @@ impl Control {
     }
 
     /// From its n-th operation on the disk fails.
-    fn fail(&mut self, fault: &Fault, n: u64) {
+    pub fn fail(&mut self, fault: &Fault, n: u64) {
         self.tell(n, 1 << 60, fault);
     }
 
     /// It is well again.
-    fn heal(&mut self, fault: &Fault) {
+    pub fn heal(&mut self, fault: &Fault) {
         self.tell(0, 0, fault);
     }
 
     /// How many operations failed.
-    fn hits(&self) -> u64 {
+    pub fn hits(&self) -> u64 {
         let counts = fs::read(&self.counts).unwrap();
         u64::from_ne_bytes(counts[8..16].try_into().unwrap())
     }

@@ -8,6 +8,7 @@
 mod cuts;
 mod damage;
 mod disk;
+mod failing;
 mod full;
 mod gateways;
 mod tape;
