@@ -100,9 +100,11 @@ fn with_outbox(stage: &mut Stage, dovecot: &Dovecot) -> String {
     append(
         &stage.a.config,
         &format!(
-            "[organisation.mailbox.imap]\nhost = \"localhost\"\nport = {}\nca = [{ca:?}]\npassword-file = {password:?}\ntimeout = \"20s\"\n\
+            "[organisation.mailbox.imap]\nhost = \"localhost\"\nport = {}\nca = [\"{}\"]\npassword-file = \"{}\"\ntimeout = \"20s\"\n\
              [organisation.mailbox.imap.outbox]\npoll = \"300ms\"\n",
-            dovecot.imaps.port()
+            dovecot.imaps.port(),
+            ca.display(),
+            password.display()
         ),
     );
     Side::A.mailbox(crate::stage::LONG)

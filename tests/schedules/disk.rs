@@ -114,6 +114,9 @@ impl Store for LifeStore {
     fn list(&self, state: State, limit: usize) -> Pending<'_, Result<Vec<Record>, StoreError>> {
         self.reads(self.disk.store.list(state, limit))
     }
+    fn records(&self, after: Option<RecordId>, limit: usize) -> Pending<'_, Result<Vec<Record>, StoreError>> {
+        self.reads(self.disk.store.records(after, limit))
+    }
     fn job(&self, id: JobId) -> Pending<'_, Result<Option<Job>, StoreError>> {
         self.reads(self.disk.store.job(id))
     }
