@@ -125,6 +125,10 @@ pub enum EventName {
     Alarmed,
     /// A step failed in a way that nobody foresaw.
     Faulted,
+    /// The state was restored from a backup: what the gateway did after it was taken is not known.
+    Restored,
+    /// The state was brought here from files or from a database.
+    Imported,
 }
 
 /// Declares the fields once: the list of all of them, with what each means, is made of the same text.

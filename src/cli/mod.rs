@@ -12,6 +12,7 @@
 
 pub mod as4;
 pub mod audit;
+pub mod backup;
 pub mod check_config;
 pub mod control;
 pub mod convert;
@@ -20,6 +21,7 @@ pub mod hold;
 pub mod operate;
 pub mod ping;
 pub mod queue;
+pub mod restore;
 pub mod run;
 pub mod smtp_password;
 pub mod status;
@@ -83,6 +85,10 @@ enum Command {
     Holds(hold::HoldsArgs),
     /// Makes the line that `password-hash-file` of an `[[smtp.account]]` holds, out of a password.
     SmtpPassword(smtp_password::SmtpPasswordArgs),
+    /// Copies what a gateway keeps in files, also while it runs, and verifies the copy.
+    Backup(backup::BackupArgs),
+    /// Makes the state of a gateway from a backup, in an empty folder.
+    Restore(restore::RestoreArgs),
     /// Looks after what a gateway keeps: checks it, builds its index anew.
     Store(store::StoreArgs),
     /// A federation in a box: CAs, name server and SMP on this machine, to try brevbro with.
@@ -115,6 +121,8 @@ impl Cli {
             Command::Hold(args) => hold::hold(args),
             Command::Unhold(args) => hold::unhold(args),
             Command::Holds(args) => hold::holds(&args),
+            Command::Backup(args) => backup::run(args).await,
+            Command::Restore(args) => restore::run(args).await,
             Command::Store(args) => store::run(args).await,
             Command::Testbed(args) => testbed::run(args).await,
         }

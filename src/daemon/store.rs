@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::StartError;
 use crate::config::{Database, StateStore, checked};
 use crate::port::{Blobs, Clock, Store};
-use crate::store::{Bodies, PostgresOptions, PostgresStore, SledOptions, SledStore, Spool, SpoolOptions};
+use crate::store::{Bodies, PostgresOptions, PostgresStore, SledOptions, SledStore, Spool, SpoolOptions, Unfinished};
 use crate::worker::Company;
 
 /// The store, the bodies beside it, and whether others use them too.
@@ -21,6 +21,7 @@ pub(super) async fn open(config: &checked::Gateway, clock: &Arc<dyn Clock>) -> R
         StateStore::Local(reserve) => {
             let (dir, reserve) = (&config.state_dir, *reserve);
             let failed = |source| StartError::Store { dir: dir.display().to_string(), source };
+            Unfinished::refuse(dir).map_err(failed)?;
             let blobs = Spool::open(SpoolOptions { reserve, ..SpoolOptions::new(dir.join("spool")) }).map_err(failed)?;
             let options = SledOptions { reserve, clock: Arc::clone(clock), segments: config.audit.segments, ..SledOptions::new(dir.join("store")) };
             let store = SledStore::open(options).map_err(failed)?;

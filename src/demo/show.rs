@@ -107,6 +107,8 @@ fn swedish(name: EventName) -> &'static str {
         EventName::Expiring => "ett certifikat går snart ut",
         EventName::Alarmed => "driften larmad",
         EventName::Faulted => "fel",
+        EventName::Restored => "återställt från säkerhetskopia",
+        EventName::Imported => "flyttat hit",
     }
 }
 

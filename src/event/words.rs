@@ -99,6 +99,11 @@ impl EventName {
             Self::RecordDeleted => ("Uppgifterna om meddelandet gallrades", "What was known of the message was deleted by rule"),
             Self::Alarmed => ("Driften fick mejl", "The operator was told by mail"),
             Self::Faulted => ("Ett fel som ingen räknat med", "An unforeseen fault"),
+            Self::Restored => (
+                "Gatewayens data återställdes från en säkerhetskopia; vad som hände efter den är inte känt",
+                "The state was restored from a backup; what happened after it is not known",
+            ),
+            Self::Imported => ("Gatewayens data flyttades hit", "The state was brought here from elsewhere"),
             Self::Expiring => ("Ett certifikat eller en spärrlista går snart ut", "A certificate or a revocation list ends soon"),
         };
         language.of(swedish, english)

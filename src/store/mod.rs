@@ -33,6 +33,7 @@ use std::path::Path;
 
 use crate::port::{Job, Op, Record, State, Step, StoreError};
 
+pub mod backup;
 mod bell;
 pub mod journal;
 mod lease;
@@ -41,6 +42,7 @@ mod postgres;
 mod reserve;
 mod sled;
 mod spool;
+mod unfinished;
 mod verified;
 
 pub use memory::{MemoryBlobs, MemoryStore};
@@ -48,6 +50,7 @@ pub use postgres::{Bodies, Chained, PostgresBlobs, PostgresOptions, PostgresStor
 pub use reserve::Reserve;
 pub use sled::{Comparison, SledOptions, SledStore};
 pub use spool::{Damage, Spool, SpoolOptions};
+pub use unfinished::Unfinished;
 
 /// Octets of a state's word.
 const MAX_STATE: usize = 40;

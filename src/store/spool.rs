@@ -14,7 +14,7 @@
 use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::os::unix::fs::OpenOptionsExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, mpsc};
 
 use self::folder::Folder;
@@ -101,6 +101,20 @@ impl Spool {
             std::thread::Builder::new().name("spool".into()).spawn(move || serve(&waiting)).map_err(failed)?;
         }
         Ok(Self { folder: Arc::new(Folder { dir, reserve }), commits, trouble: Trouble::default(), _lock: lock })
+    }
+
+    /// Reads a file of a spool from front to back; what is wrong with it. One that is encrypted cannot be looked into.
+    ///
+    /// # Errors
+    /// [`StoreError`] when it cannot be read.
+    pub fn check_file(path: &Path) -> Result<Option<String>, StoreError> {
+        match file::is_sealed(path)
+            .and_then(|sealed| if sealed { Ok(0) } else { file::open(path).and_then(|(_, mut body)| io::copy(&mut body, &mut io::sink())) })
+        {
+            Ok(_) => Ok(None),
+            Err(error) if error.kind() == io::ErrorKind::InvalidData => Ok(Some(error.to_string())),
+            Err(error) => Err(store_error("reading", path, &error)),
+        }
     }
 
     /// Reads every blob from front to back; those that are damaged.

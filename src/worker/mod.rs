@@ -87,7 +87,7 @@ pub use sides::{AccessPointSide, Company, Gateway, MailSettings, MailSide, Node,
 pub use sinks::Sinks;
 pub use smtp::MailDoor;
 pub use turn::{TERM, Turn};
-pub use verify::{Agreement, agreement};
+pub use verify::{Agreement, agreement, bodies_of, body_of};
 
 /// The access point's side: its name and keys. Steps of the participants never see it.
 #[derive(Debug, Clone)]

@@ -8,7 +8,8 @@ use crate::ident::RecordId;
 use crate::inbound::Incoming;
 use crate::inbound::settle::Answer;
 use crate::outbound::Outgoing;
-use crate::port::{BlobId, Blobs, Queue, State, Store, StoreError};
+use crate::port::{BlobId, Blobs, Job, Queue, Record, State, Store, StoreError};
+use crate::store::backup::Named;
 use crate::worker::effects::from_store;
 use crate::{inbound, outbound};
 
@@ -32,37 +33,56 @@ pub struct Agreement {
     pub unnamed: usize,
 }
 
+/// The bodies that a record names; none, when it is of no message.
+///
+/// # Errors
+/// A [`Failure`] when it is a message's and cannot be read.
+pub fn bodies_of(record: &Record) -> Result<Named, Failure> {
+    // What is being deleted may be gone already.
+    let firm = ![Outgoing::PURGING, Incoming::PURGING, Outgoing::PURGED, Incoming::PURGED].contains(&record.state);
+    if !states().any(|state| record.state == State::new(state)) {
+        return Ok(Named::default());
+    }
+    Ok(Named { bodies: named(record)?, firm })
+}
+
+/// The body that a job names: of a receipt of ours, until it is signed.
+pub fn body_of(job: &Job) -> Option<BlobId> {
+    let answer = (job.queue == Queue::Answer).then(|| serde_json::from_str::<Answer>(&job.note).ok());
+    answer.flatten().map(|answer| answer.receipt)
+}
+
+/// All states of messages.
+fn states() -> impl Iterator<Item = &'static str> {
+    outbound::transitions::TRANSITIONS.iter().chain(&inbound::transitions::TRANSITIONS).filter_map(|row| row.to)
+}
+
 /// Compares all records with all bodies.
 ///
 /// # Errors
 /// A [`Failure`] when the store does not work.
 pub async fn agreement(store: &dyn Store, blobs: &dyn Blobs) -> Result<Agreement, Failure> {
     let (mut found, mut names) = (Agreement::default(), BTreeSet::new());
-    let tables = outbound::transitions::TRANSITIONS.iter().chain(&inbound::transitions::TRANSITIONS);
-    let states: BTreeSet<&'static str> = tables.filter_map(|row| row.to).collect();
-    for state in states {
+    for state in states().collect::<BTreeSet<_>>() {
         for record in store.list(State::new(state), ALL).await.map_err(|error| from_store(&error))? {
             found.records += 1;
-            let Ok(own) = named(&record) else {
+            let Ok(Named { bodies, firm }) = bodies_of(&record) else {
                 found.unread.push(record.id);
                 continue;
             };
-            // What is being deleted may be gone already.
-            let going = [Outgoing::PURGING, Incoming::PURGING].contains(&record.state);
-            for blob in own {
+            for blob in bodies {
                 names.insert(blob);
-                if !going && matches!(blobs.open(blob).await, Err(StoreError::Missing(_))) {
+                if firm && matches!(blobs.open(blob).await, Err(StoreError::Missing(_))) {
                     found.lost.push((record.id, blob));
                 }
             }
         }
     }
-    // A receipt of ours is named by the job that signs it.
     for job in store.jobs(Queue::Answer, jiff::Timestamp::MIN, ALL).await.map_err(|error| from_store(&error))? {
-        if let Ok(answer) = serde_json::from_str::<Answer>(&job.note) {
-            names.insert(answer.receipt);
-            if matches!(blobs.open(answer.receipt).await, Err(StoreError::Missing(_))) {
-                found.lost.push((job.record, answer.receipt));
+        if let Some(receipt) = body_of(&job) {
+            names.insert(receipt);
+            if matches!(blobs.open(receipt).await, Err(StoreError::Missing(_))) {
+                found.lost.push((job.record, receipt));
             }
         }
     }

@@ -16,6 +16,7 @@ use uuid::Uuid;
 #[path = "../common/mod.rs"]
 mod common;
 
+mod backup;
 mod blobs;
 mod both;
 mod clock;

@@ -12,6 +12,14 @@ mod gateway {
     pub(crate) mod harness;
 }
 
+#[path = "../crash/evidence.rs"]
+#[allow(dead_code, unreachable_pub, reason = "used in part")]
+mod evidence;
+#[path = "../crash/stage.rs"]
+#[allow(dead_code, unreachable_pub, clippy::unnecessary_debug_formatting, reason = "used in part")]
+mod stage;
+
+mod backup;
 mod control;
 mod operator;
 mod resend;

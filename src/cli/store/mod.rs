@@ -9,7 +9,7 @@ use clap::{Args, Subcommand};
 
 use super::CliError;
 use crate::port::StoreError;
-use crate::store::{SledOptions, SledStore};
+use crate::store::{SledOptions, SledStore, Unfinished};
 
 /// The arguments of `brevbro store`.
 #[derive(Debug, Args)]
@@ -54,6 +54,7 @@ impl StateArgs {
     fn options(&self) -> Result<SledOptions, CliError> {
         let options = SledOptions::new(self.state_dir.join("store"));
         if options.dir.is_dir() {
+            Unfinished::refuse(&self.state_dir)?;
             return Ok(options);
         }
         Err(CliError::failure(format!("there is no store in {}", self.state_dir.display())).hint("name the gateway's state-dir with --state-dir"))

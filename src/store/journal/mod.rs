@@ -35,6 +35,7 @@ use jiff::SignedDuration;
 
 use crate::event::Event;
 
+pub(in crate::store) mod copy;
 pub mod find;
 mod folder;
 pub mod heads;

@@ -47,6 +47,13 @@ pub(super) fn trailer(octets: u64, digest: Sha256) -> Vec<u8> {
     [SEAL.as_slice(), &octets.to_be_bytes(), &digest.0].concat()
 }
 
+/// Whether a file is encrypted.
+pub(super) fn is_sealed(path: &Path) -> io::Result<bool> {
+    let mut octets = [0; FIXED];
+    File::open(path)?.read_exact_at(&mut octets, 0).map_err(short)?;
+    Ok(crate::crypto::rest::Head::begins(&octets))
+}
+
 /// Reads what stands before and behind the body. Damage is [`io::ErrorKind::InvalidData`].
 pub(super) fn open(path: &Path) -> io::Result<(Blob, Body)> {
     let file = File::open(path)?;

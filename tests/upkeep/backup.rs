@@ -1,0 +1,235 @@
+//! A gateway is backed up while it works, dies with all that it had, and is restored.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use std::time::Duration;
+
+use brevbro::event::EventName;
+use brevbro::store::journal;
+use serde_json::json;
+
+use crate::common;
+use crate::evidence::{Inbox, Letter, accepted};
+use crate::gateway::harness::client::submit;
+use crate::gateway::harness::sink::Manner;
+use crate::gateway::harness::{Gateway, mail, run, wait_for};
+use crate::operator::kept;
+use crate::stage::{MAILBOXES, Side, Stage, wait_for as wait};
+
+const PATIENCE: Duration = Duration::from_mins(3);
+
+/// Runs a command of brevbro; exit code and all that it said.
+fn brevbro(args: &[&str]) -> (Option<i32>, String) {
+    let Output { status, stdout, stderr } = Command::new(env!("CARGO_BIN_EXE_brevbro")).args(args).output().unwrap();
+    (status.code(), String::from_utf8_lossy(&[stdout, stderr].concat()).into_owned())
+}
+
+fn path(path: &Path) -> &str {
+    path.to_str().unwrap()
+}
+
+fn backup(state: &Path, dir: &Path) -> String {
+    let (code, told) = brevbro(&["backup", path(dir), "--state-dir", path(state)]);
+    assert!(code == Some(0) && told.contains("är hel och kontrollerad") && told.contains("is whole and verified"), "{told}");
+    told
+}
+
+fn restore(dir: &Path, state: &Path) -> (Option<i32>, String) {
+    brevbro(&["restore", path(dir), "--state-dir", path(state)])
+}
+
+/// The backups in a folder, oldest first.
+fn backups(dir: &Path) -> Vec<PathBuf> {
+    let mut found: Vec<PathBuf> = fs::read_dir(dir).unwrap().flatten().map(|entry| entry.path()).filter(|path| path.is_dir()).collect();
+    found.sort();
+    found
+}
+
+fn order(number: usize) -> serde_json::Value {
+    let (from, to) = (Side::A.mailbox(number % MAILBOXES), Side::A.towards((number / 2) % MAILBOXES));
+    json!({ "token": format!("backup-{number:04}"), "from": from, "to": [to], "files": number % 3 })
+}
+
+fn letters(stage: &Stage) -> BTreeSet<Letter> {
+    accepted(stage).into_iter().map(|(letter, ..)| letter).collect()
+}
+
+#[test]
+fn nothing_that_was_acknowledged_before_the_backup_is_lost_with_the_machine() {
+    if !common::has("python3") {
+        return;
+    }
+    let mut stage = Stage::set("upkeep-backup");
+    for side in Side::BOTH {
+        stage.gateway(side).start(None);
+    }
+    assert!(stage.a.is_up() && stage.b.is_up());
+    let (dir, state) = (stage.dir.join("backups"), stage.a.state.clone());
+    let mut client = stage.client(Side::A, 4, 7);
+    for number in 0..15 {
+        client.send(&order(number));
+    }
+    wait("some to arrive", PATIENCE, || (Inbox::read(&stage).delivered.len() >= 10).then_some(()));
+    backup(&state, &dir);
+    // From here on what comes waits here, and more comes while it is copied.
+    stage.b.stop();
+    for number in 15..60 {
+        client.send(&order(number));
+    }
+    wait("mails to wait", PATIENCE, || (letters(&stage).len() >= 30).then_some(()));
+    for number in 60..100 {
+        client.send(&order(number));
+    }
+    let before = letters(&stage);
+    let told = backup(&state, &dir);
+    assert!(!told.contains(" 0 files are shared"), "{told}");
+    stage.a.kill();
+    client.close();
+    fs::rename(&state, state.with_extension("lost")).unwrap();
+
+    let (code, told) = restore(&dir, &state);
+    assert!(code == Some(0) && told.contains("skickas nu, kanske en gång till") && told.contains("it knows nothing"), "{told}");
+    let waiting: usize = told
+        .lines()
+        .find_map(|line| {
+            line.strip_suffix(
+                " were on their way out and are sent now, perhaps once more: with the same messageId, by which the receiver knows them.",
+            )?
+            .parse()
+            .ok()
+        })
+        .unwrap();
+    assert!(waiting >= 15, "{told}");
+    let (code, told) = restore(&dir, &state);
+    assert!(code == Some(1) && told.contains("is not empty") && told.contains("nothing is ever restored over something"), "{told}");
+    stage.b.start(None);
+    stage.a.start(None);
+    assert!(stage.a.is_up() && stage.b.is_up());
+    let (code, told) = restore(&dir, &state);
+    assert!(code == Some(1) && told.contains("a gateway uses "), "{told}");
+    wait("the client's end", PATIENCE, || client.ended().then_some(()));
+    let all = |inbox: &Inbox| before.iter().all(|letter| inbox.delivered.contains_key(letter));
+    wait("every acknowledged mail", PATIENCE, || all(&Inbox::read(&stage)).then_some(()));
+    wait("the receiver's work to end", PATIENCE, || {
+        let (code, told) = brevbro(&["status", "--state-dir", path(&stage.b.state)]);
+        (code == Some(0)
+            && told
+                .lines()
+                .filter(|line| ["open", "deliver", "answer", "send"].iter().any(|queue| line.trim().starts_with(queue)))
+                .all(|line| line.contains("  0")))
+        .then_some(())
+    });
+    stage.stop();
+    let inbox = Inbox::read(&stage);
+    assert!(before.len() >= 30 && all(&inbox));
+    for (letter, copies) in &inbox.delivered {
+        assert_eq!(copies.len(), 1, "{letter:?} arrived twice: {copies:?}");
+    }
+    // Its journal goes on where the backup's ended, and says so.
+    journal::verify(&stage.a.journal()).unwrap();
+    let mut restored = 0;
+    journal::read(&stage.a.journal(), |event| {
+        restored += usize::from(event.name == EventName::Restored);
+        Ok::<(), journal::JournalError>(())
+    })
+    .unwrap();
+    assert_eq!(restored, 1);
+    let (code, told) = brevbro(&["store", "verify", "--state-dir", path(&state)]);
+    assert_eq!(code, Some(0), "{told}");
+}
+
+#[test]
+fn a_message_that_waited_for_the_mail_server_is_delivered_from_the_backup_and_damage_is_told() {
+    run(async {
+        let (sender, receiver) = (Gateway::start(kept("backup-a")).await, Gateway::start(kept("backup-b")).await);
+        receiver.sink.will(&receiver.mailbox, &[Manner::Later; 100]);
+        let to = sender.address_of("inkorg", "backup-b.se");
+        submit(&sender, &[&to], "", &mail(&sender.mailbox, "a1", "Kanariefagel4711")).await;
+        receiver.event(EventName::DeliveryDeferred).await;
+        let (state, folder) = (receiver.dir().join("state"), tempfile::tempdir().unwrap());
+        let dir = folder.path().join("backups");
+        backup(&state, &dir);
+        let asleep = receiver.sleep().await;
+        fs::rename(&state, state.with_extension("lost")).unwrap();
+        let (code, told) = restore(&dir, &state);
+        assert!(code == Some(0) && told.contains("1 were on their way to the mail server"), "{told}");
+        let receiver = asleep.wake(kept("backup-b")).await;
+        receiver.sink.is_well();
+        let letter = wait_for("the mail", || async { receiver.delivered().pop() }).await;
+        assert!(letter.text.contains("Kanariefagel4711"));
+        receiver.quiet().await;
+        assert_eq!(receiver.delivered().len(), 1);
+
+        // The same with keys, a damaged body, and then a damaged journal.
+        let config = receiver.dir().join("gateway.toml");
+        let (code, told) = brevbro(&["backup", path(&dir), "--state-dir", path(&state), "--keys", "--config", path(&config)]);
+        assert!(code == Some(0) && told.contains("WARNING: keys/ holds private keys"), "{told}");
+        let newest = backups(&dir).pop().unwrap();
+        assert!(newest.join(format!("keys{}", config.canonicalize().unwrap().display())).is_file());
+        assert!(!backups(&dir)[0].join("keys").exists(), "only on demand");
+        let body = files(&newest.join("spool")).into_iter().find(|path| path.extension().is_some_and(|ending| ending == "blob")).unwrap();
+        spoil(&body);
+        let other = folder.path().join("other");
+        let (code, told) = restore(&newest, &other);
+        assert!(code == Some(3) && told.contains("damaged: ") && told.contains("it is not what was written into the backup"), "{told}");
+        assert_eq!(brevbro(&["store", "verify", "--state-dir", path(&other)]).0, Some(3));
+        let segment = files(&newest.join("store/journal")).into_iter().find(|path| path.extension().is_some_and(|ending| ending == "jsonl")).unwrap();
+        spoil(&segment);
+        let third = folder.path().join("third");
+        let (code, told) = restore(&newest, &third);
+        assert!(code == Some(3) && told.contains("is not what was written") && told.contains("hint: restore an older backup"), "{told}");
+        // What was begun is refused by the gateway and by the next restore, until it is emptied.
+        let text = fs::read_to_string(&config).unwrap().replace(path(&state), path(&third));
+        fs::write(folder.path().join("third.toml"), text).unwrap();
+        let third_config = brevbro::config::load(&folder.path().join("third.toml")).unwrap();
+        let refused = brevbro::daemon::Daemon::start(third_config).await.err().unwrap();
+        let refused = std::error::Error::source(&refused).unwrap().to_string();
+        assert!(refused.contains("the restore of a backup into ") && refused.contains("empty it"), "{refused}");
+        assert_eq!(restore(&backups(&dir)[0], &third).0, Some(1));
+        fs::remove_dir_all(&third).unwrap();
+        assert_eq!(restore(&backups(&dir)[0], &third).0, Some(0));
+        sender.stop().await;
+        receiver.stop().await;
+    });
+}
+
+#[test]
+fn what_is_no_backup_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let (dir, state) = (folder.path().join("backups"), folder.path().join("state"));
+    fs::create_dir_all(dir.join("2026-11-22T101500Z.unfinished")).unwrap();
+    fs::write(dir.join("2026-11-22T101500Z.unfinished/backup.json"), "{}").unwrap();
+    for none in [dir.clone(), dir.join("2026-11-22T101500Z.unfinished"), folder.path().join("nowhere")] {
+        let (code, told) = restore(&none, &state);
+        assert!(code == Some(1) && told.contains("there is no whole backup in"), "{told}");
+    }
+    let newer =
+        json!({ "brevbro-backup": 2, "program": "9", "at": "2026-11-22T10:15:00Z", "line": 1, "hash": "0".repeat(64), "bodies": 0, "octets": 0 });
+    fs::create_dir(dir.join("newer")).unwrap();
+    fs::write(dir.join("newer/backup.json"), newer.to_string()).unwrap();
+    let (code, told) = restore(&dir.join("newer"), &state);
+    assert!(code == Some(1) && told.contains("of form 2") && !state.exists(), "{told}");
+    let (code, told) = brevbro(&["backup", path(&dir), "--state-dir", path(&state)]);
+    assert!(code == Some(1) && told.contains("there is no journal in"), "{told}");
+}
+
+fn files(dir: &Path) -> Vec<PathBuf> {
+    let (mut found, mut dirs) = (Vec::new(), vec![dir.to_owned()]);
+    while let Some(dir) = dirs.pop() {
+        for entry in fs::read_dir(dir).unwrap().flatten() {
+            if entry.path().is_dir() { dirs.push(entry.path()) } else { found.push(entry.path()) }
+        }
+    }
+    found.sort();
+    found
+}
+
+/// Changes an octet in the middle.
+fn spoil(path: &Path) {
+    let mut octets = fs::read(path).unwrap();
+    let middle = octets.len() / 2;
+    octets[middle] ^= 1;
+    fs::write(path, octets).unwrap();
+}
