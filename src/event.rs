@@ -127,6 +127,8 @@ pub enum EventName {
     Faulted,
     /// The state was restored from a backup: what the gateway did after it was taken is not known.
     Restored,
+    /// The state was written to a file, to be brought elsewhere.
+    Exported,
     /// The state was brought here from files or from a database.
     Imported,
 }

@@ -37,7 +37,7 @@ pub(super) async fn open(config: &checked::Gateway, clock: &Arc<dyn Clock>) -> R
 }
 
 /// The database as the store is told of it.
-pub(super) fn options(config: &checked::Gateway, database: &Database) -> PostgresOptions {
+pub(crate) fn options(config: &checked::Gateway, database: &Database) -> PostgresOptions {
     let mut server = tokio_postgres::Config::new();
     for host in &database.hosts {
         server.host(host).port(database.port);

@@ -108,6 +108,7 @@ fn swedish(name: EventName) -> &'static str {
         EventName::Alarmed => "driften larmad",
         EventName::Faulted => "fel",
         EventName::Restored => "återställt från säkerhetskopia",
+        EventName::Exported => "skrivet till fil för flytt",
         EventName::Imported => "flyttat hit",
     }
 }

@@ -103,6 +103,7 @@ impl EventName {
                 "Gatewayens data återställdes från en säkerhetskopia; vad som hände efter den är inte känt",
                 "The state was restored from a backup; what happened after it is not known",
             ),
+            Self::Exported => ("Gatewayens data skrevs till en fil för att flyttas", "The state was written to a file, to be brought elsewhere"),
             Self::Imported => ("Gatewayens data flyttades hit", "The state was brought here from elsewhere"),
             Self::Expiring => ("Ett certifikat eller en spärrlista går snart ut", "A certificate or a revocation list ends soon"),
         };

@@ -38,6 +38,7 @@ mod bell;
 pub mod journal;
 mod lease;
 mod memory;
+pub mod portable;
 mod postgres;
 mod reserve;
 mod sled;

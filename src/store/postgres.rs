@@ -38,6 +38,7 @@ mod chain;
 mod fault;
 mod link;
 mod pipeline;
+mod portable;
 mod queue;
 mod reader;
 mod schema;
@@ -48,6 +49,7 @@ mod writer;
 
 pub use bodies::PostgresBlobs;
 pub use chain::Chained;
+pub(in crate::store) use portable::{Cursor, unfinished};
 
 /// Whose bodies a node may see.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -80,6 +82,8 @@ pub struct PostgresOptions {
     pub node: String,
     /// Which bodies it deals with.
     pub bodies: Bodies,
+    /// Nobody else works on it meanwhile: for an export or an import.
+    pub alone: bool,
     /// For tests: what the time is, instead of the database's own.
     pub clock: Option<Arc<dyn Clock>>,
 }
@@ -108,6 +112,7 @@ impl PostgresOptions {
             patience: Duration::from_secs(20),
             node: "node".into(),
             bodies: Bodies::All,
+            alone: false,
             clock: None,
         }
     }
@@ -135,10 +140,21 @@ impl PostgresStore {
         let link = Arc::new(Link::new(&options)?);
         schema::migrate(&link, &options).await?;
         check_server(&link).await?;
+        portable::refuse_unfinished(&link, &options.schema).await?;
         let (bells, hints) = Bells::new();
         let bells = Arc::new(bells);
         let mut aside = JoinSet::new();
-        aside.spawn(bells::listen(Arc::clone(&link), Arc::clone(&bells), hints, format!("brevbro_{}", options.schema)));
+        if options.alone {
+            let held = portable::alone(&link, &options.schema).await?;
+            aside.spawn(async move {
+                let _held = held;
+                std::future::pending::<()>().await;
+            });
+        } else {
+            portable::refuse_while_alone(&link, &options.schema).await?;
+            let (channel, presence) = (format!("brevbro_{}", options.schema), portable::presence(&options.schema));
+            aside.spawn(bells::listen(Arc::clone(&link), Arc::clone(&bells), hints, channel, presence));
+        }
         // Who may not see clear bodies may not write the journal either: it leaves its events, and others chain them.
         if options.bodies == Bodies::All {
             aside.spawn(chain::keep_chaining(Arc::clone(&link)));

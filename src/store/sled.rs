@@ -37,6 +37,7 @@ use crate::ident::RecordId;
 use crate::port::{ChainHead, Clock, Health, Job, JobId, Key, Lease, Pending, Queue, Record, State, Step, Store, StoreError};
 
 mod compare;
+mod each;
 mod index;
 mod keeper;
 mod layout;

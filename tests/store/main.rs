@@ -24,6 +24,7 @@ mod cluster;
 mod crash;
 mod damage;
 mod histories;
+mod portable;
 mod postgres;
 mod pressure;
 mod promises;

@@ -19,11 +19,11 @@ use crate::{at, block, job, record};
 
 const RECORDS: u128 = 300;
 
-fn narrow(keep: Option<SignedDuration>) -> JournalOptions {
+pub(crate) fn narrow(keep: Option<SignedDuration>) -> JournalOptions {
     JournalOptions { octets: 20_000, keep, ..JournalOptions::default() }
 }
 
-fn open(dir: &Path, segments: JournalOptions, rebuild: bool) -> SledStore {
+pub(crate) fn open(dir: &Path, segments: JournalOptions, rebuild: bool) -> SledStore {
     // Every job is due.
     let clock = Hands::default();
     clock.set(at(1_000));
@@ -35,9 +35,9 @@ fn key(n: u128) -> Key {
 }
 
 /// What can be asked of it by name.
-type Content = (BTreeMap<u128, (Option<Record>, Option<String>)>, Vec<(Queue, Vec<Job>)>);
+pub(crate) type Content = (BTreeMap<u128, (Option<Record>, Option<String>)>, Vec<(Queue, Vec<Job>)>);
 
-fn content(store: &SledStore) -> Content {
+pub(crate) fn content(store: &SledStore) -> Content {
     let of = |n| (n, (block(store.record(RecordId(Uuid::from_u128(n)))).unwrap(), block(store.note(key(n))).unwrap()));
     let jobs = |queue| {
         let leases = block(store.claim(queue, Duration::ZERO, usize::MAX)).unwrap();
@@ -47,7 +47,7 @@ fn content(store: &SledStore) -> Content {
 }
 
 /// Changes everything that there is, again and again, each time to something else; now and then something goes.
-fn churn(store: &SledStore, round: u128) {
+pub(crate) fn churn(store: &SledStore, round: u128) {
     for n in 0..RECORDS {
         let step = match (n + round) % 5 {
             0 => Step::new().op(Op::Remove(RecordId(Uuid::from_u128(n)))).op(Op::Forget(key(n))).op(Op::Cancel(JobId(Uuid::from_u128(n)))),

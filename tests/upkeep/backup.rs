@@ -49,7 +49,7 @@ fn backups(dir: &Path) -> Vec<PathBuf> {
 
 fn order(number: usize) -> serde_json::Value {
     let (from, to) = (Side::A.mailbox(number % MAILBOXES), Side::A.towards((number / 2) % MAILBOXES));
-    json!({ "token": format!("backup-{number:04}"), "from": from, "to": [to], "files": number % 3 })
+    json!({ "token": format!("crash-{number:04}"), "from": from, "to": [to], "files": number % 3 })
 }
 
 fn letters(stage: &Stage) -> BTreeSet<Letter> {

@@ -21,6 +21,7 @@ mod stage;
 
 mod backup;
 mod control;
+mod moving;
 mod operator;
 mod resend;
 mod retention;

@@ -1,5 +1,6 @@
 //! `brevbro store`: what the gateway keeps.
 
+mod portable;
 mod verify;
 
 use std::io::{self, Write};
@@ -25,6 +26,10 @@ enum Command {
     Verify(StateArgs),
     /// Builds the index of a gateway that does not run anew from its journal. The one there was is kept until the next time.
     Rebuild(StateArgs),
+    /// Writes all that a gateway keeps, which does not run, into one file, for a store of another kind.
+    Export(portable::PortableArgs),
+    /// Brings an export into an empty state folder or database, as the configuration says.
+    Import(portable::PortableArgs),
 }
 
 /// Which state.
@@ -42,6 +47,8 @@ struct StateArgs {
 pub async fn run(args: StoreArgs) -> Result<(), CliError> {
     match args.command {
         Command::Verify(args) => verify::run(&args).await,
+        Command::Export(args) => portable::export(args).await,
+        Command::Import(args) => portable::import(args).await,
         Command::Rebuild(args) => {
             drop(SledStore::open(SledOptions { rebuild: true, ..args.options()? }).map_err(in_use)?);
             Ok(writeln!(io::stdout(), "the index was built anew")?)

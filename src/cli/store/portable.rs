@@ -43,15 +43,22 @@ pub(super) async fn export(args: PortableArgs) -> Result<(), CliError> {
     let Exported { count, lost } = tokio::task::spawn_blocking(move || write(&file, &place, head)).await?.map_err(told)?;
     let mut out = io::stdout().lock();
     let (file, Count { lines, changes, bodies }) = (args.file.display(), count);
-    writeln!(out, "{file} är skriven: {lines} rader i journalen, {changes} poster, {bodies} innehållsfiler i klartext. Förvara den därefter, och radera den efter importen.")?;
-    writeln!(out, "{file} is written: {lines} lines of the journal, {changes} records, notes and jobs, {bodies} bodies in the clear. Keep it accordingly, and delete it after the import.")?;
+    writeln!(
+        out,
+        "{file} är skriven: {lines} rader i journalen, {changes} poster, {bodies} innehållsfiler i klartext. Förvara den därefter, och radera den efter importen."
+    )?;
+    writeln!(
+        out,
+        "{file} is written: {lines} lines of the journal, {changes} records, notes and jobs, {bodies} bodies in the clear. Keep it accordingly, and delete it after the import."
+    )?;
     for body in &lost {
         writeln!(out, "lost: body {}", body.0)?;
     }
     if lost.is_empty() {
         return Ok(());
     }
-    Err(CliError::unsound("the export is whole, and bodies were lost or damaged before").hint("brevbro store verify names their records; a backup may have them"))
+    Err(CliError::unsound("the export is whole, and bodies were lost or damaged before")
+        .hint("brevbro store verify names their records; a backup may have them"))
 }
 
 /// Writes the file, which is not there before; what is no export does not stay.
@@ -89,8 +96,16 @@ pub(super) async fn import(args: PortableArgs) -> Result<(), CliError> {
     let found = found.map_err(|failure| CliError::failure(failure.what).hint(failure.hint))?;
     let mut out = io::stdout().lock();
     let Count { changes, bodies, .. } = count;
-    writeln!(out, "Importen är klar och kontrollerad: journalens kedja är hel till och med rad {}, {changes} poster, {bodies} innehållsfiler.", lines.saturating_sub(1))?;
-    writeln!(out, "The import is done and verified: the journal's chain is whole up to line {}, {changes} records, notes and jobs, {bodies} bodies.", lines.saturating_sub(1))?;
+    writeln!(
+        out,
+        "Importen är klar och kontrollerad: journalens kedja är hel till och med rad {}, {changes} poster, {bodies} innehållsfiler.",
+        lines.saturating_sub(1)
+    )?;
+    writeln!(
+        out,
+        "The import is done and verified: the journal's chain is whole up to line {}, {changes} records, notes and jobs, {bodies} bodies.",
+        lines.saturating_sub(1)
+    )?;
     writeln!(out, "Starta inte den gamla gatewayen igen.\nDo not start the old gateway again.")?;
     for (record, blob) in &found.lost {
         writeln!(out, "lost: body {} of record {record}", blob.0)?;
@@ -104,7 +119,8 @@ pub(super) async fn import(args: PortableArgs) -> Result<(), CliError> {
 fn load(path: &Path) -> Result<checked::Gateway, CliError> {
     let config = config::load(path).map_err(CliError::usage)?;
     if matches!(config.store, StateStore::Postgresql(_)) && config.role() == Role::AccessPoint {
-        return Err(CliError::usage("a node of the role access-point does not see all that is kept").hint("use the configuration of a node of the role mail or both"));
+        return Err(CliError::usage("a node of the role access-point does not see all that is kept")
+            .hint("use the configuration of a node of the role mail or both"));
     }
     Ok(config)
 }
@@ -112,7 +128,7 @@ fn load(path: &Path) -> Result<checked::Gateway, CliError> {
 /// What is there, for this process alone.
 async fn open(config: &checked::Gateway) -> Result<Place, CliError> {
     match &config.store {
-        StateStore::Local => {
+        StateStore::Local(_) => {
             let dir = config.state_dir.clone();
             Unfinished::refuse(&dir)?;
             let options = files(config);
@@ -134,9 +150,11 @@ async fn open(config: &checked::Gateway) -> Result<Place, CliError> {
 /// Where it is to go.
 async fn target(config: &checked::Gateway) -> Result<Target, CliError> {
     match &config.store {
-        StateStore::Local => {
+        StateStore::Local(reserve) => {
             let dir = config.state_dir.clone();
-            Ok(Target::Files { spool: SpoolOptions::new(dir.join("spool")), store: files(config), dir })
+            let spool = SpoolOptions { reserve: *reserve, ..SpoolOptions::new(dir.join("spool")) };
+            let store = SledOptions { reserve: *reserve, ..files(config) };
+            Ok(Target::Files { spool, store, dir })
         }
         StateStore::Postgresql(database) => {
             let store = PostgresStore::open(alone(config, database)).await?;

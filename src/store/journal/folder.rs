@@ -25,6 +25,8 @@ pub struct Segment {
     pub at: Option<Timestamp>,
     /// What its first line follows, as that line says; none where it is damaged.
     pub(super) start: Option<Position>,
+    /// Whether the state begins anew with it.
+    pub(super) anew: bool,
 }
 
 /// The name of the segment that begins with a line.
@@ -43,7 +45,7 @@ pub fn segments(dir: &Path) -> Result<Vec<Segment>, JournalError> {
         let path = entry.map_err(failed)?.path();
         let Some(first) = number(&path) else { continue };
         match begin(&path, first) {
-            Ok((start, at)) => found.push(Segment { first, path, at, start }),
+            Ok((start, at, anew)) => found.push(Segment { first, path, at, start, anew }),
             // Deleted meanwhile: its time of keeping was over.
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(source) => return Err(JournalError::Io { doing: "reading", path, source }),
@@ -53,6 +55,17 @@ pub fn segments(dir: &Path) -> Result<Vec<Segment>, JournalError> {
     Ok(found)
 }
 
+/// Where replaying the whole journal begins: with line 0, or where the state began anew.
+pub(super) fn beginning(segments: &[Segment]) -> Result<Position, JournalError> {
+    if let Some(start) = segments.iter().rfind(|segment| segment.anew).and_then(|segment| segment.start) {
+        return Ok(start);
+    }
+    match segments.first() {
+        Some(first) if first.first > 0 => Err(JournalError::Pruned { first: first.first }),
+        _ => Ok(Position::START),
+    }
+}
+
 fn number(path: &Path) -> Option<u64> {
     let digits = path.file_name()?.to_str()?.strip_suffix(ENDING)?;
     let number = digits.parse().ok()?;
@@ -60,20 +73,19 @@ fn number(path: &Path) -> Option<u64> {
 }
 
 /// What the first line of a segment says of its beginning.
-fn begin(path: &Path, first: u64) -> io::Result<(Option<Position>, Option<Timestamp>)> {
+fn begin(path: &Path, first: u64) -> io::Result<(Option<Position>, Option<Timestamp>, bool)> {
     let mut line = Vec::new();
     BufReader::with_capacity(1024, File::open(path)?).take(MAX_LINE as u64).read_until(b'\n', &mut line)?;
     let parsed = line.strip_suffix(b"\n").and_then(|line| line::parse(line).ok());
     Ok(match parsed {
         Some((entry, _)) if entry.seq == first => match entry.segment {
-            Some(Begun { offset, at, .. }) => (Some(Position { seq: first, prev: entry.prev, event: entry.event, offset }), Some(at)),
-            // A journal of one file began without saying so.
-            None if first == 0 => (Some(Position::START), entry.opened),
-            None => (None, None),
+            Some(Begun { offset, at, .. }) => (Some(Position { seq: first, prev: entry.prev, event: entry.event, offset }), Some(at), entry.anew),
+            // A journal of one file, or of a database, began without saying so.
+            None => (Some(Position { seq: first, prev: entry.prev, event: entry.event, offset: 0 }), entry.opened, false),
         },
         // Its first lines may be torn, but where they begin is known.
-        None if first == 0 => (Some(Position::START), None),
-        _ => (None, None),
+        None if first == 0 => (Some(Position::START), None, false),
+        _ => (None, None, false),
     })
 }
 

@@ -14,8 +14,10 @@ const HASH: &[u8] = br#","hash":""#;
 /// `,"hash":"`, 64 digits, `"}`.
 const TAIL: usize = HASH.len() + 64 + 2;
 
-/// The form of segments that this version writes; it reads all up to it.
+/// The form of segments that this version writes.
 pub(super) const VERSION: u8 = 1;
+/// The form of a segment behind which the state begins anew, and the newest that this version reads.
+pub(super) const ANEW: u8 = 2;
 
 /// One change that a step made, whole: applying it again changes nothing.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -45,6 +47,10 @@ pub struct Entry {
     /// Only in the first line of a segment.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub segment: Option<Begun>,
+    /// What lines before this one changed counts no more: they came from elsewhere, and the state that came with them stands
+    /// behind this line. Only in the first line of a segment.
+    #[serde(skip_serializing_if = "std::ops::Not::not", default)]
+    pub anew: bool,
     /// The first line of those that it was written and synced with; only where that is another one. A line is written
     /// when all of earlier groups are durable.
     #[serde(skip_serializing_if = "Option::is_none", default)]
@@ -159,7 +165,7 @@ pub(in crate::store) fn parse(line: &[u8]) -> Result<(Entry, Sha256), &'static s
     let hash = hash(line)?;
     let entry: Entry = serde_json::from_slice(line).map_err(|_| "is not understood by this version")?;
     match entry.segment {
-        Some(begun) if begun.version > VERSION => Err("begins a segment of a newer version of brevbro; run that version, or a newer one"),
+        Some(begun) if begun.version > ANEW => Err("begins a segment of a newer version of brevbro; run that version, or a newer one"),
         _ => Ok((entry, hash)),
     }
 }

@@ -16,6 +16,8 @@ pub(super) struct Lines<'a> {
     path: &'a Path,
     /// Where the file that is being read begins, counted through the whole journal.
     base: u64,
+    /// The number of the journal's first line.
+    first: u64,
     /// What the next line must follow; stays when it does not.
     pub(super) at: Position,
     line: Vec<u8>,
@@ -28,7 +30,8 @@ impl<'a> Lines<'a> {
         let place = segments.iter().rposition(|segment| holds(&segment)).unwrap_or(0);
         let (segment, rest) = segments.get(place..).and_then(<[Segment]>::split_first).ok_or(JournalError::Empty)?;
         let base = segment.start.map_or(0, |start| start.offset);
-        let mut lines = Self { rest: rest.iter(), from: open(&segment.path)?, path: &segment.path, base, at, line: Vec::new() };
+        let first = segments.first().map_or(0, |first| first.first);
+        let mut lines = Self { rest: rest.iter(), from: open(&segment.path)?, path: &segment.path, base, first, at, line: Vec::new() };
         let sought = lines.from.seek(SeekFrom::Start(at.offset.saturating_sub(base)));
         sought.map_err(|source| lines.io(source))?;
         Ok(lines)
@@ -49,9 +52,9 @@ impl<'a> Lines<'a> {
             return Err(self.damaged("does not follow the line before it"));
         }
         let begins = entry.segment.map(|begun| begun.offset);
-        // A journal of one file began without saying so.
+        // A journal of one file, or of a database, began without saying so.
         let expected = (offset == self.base).then_some(offset);
-        if begins != expected && !(seq == 0 && begins.is_none()) {
+        if begins != expected && !(seq == self.first && begins.is_none()) {
             return Err(self.damaged("is not where a segment begins, or does not say that one does"));
         }
         Ok(Some(self.step(entry, hash)))
@@ -68,6 +71,11 @@ impl<'a> Lines<'a> {
         let mark = self.at.mark(&entry, hash);
         self.at = self.at.after(&entry, hash, self.line.len());
         (entry, mark)
+    }
+
+    /// The line that was read last, as it was written, with its line feed.
+    pub(super) fn octets(&self) -> &[u8] {
+        &self.line
     }
 
     /// The file that was read from last.

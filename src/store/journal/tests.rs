@@ -266,7 +266,8 @@ fn a_journal_of_one_file_becomes_the_first_segment() {
     for n in 0..4 {
         let Draft { events, changes, .. } = note(n);
         let opened = (n == 0).then_some(NOW);
-        let entry = Entry { seq: at.seq, prev: at.prev, segment: None, group: None, opened, pruned: None, event: at.event, events, changes };
+        let entry =
+            Entry { seq: at.seq, prev: at.prev, segment: None, anew: false, group: None, opened, pruned: None, event: at.event, events, changes };
         let line = print(&entry).unwrap();
         at = at.after(&entry, line.hash, line.octets.len());
         octets.extend_from_slice(&line.octets);

@@ -112,10 +112,7 @@ impl Journal {
         mut take: impl FnMut(Entry, Mark) -> Result<(), E>,
     ) -> Result<(), E> {
         let begin = match from {
-            From::Start => match self.segments.first() {
-                Some(first) if first.first > 0 => return Err(JournalError::Pruned { first: first.first }.into()),
-                _ => Position::START,
-            },
+            From::Start => folder::beginning(&self.segments)?,
             From::Snapshot { mark, .. } | From::Index(mark) => self.after(mark)?,
         };
         let mut lines = Lines::new(&self.segments, begin)?;
@@ -195,7 +192,7 @@ impl Journal {
         let (mut octets, mut written) = (Vec::new(), Vec::with_capacity(drafts.len()));
         for Draft { opened, pruned, events, changes } in drafts {
             let group = Some(first).filter(|first| *first != at.seq);
-            let entry = Entry { seq: at.seq, prev: at.prev, segment: None, group, opened, pruned, event: at.event, events, changes };
+            let entry = Entry { seq: at.seq, prev: at.prev, segment: None, anew: false, group, opened, pruned, event: at.event, events, changes };
             let line = print(&entry).map_err(|source| self.io("writing", source.into()))?;
             octets.extend_from_slice(&line.octets);
             let mark = at.mark(&entry, line.hash);
@@ -354,6 +351,7 @@ fn begin(dir: &Path, at: Position, now: Timestamp) -> Result<(Segment, File, Pos
         seq: at.seq,
         prev: at.prev,
         segment: Some(begun),
+        anew: false,
         group: None,
         opened: None,
         pruned: None,
@@ -384,7 +382,7 @@ fn begin(dir: &Path, at: Position, now: Timestamp) -> Result<(Segment, File, Pos
     };
     place().map_err(failed("naming a segment of"))?;
     let next = at.after(&entry, line.hash, line.octets.len());
-    Ok((Segment { first: at.seq, path, at: Some(now), start: Some(at) }, file, next))
+    Ok((Segment { first: at.seq, path, at: Some(now), start: Some(at), anew: false }, file, next))
 }
 
 /// The hash that the line before the first one has.

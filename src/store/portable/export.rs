@@ -1,7 +1,7 @@
 //! Writing an export.
 
 use std::collections::BTreeMap;
-use std::io::{self, Read as _, Seek as _, SeekFrom, Write};
+use std::io::{self, Seek as _, SeekFrom, Write};
 
 use tokio::runtime::Handle;
 
@@ -13,8 +13,9 @@ use crate::ident::Sha256;
 use crate::port::{BlobId, BlobReader, Op, Step, StoreError};
 use crate::store::backup::Names;
 use crate::store::journal::{self, Change};
+use crate::store::postgres::Cursor;
 
-/// Lines and changes that are asked for at once.
+/// Changes that are asked for at once.
 const PAGE: usize = 500;
 
 /// What was exported.
@@ -36,7 +37,8 @@ pub fn export(place: &Place, names: Names, mut head: Head, out: impl Write) -> R
     let event = Event::new(head.at, EventName::Exported).with(Field::Cause, &head.program);
     runtime.block_on(place.store().apply(Step::new().op(Op::Audit(event))))?;
     head.from = place.kind();
-    let mut exporting = Exporting { place, names, runtime, to: Writer::begin(out)?, count: Count::default(), bodies: BTreeMap::new(), lost: Vec::new() };
+    let mut exporting =
+        Exporting { place, names, runtime, to: Writer::begin(out)?, count: Count::default(), bodies: BTreeMap::new(), lost: Vec::new() };
     exporting.to.frame(Word::Head, &json(&head)?)?;
     exporting.lines()?;
     exporting.changes()?;
@@ -68,7 +70,7 @@ impl<W: Write> Exporting<'_, W> {
             Place::Database { store, .. } => {
                 let mut from = 0;
                 loop {
-                    let page = self.runtime.block_on(store.lines(from, PAGE))?;
+                    let page = self.runtime.block_on(store.written(from))?;
                     let Some((last, _)) = page.last() else { return Ok(()) };
                     from = last + 1;
                     for (_, line) in page {
@@ -89,15 +91,15 @@ impl<W: Write> Exporting<'_, W> {
         match place {
             Place::Files { store, .. } => store.each(|change| self.change(change)),
             Place::Database { store, .. } => {
-                let mut after = None;
-                loop {
-                    let page = self.runtime.block_on(store.changes(after.as_ref(), PAGE))?;
-                    for change in &page.changes {
+                let mut from = Some(Cursor::Records(None));
+                while let Some(cursor) = from.take() {
+                    let (changes, next) = self.runtime.block_on(store.changes(cursor, PAGE))?;
+                    for change in &changes {
                         self.change(change)?;
                     }
-                    let Some(next) = page.next else { return Ok(()) };
-                    after = Some(next);
+                    from = next;
                 }
+                Ok(())
             }
         }
     }
@@ -121,13 +123,19 @@ impl<W: Write> Exporting<'_, W> {
         let (blob, octets, mut reader) = match self.runtime.block_on(self.place.blobs().open(id)) {
             Ok(opened) => opened,
             Err(StoreError::Missing(_)) if !firm => return Ok(()),
-            Err(StoreError::Missing(_) | StoreError::Damaged(_)) => return Ok(self.lost.push(id)),
+            Err(StoreError::Missing(_) | StoreError::Damaged(_)) => {
+                self.lost.push(id);
+                return Ok(());
+            }
             Err(error) => return Err(error.into()),
         };
         // It is read twice, so that one that is damaged is left out and not half in.
         let digest = match digest(reader.as_mut()) {
             Ok(digest) => digest,
-            Err(error) if error.kind() == io::ErrorKind::InvalidData => return Ok(self.lost.push(id)),
+            Err(error) if error.kind() == io::ErrorKind::InvalidData => {
+                self.lost.push(id);
+                return Ok(());
+            }
             Err(error) => return Err(error.into()),
         };
         reader.seek(SeekFrom::Start(0))?;

@@ -4,6 +4,7 @@ use std::fs::{self, File};
 use std::io::{self, BufReader, Write as _};
 use std::path::{Path, PathBuf};
 
+use jiff::Timestamp;
 use serde::de::DeserializeOwned;
 use tokio::runtime::Handle;
 
@@ -11,12 +12,11 @@ use super::form::{Reader, Word, damaged};
 use super::{BodyHead, Count, Head, Place, PortableError};
 use crate::crypto::Hasher;
 use crate::event::{Event, EventName, Field};
-use crate::port::{Op, Step};
-use crate::store::journal::import::{Chain, Importing};
+use crate::port::{Blobs, Op, Step, Store};
 use crate::store::journal::Change;
-use crate::store::postgres::UNFINISHED;
+use crate::store::journal::import::{Chain, Importing};
+use crate::store::postgres::unfinished;
 use crate::store::{PostgresStore, SledOptions, SledStore, Spool, SpoolOptions, Unfinished, create_directory};
-use crate::port::{Blobs, Store};
 
 /// Changes of one step.
 const BATCH: usize = 100;
@@ -160,7 +160,7 @@ impl Sink for Looking {
 /// [`PortableError`]. What was begun is refused by every gateway until it is emptied.
 pub fn import(checked: &Checked, target: Target) -> Result<Place, PortableError> {
     let runtime = Handle::current();
-    let event = Event::new(checked.head.at, EventName::Imported).with(Field::Cause, &checked.head.program);
+    let event = Event::new(Timestamp::now(), EventName::Imported).with(Field::Cause, &checked.head.program);
     match target {
         Target::Files { dir, store, spool } => {
             empty(&dir)?;
@@ -183,7 +183,7 @@ pub fn import(checked: &Checked, target: Target) -> Result<Place, PortableError>
             read(&checked.path, &mut filling)?;
             let mut state = filling.state;
             fail::fail_point!("import.end");
-            state.end(Step::new().op(Op::Forget(UNFINISHED.clone())).op(Op::Audit(event)))?;
+            state.end(Step::new().op(Op::Forget(unfinished())).op(Op::Audit(event)))?;
             Ok(Place::Database { store: state.store, blobs: state.blobs })
         }
     }
@@ -250,7 +250,7 @@ struct IntoFiles {
 }
 
 impl IntoFiles {
-    fn state(&mut self) -> Result<&mut State<SledStore>, PortableError> {
+    fn filled(&mut self) -> Result<&mut State<SledStore>, PortableError> {
         self.state.as_mut().ok_or_else(|| damaged("its parts are not in their order"))
     }
 }
@@ -278,11 +278,11 @@ impl Sink for IntoFiles {
     }
 
     fn change(&mut self, change: Change) -> Result<(), PortableError> {
-        self.state()?.change(change)
+        self.filled()?.change(change)
     }
 
     fn body(&mut self, head: BodyHead, reader: &mut Reader<BufReader<File>>, octets: u64) -> Result<(), PortableError> {
-        self.state()?.body(head, reader, octets)
+        self.filled()?.body(head, reader, octets)
     }
 }
 

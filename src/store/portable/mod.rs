@@ -35,7 +35,7 @@ use crate::store::journal::JournalError;
 use crate::store::{PostgresStore, SledStore};
 
 pub use export::{Exported, export};
-pub use import::{Checked, check, import};
+pub use import::{Checked, Target, check, import};
 
 /// The form that this version writes; it reads all up to it.
 const VERSION: u32 = 1;

@@ -60,9 +60,9 @@ impl Bells {
 }
 
 /// Carries hints to other nodes and back, over one connection that is made again when it breaks.
-pub(super) async fn listen(link: Arc<Link>, bells: Arc<Bells>, mut hints: mpsc::UnboundedReceiver<Queue>, channel: String) {
+pub(super) async fn listen(link: Arc<Link>, bells: Arc<Bells>, mut hints: mpsc::UnboundedReceiver<Queue>, channel: String, presence: i64) {
     loop {
-        let pause = match converse(&link, &bells, &mut hints, &channel).await {
+        let pause = match converse(&link, &bells, &mut hints, &channel, presence).await {
             Ok(()) => return,
             Err(Fault::Lost(why)) => {
                 tracing::debug!(why, "no hints come from PostgreSQL for now");
@@ -84,7 +84,7 @@ pub(super) async fn listen(link: Arc<Link>, bells: Arc<Bells>, mut hints: mpsc::
     }
 }
 
-async fn converse(link: &Link, bells: &Bells, hints: &mut mpsc::UnboundedReceiver<Queue>, channel: &str) -> Result<(), Fault> {
+async fn converse(link: &Link, bells: &Bells, hints: &mut mpsc::UnboundedReceiver<Queue>, channel: &str, presence: i64) -> Result<(), Fault> {
     let (client, mut connection) = link.listener().await?;
     let (heard, mut news) = mpsc::unbounded_channel();
     let mut reading = JoinSet::new();
@@ -98,6 +98,8 @@ async fn converse(link: &Link, bells: &Bells, hints: &mut mpsc::UnboundedReceive
         }
     });
     client.batch_execute(&format!("LISTEN {}", quoted(channel))).await?;
+    // As long as this connection lives, nobody exports or imports: a node works here.
+    client.execute("SELECT pg_advisory_lock_shared($1)", &[&presence]).await?;
     loop {
         tokio::select! {
             said = news.recv() => match said {

@@ -118,7 +118,7 @@ pub(super) async fn events(link: &Link, from: u64, limit: usize) -> Result<Vec<(
 }
 
 /// Makes lines of everything that was told before this call.
-async fn catch_up(link: &Link) -> Result<(), StoreError> {
+pub(super) async fn catch_up(link: &Link) -> Result<(), StoreError> {
     while persist!(link, session => chain(&mut session, "FOR UPDATE"))? {}
     Ok(())
 }
@@ -202,6 +202,7 @@ impl Group {
                 group: None,
                 opened: None,
                 segment: None,
+                anew: false,
                 pruned: None,
                 event: number(group.event)?,
                 events,

@@ -1,7 +1,7 @@
 //! Everything that a database keeps, for who takes it elsewhere, and the way in for what comes from elsewhere.
 
-use tokio_postgres::Client;
 use tokio::task::JoinSet;
+use tokio_postgres::Client;
 use uuid::Uuid;
 
 use super::fault::Fault;
@@ -81,7 +81,9 @@ impl PostgresStore {
         let row = rows.first().ok_or_else(|| StoreError::Damaged("the end of the journal is not there".into()))?;
         let said = (u64::try_from(column::<i64>(row, 0)?).unwrap_or_default(), column::<String>(row, 1)?);
         match chain.end() {
-            Some(end) if (end.lines, end.hash.to_string()) != said => Err(StoreError::Damaged("the last line of the journal is not the last there was".into())),
+            Some(end) if (end.lines, end.hash.to_string()) != said => {
+                Err(StoreError::Damaged("the last line of the journal is not the last there was".into()))
+            }
             None if said.0 > 0 => Err(StoreError::Damaged("the journal has no line".into())),
             _ => Ok(said.0),
         }

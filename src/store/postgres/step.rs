@@ -284,7 +284,7 @@ fn locks(step: &Step, schema: &str) -> Vec<(i64, bool)> {
 }
 
 /// A lock's number. Two that meet by chance wait for one another without need.
-fn lock(schema: &str, kind: char, name: &str) -> i64 {
+pub(super) fn lock(schema: &str, kind: char, name: &str) -> i64 {
     let crate::ident::Sha256(digest) = crate::crypto::sha256(format!("{}/{kind}/{name}", quoted(schema)).as_bytes());
     i64::from_be_bytes(*digest.first_chunk().unwrap_or(&[0; 8]))
 }
