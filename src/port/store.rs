@@ -321,6 +321,9 @@ pub enum StoreError {
     /// What is kept is not what was written. Another attempt finds the same.
     #[error("damaged: {0}")]
     Damaged(String),
+    /// A body is under this key, which is not configured. It is neither damaged nor to be deleted.
+    #[error("a body is encrypted with the key {0}, which is not among the keys of [encryption]")]
+    Locked(String),
     /// The store is damaged or stopped; what it was doing may or may not have happened.
     #[error("the store is not working: {0}")]
     Broken(String),
@@ -476,7 +479,7 @@ pub trait Blobs: Send + Sync {
     /// Begins a blob. [`StoreError::Full`] when there is no room for `expected` octets.
     fn create(&self, blob: Blob, expected: Option<u64>) -> Pending<'_, Result<Box<dyn BlobWriter>, StoreError>>;
     /// Opens a blob for reading; [`StoreError::Missing`] when there is none, [`StoreError::Damaged`] when its head is not
-    /// what was written. The body is not touched yet.
+    /// what was written, [`StoreError::Locked`] when its key is not here. The body is not touched yet.
     fn open(&self, id: BlobId) -> Pending<'_, Result<OpenBlob, StoreError>>;
     /// Deletes a blob, for good when it returns; it is no error when there is none.
     fn delete(&self, id: BlobId) -> Pending<'_, Result<(), StoreError>>;

@@ -35,6 +35,7 @@ use crate::port::{Job, Op, Record, State, Step, StoreError};
 
 pub mod backup;
 mod bell;
+pub mod cipher;
 pub mod journal;
 mod lease;
 mod memory;

@@ -4,6 +4,7 @@
 //!  <dir>/4f/4f1c….blob             in a folder of the first two digits of its id
 //!        4f/4f1c….….tmp            while it is written; what is left of those is removed at start
 //!        lock                      held by the process that uses the spool
+//!        keys                      ids of the keys that bodies are under
 //! ```
 //!
 //! A file begins with its envelope, [`Blob`], so that it can be taken in when no index knows it ([`file`] has the layout).
@@ -15,16 +16,19 @@ use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, mpsc};
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex, RwLock, mpsc};
 
 use self::folder::Folder;
 use self::watched::{Trouble, Watched};
 use self::writer::{Commit, closed, serve};
+use super::cipher::{Census, Keys, Mark, Rekey, Rekeyed, Rings};
 use super::{Reserve, create_directory, store_error, sync_directory};
 use crate::port::{Blob, BlobId, BlobWriter, Blobs, Listed, OpenBlob, Pending, StoreError};
 
 mod file;
 mod folder;
+mod rekey;
 mod watched;
 mod writer;
 
@@ -37,13 +41,15 @@ pub struct SpoolOptions {
     pub reserve: Reserve,
     /// Threads that sync files.
     pub threads: usize,
+    /// The keys that bodies are under.
+    pub keys: Arc<Keys>,
 }
 
 impl SpoolOptions {
-    /// A spool in this directory, with 32 threads.
+    /// A spool in this directory, with 32 threads and no keys.
     #[must_use]
     pub fn new(dir: impl Into<PathBuf>) -> Self {
-        Self { dir: dir.into(), reserve: Reserve::default(), threads: 32 }
+        Self { dir: dir.into(), reserve: Reserve::default(), threads: 32, keys: Arc::default() }
     }
 }
 
@@ -68,11 +74,13 @@ pub struct Spool {
 impl Spool {
     /// Opens a spool, removes what was left half-written, and makes its folders.
     pub fn open(options: SpoolOptions) -> Result<Self, StoreError> {
-        let SpoolOptions { dir, reserve, threads } = options;
+        let SpoolOptions { dir, reserve, threads, keys } = options;
         let failed = |error: io::Error| store_error("opening the spool", &dir, &error);
         create_directory(&dir).map_err(failed)?;
         let lock = OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(dir.join("lock")).map_err(failed)?;
         super::lock(&lock).map_err(|error| failed(error.into()))?;
+        let mark = Arc::new(Mark::read(&dir)?);
+        mark.opens_with(&keys.rings())?;
         for shard in 0..=u8::MAX {
             let shard = dir.join(format!("{shard:02x}"));
             match fs::create_dir(&shard) {
@@ -93,14 +101,15 @@ impl Spool {
         }
         sync_directory(&dir).map_err(failed)?;
 
+        let folder = Arc::new(Folder { dir: dir.clone(), reserve, keys, mark, names: RwLock::default(), in_doubt: AtomicBool::new(false) });
         let (commits, waiting) = mpsc::channel();
         let waiting = Arc::new(Mutex::new(waiting));
         for _ in 0..threads.max(1) {
-            let waiting = Arc::clone(&waiting);
+            let (waiting, folder) = (Arc::clone(&waiting), Arc::clone(&folder));
             // It ends by itself when the spool and every writer are gone.
-            std::thread::Builder::new().name("spool".into()).spawn(move || serve(&waiting)).map_err(failed)?;
+            std::thread::Builder::new().name("spool".into()).spawn(move || serve(&waiting, &folder)).map_err(failed)?;
         }
-        Ok(Self { folder: Arc::new(Folder { dir, reserve }), commits, trouble: Trouble::default(), _lock: lock })
+        Ok(Self { folder, commits, trouble: Trouble::default(), _lock: lock })
     }
 
     /// Reads a file of a spool from front to back; what is wrong with it. One that is encrypted cannot be looked into.
@@ -108,12 +117,13 @@ impl Spool {
     /// # Errors
     /// [`StoreError`] when it cannot be read.
     pub fn check_file(path: &Path) -> Result<Option<String>, StoreError> {
-        match file::is_sealed(path)
-            .and_then(|sealed| if sealed { Ok(0) } else { file::open(path).and_then(|(_, mut body)| io::copy(&mut body, &mut io::sink())) })
-        {
-            Ok(_) => Ok(None),
-            Err(error) if error.kind() == io::ErrorKind::InvalidData => Ok(Some(error.to_string())),
-            Err(error) => Err(store_error("reading", path, &error)),
+        let found = file::open(path, &Keys::default()).map(|mut found| io::copy(&mut found.body, &mut io::sink()));
+        match found {
+            Ok(Ok(_)) | Err(StoreError::Locked(_)) => Ok(None),
+            Ok(Err(error)) if error.kind() == io::ErrorKind::InvalidData => Ok(Some(error.to_string())),
+            Ok(Err(error)) => Err(store_error("reading", path, &error)),
+            Err(StoreError::Damaged(why)) => Ok(Some(why)),
+            Err(error) => Err(error),
         }
     }
 
@@ -157,5 +167,19 @@ impl Blobs for Spool {
 
     fn all(&self, after: Option<BlobId>, limit: usize) -> Pending<'_, Result<Vec<Listed>, StoreError>> {
         self.with(move |folder| folder.list(after, limit))
+    }
+}
+
+impl Rekey for Spool {
+    fn needs(&self, rings: Rings) -> Pending<'_, Result<(), StoreError>> {
+        Box::pin(async move { self.folder.mark.opens_with(&rings) })
+    }
+
+    fn census(&self) -> Pending<'_, Result<Census, StoreError>> {
+        self.with(Folder::census)
+    }
+
+    fn rekey(&self, id: BlobId) -> Pending<'_, Result<Rekeyed, StoreError>> {
+        self.with(move |folder| folder.rekey(id))
     }
 }

@@ -164,6 +164,8 @@ const WRITABLE: &str = "see in the system's log what the disk of state-dir has, 
 /// What the store's refusal means.
 pub(super) fn from_store(error: &StoreError) -> Failure {
     match error {
+        StoreError::Locked(_) => Failure::temporary(Stage::Store, Blame::Us, error.to_string())
+            .hint("name the file of that key among the keys of [encryption]; nothing is lost"),
         StoreError::Full => no_room(),
         StoreError::TooLarge { .. } | StoreError::Missing(_) | StoreError::Damaged(_) => {
             Failure::permanent(Stage::Store, Blame::Us, error.to_string())

@@ -31,6 +31,12 @@ macro_rules! promises {
                 }
             })*
         }
+        mod sealed {
+            $(#[test] fn $name() {
+                let dir = tempfile::tempdir().unwrap();
+                super::$name(&crate::encryption::spool(dir.path(), &[1]));
+            })*
+        }
     };
 }
 
@@ -56,14 +62,14 @@ fn blob(n: u128) -> Blob {
     Blob { id: BlobId(Uuid::from_u128(n)), kind: BlobKind::Mail, header: format!("{{\"från\":\"{n}\"}}") }
 }
 
-fn keep(blobs: &dyn Blobs, n: u128, body: &[u8]) {
+pub(crate) fn keep(blobs: &dyn Blobs, n: u128, body: &[u8]) {
     let mut writer = block(blobs.create(blob(n), Some(body.len() as u64))).unwrap();
     writer.write_all(body).unwrap();
     let stored = block(writer.commit()).unwrap();
     assert_eq!((stored.id, stored.octets, stored.digest), (blob(n).id, body.len() as u64, sha256(body)));
 }
 
-fn read(blobs: &dyn Blobs, n: u128) -> Vec<u8> {
+pub(crate) fn read(blobs: &dyn Blobs, n: u128) -> Vec<u8> {
     let (head, octets, mut reader) = block(blobs.open(blob(n).id)).unwrap();
     assert_eq!(head, blob(n));
     let mut body = Vec::new();
@@ -76,7 +82,7 @@ fn is_missing(blobs: &dyn Blobs, n: u128) -> bool {
     matches!(block(blobs.open(blob(n).id)), Err(StoreError::Missing(_)))
 }
 
-fn body(octets: usize) -> Vec<u8> {
+pub(crate) fn body(octets: usize) -> Vec<u8> {
     (0..octets).map(|n| (n % 251) as u8).collect()
 }
 
@@ -208,8 +214,14 @@ fn a_spool_is_used_by_one_process() {
 
 #[test]
 fn any_changed_octet_and_any_cut_of_a_file_is_found() {
+    for keys in [&[][..], &[1]] {
+        finds_every_change(keys);
+    }
+}
+
+fn finds_every_change(keys: &[u8]) {
     let dir = tempfile::tempdir().unwrap();
-    let spool = spool(dir.path());
+    let spool = crate::encryption::spool(dir.path(), keys);
     keep(&spool, 1, &body(500));
     let path = files(dir.path(), "blob").remove(0);
     let sound = fs::read(&path).unwrap();
@@ -263,7 +275,7 @@ fn what_was_begun_goes_on_where_there_is_no_room_for_anything_new() {
 }
 
 /// The files of this ending below a directory.
-fn files(dir: &Path, ending: &str) -> Vec<PathBuf> {
+pub(crate) fn files(dir: &Path, ending: &str) -> Vec<PathBuf> {
     let shards = fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path()).filter(|path| path.is_dir());
     let files = shards.flat_map(|shard| fs::read_dir(shard).unwrap().map(|entry| entry.unwrap().path()));
     files.filter(|path| path.extension().is_some_and(|found| found == ending)).collect()

@@ -23,6 +23,7 @@ mod clock;
 mod cluster;
 mod crash;
 mod damage;
+mod encryption;
 mod histories;
 mod portable;
 mod postgres;

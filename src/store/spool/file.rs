@@ -8,28 +8,75 @@
 //!  "BLOBSEAL"  octets of the body u64  SHA-256 of the body
 //! ```
 //!
-//! Numbers are big-endian. A flag is reserved for encryption at rest; a file with a flag that is not known is refused.
+//! Numbers are big-endian; a file with a flag is refused. So is a body in the clear; one under a key is a content of
+//! [`crypto::rest`](crate::crypto::rest), told by its first octets, whose header is the JSON.
 
 use std::fs::File;
-use std::io::{self, BufReader, Read, Seek, SeekFrom};
+use std::io::{self, BufReader, BufWriter, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
+use crate::crypto::rest::{Head, KeyId, Opened, RestKey, Sealer};
 use crate::crypto::{Hasher, sha256};
 use crate::ident::Sha256;
-use crate::port::Blob;
-use crate::store::MAX_HEADER;
+use crate::port::{Blob, StoreError};
+use crate::store::cipher::{self, Keys, MAX_JSON, Unopened};
+use crate::store::store_error;
 
 const MAGIC: &[u8; 8] = b"BREVBLOB";
 const SEAL: &[u8; 8] = b"BLOBSEAL";
 const VERSION: u8 = 1;
 const FIXED: usize = 16;
 const TRAILER: usize = 8 + 8 + 32;
-/// Octets of the header's JSON: a [`MAX_HEADER`] of which every octet is escaped, and the rest of [`Blob`].
-const MAX_JSON: usize = 6 * MAX_HEADER + 1024;
+
+/// Where the body of a file is written to.
+pub(super) enum Out {
+    /// In the clear.
+    Clear(BufWriter<File>),
+    /// Under a key.
+    Sealed(Box<Sealer<BufWriter<File>>>),
+}
+
+impl Out {
+    /// Writes everything that stands before the body.
+    pub(super) fn begin(blob: &Blob, key: Option<&RestKey>, file: File) -> io::Result<Self> {
+        let mut file = BufWriter::with_capacity(64 * 1024, file);
+        if let Some(key) = key {
+            return Ok(Self::Sealed(Box::new(cipher::seal(key, blob, file)?)));
+        }
+        file.write_all(&head(blob)?)?;
+        Ok(Self::Clear(file))
+    }
+
+    /// Writes everything that stands behind the body.
+    pub(super) fn end(self, octets: u64, digest: Sha256) -> io::Result<File> {
+        let file = match self {
+            Self::Clear(mut file) => file.write_all(&trailer(octets, digest)).map(|()| file)?,
+            Self::Sealed(sealer) => sealer.finish()?,
+        };
+        file.into_inner().map_err(io::IntoInnerError::into_error)
+    }
+
+    fn inner(&mut self) -> &mut dyn Write {
+        match self {
+            Self::Clear(file) => file,
+            Self::Sealed(sealer) => sealer,
+        }
+    }
+}
+
+impl Write for Out {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.inner().write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.inner().flush()
+    }
+}
 
 /// Everything that stands before the body.
-pub(super) fn head(blob: &Blob) -> io::Result<Vec<u8>> {
+fn head(blob: &Blob) -> io::Result<Vec<u8>> {
     let json = serde_json::to_vec(blob)?;
     let length = u32::try_from(json.len()).map_err(|_| io::ErrorKind::InvalidInput)?;
     let mut head = Vec::with_capacity(FIXED + json.len() + 32);
@@ -43,20 +90,55 @@ pub(super) fn head(blob: &Blob) -> io::Result<Vec<u8>> {
 }
 
 /// Everything that stands behind the body.
-pub(super) fn trailer(octets: u64, digest: Sha256) -> Vec<u8> {
+fn trailer(octets: u64, digest: Sha256) -> Vec<u8> {
     [SEAL.as_slice(), &octets.to_be_bytes(), &digest.0].concat()
 }
 
-/// Whether a file is encrypted.
-pub(super) fn is_sealed(path: &Path) -> io::Result<bool> {
-    let mut octets = [0; FIXED];
-    File::open(path)?.read_exact_at(&mut octets, 0).map_err(short)?;
-    Ok(crate::crypto::rest::Head::begins(&octets))
+/// A file that was opened.
+pub(super) struct Found {
+    /// Its head.
+    pub(super) blob: Blob,
+    /// Its body.
+    pub(super) body: Body,
+    /// The key that it is under; none in the clear.
+    pub(super) key: Option<KeyId>,
+    /// Itself.
+    pub(super) file: File,
 }
 
-/// Reads what stands before and behind the body. Damage is [`io::ErrorKind::InvalidData`].
-pub(super) fn open(path: &Path) -> io::Result<(Blob, Body)> {
-    let file = File::open(path)?;
+/// Opens a file. Damage is [`StoreError::Damaged`].
+pub(super) fn open(path: &Path, keys: &Keys) -> Result<Found, StoreError> {
+    let found = File::open(path).map_err(Unopened::Io).and_then(|file| {
+        let again = file.try_clone().map_err(Unopened::Io)?;
+        if let Some(key) = key(&file).map_err(Unopened::Io)? {
+            let (blob, body) = cipher::open(keys, file)?;
+            return Ok(Found { blob, body: Body::Sealed(Box::new(body)), key: Some(key), file: again });
+        }
+        let (blob, body) = clear(file).map_err(Unopened::Io)?;
+        Ok(Found { blob, body: Body::Clear(Box::new(body)), key: None, file: again })
+    });
+    found.map_err(|unopened| match unopened {
+        Unopened::Locked(error) => error,
+        Unopened::Io(error) if error.kind() == io::ErrorKind::NotFound => StoreError::Missing("blob"),
+        Unopened::Io(error) if error.kind() == io::ErrorKind::InvalidData => StoreError::Damaged(format!("{}: {error}", path.display())),
+        Unopened::Io(error) => store_error("opening", path, &error),
+    })
+}
+
+/// The key that a file is under; none in the clear.
+pub(super) fn key(file: &File) -> io::Result<Option<KeyId>> {
+    let mut octets = [0; Head::OCTETS];
+    let begins = file.read_exact_at(octets.get_mut(..FIXED).unwrap_or_default(), 0);
+    begins.map_err(short)?;
+    if !Head::begins(&octets) {
+        return Ok(None);
+    }
+    file.read_exact_at(&mut octets, 0).map_err(short)?;
+    Head::read(octets).map(|head| Some(head.key()))
+}
+
+/// Reads what stands before and behind the body of a file in the clear.
+fn clear(file: File) -> io::Result<(Blob, Clear)> {
     let mut fixed = [0; FIXED];
     file.read_exact_at(&mut fixed, 0).map_err(short)?;
     let [magic @ .., version, flags, r0, r1, l0, l1, l2, l3] = fixed;
@@ -92,7 +174,7 @@ pub(super) fn open(path: &Path) -> io::Result<(Blob, Body)> {
     let digest = Sha256(digest.try_into().map_err(|_| damaged("it is cut off"))?);
     let mut file = BufReader::with_capacity(64 * 1024, file);
     file.seek(SeekFrom::Start(start))?;
-    let body = Body { file, start, octets, at: 0, digest, hashed: 0, hasher: Some(Hasher::new()) };
+    let body = Clear { file, start, octets, at: 0, digest, hashed: 0, hasher: Some(Hasher::new()) };
     Ok((blob, body))
 }
 
@@ -104,9 +186,45 @@ fn short(error: io::Error) -> io::Error {
     if error.kind() == io::ErrorKind::UnexpectedEof { damaged("it is cut off") } else { error }
 }
 
-/// A body under reading. Whoever reads to its end, however it jumped before, has read what was written: octets are
+/// A body under reading.
+pub(super) enum Body {
+    /// In the clear.
+    Clear(Box<Clear>),
+    /// Under a key.
+    Sealed(Box<Opened<File>>),
+}
+
+impl Body {
+    /// Its length.
+    pub(super) fn octets(&self) -> u64 {
+        match self {
+            Self::Clear(body) => body.octets,
+            Self::Sealed(body) => body.octets(),
+        }
+    }
+}
+
+impl Read for Body {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Self::Clear(body) => body.read(into),
+            Self::Sealed(body) => body.read(into),
+        }
+    }
+}
+
+impl Seek for Body {
+    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
+        match self {
+            Self::Clear(body) => body.seek(to),
+            Self::Sealed(body) => body.seek(to),
+        }
+    }
+}
+
+/// A body in the clear. Whoever reads to its end, however it jumped before, has read what was written: octets are
 /// hashed when they are first reached in order, and the read that would hand out the last of them fails instead.
-pub(super) struct Body {
+pub(super) struct Clear {
     file: BufReader<File>,
     start: u64,
     octets: u64,
@@ -116,14 +234,7 @@ pub(super) struct Body {
     hasher: Option<Hasher>,
 }
 
-impl Body {
-    /// Its length.
-    pub(super) fn octets(&self) -> u64 {
-        self.octets
-    }
-}
-
-impl Read for Body {
+impl Read for Clear {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
         let rest = usize::try_from(self.octets - self.at.min(self.octets)).unwrap_or(usize::MAX);
         let room = rest.min(into.len());
@@ -153,7 +264,7 @@ impl Read for Body {
     }
 }
 
-impl Seek for Body {
+impl Seek for Clear {
     fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
         let at = match to {
             SeekFrom::Start(at) => Some(at),
@@ -183,7 +294,7 @@ mod tests {
         file[start + 900] ^= 1;
         let path = dir.join("spoiled");
         fs::write(&path, file).unwrap();
-        open(&path).unwrap().1
+        open(&path, &Keys::default()).unwrap().body
     }
 
     #[test]
@@ -213,6 +324,7 @@ mod tests {
         let mut bytes = fs::read(&path).unwrap();
         bytes[9] = 1;
         fs::write(&path, bytes).unwrap();
-        assert_eq!(open(&path).err().unwrap().to_string(), "its version or flags are not known");
+        let error = open(&path, &Keys::default()).err().unwrap().to_string();
+        assert!(error.ends_with("its version or flags are not known"), "{error}");
     }
 }

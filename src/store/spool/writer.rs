@@ -1,15 +1,17 @@
 //! A blob that is being written, and the threads that make it durable.
 
 use std::fs::{self, File};
-use std::io::{self, BufWriter, Write};
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError, mpsc};
 
 use tokio::sync::oneshot;
 
-use super::file::trailer;
+use super::file::Out;
+use super::folder::Folder;
 use crate::crypto::Hasher;
 use crate::port::{BlobId, BlobWriter, Pending, StoreError, Stored};
+use crate::store::cipher::Use;
 use crate::store::{store_error, sync_directory};
 
 /// A blob that is written and waits for being durable.
@@ -18,6 +20,7 @@ pub(super) struct Commit {
     temporary: Temporary,
     path: PathBuf,
     stored: Stored,
+    _used: Option<Use>,
     answer: Answer,
 }
 
@@ -32,7 +35,7 @@ impl Temporary {
     }
 
     /// The file has another name now.
-    fn keep(&mut self) {
+    pub(super) fn keep(&mut self) {
         self.0 = None;
     }
 }
@@ -48,9 +51,10 @@ impl Drop for Temporary {
 /// [`BlobWriter`] into one file.
 pub(super) struct SpoolWriter {
     id: BlobId,
-    file: BufWriter<File>,
+    out: Out,
     temporary: Temporary,
     path: PathBuf,
+    used: Option<Use>,
     commits: mpsc::Sender<Commit>,
     hasher: Hasher,
     octets: u64,
@@ -59,8 +63,8 @@ pub(super) struct SpoolWriter {
 
 impl SpoolWriter {
     /// A blob whose head is written.
-    pub(super) fn new(id: BlobId, file: BufWriter<File>, temporary: Temporary, path: PathBuf, commits: mpsc::Sender<Commit>) -> Self {
-        Self { id, file, temporary, path, commits, hasher: Hasher::new(), octets: 0, failed: None }
+    pub(super) fn new(id: BlobId, out: Out, temporary: Temporary, path: PathBuf, used: Option<Use>, commits: mpsc::Sender<Commit>) -> Self {
+        Self { id, out, temporary, path, used, commits, hasher: Hasher::new(), octets: 0, failed: None }
     }
 
     /// What was written may be in the file twice or in part once a write failed: such a blob is never committed.
@@ -75,22 +79,21 @@ impl SpoolWriter {
 
     /// Writes the trailer and hands the file to the threads that make it durable.
     fn finish(self) -> Result<oneshot::Receiver<Result<Stored, StoreError>>, StoreError> {
-        let Self { id, mut file, temporary, path, commits, hasher, octets, failed } = self;
+        let Self { id, out, temporary, path, used, commits, hasher, octets, failed } = self;
         if let Some(kind) = failed {
             return Err(store_error("writing", &path, &kind.into()));
         }
         let digest = hasher.finish();
-        let written = file.write_all(&trailer(octets, digest)).and_then(|()| file.into_inner().map_err(io::IntoInnerError::into_error));
-        let file = written.map_err(|error| store_error("writing", &path, &error))?;
+        let file = out.end(octets, digest).map_err(|error| store_error("writing", &path, &error))?;
         let (answer, answered) = oneshot::channel();
-        commits.send(Commit { file, temporary, path, stored: Stored { id, octets, digest }, answer }).map_err(|_| closed())?;
+        commits.send(Commit { file, temporary, path, stored: Stored { id, octets, digest }, _used: used, answer }).map_err(|_| closed())?;
         Ok(answered)
     }
 }
 
 impl Write for SpoolWriter {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let result = self.file.write(bytes);
+        let result = self.out.write(bytes);
         let taken = self.noted(result)?;
         self.hasher.update(bytes.get(..taken).unwrap_or_default());
         self.octets += taken as u64;
@@ -98,7 +101,7 @@ impl Write for SpoolWriter {
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        let result = self.file.flush();
+        let result = self.out.flush();
         self.noted(result)
     }
 }
@@ -117,20 +120,22 @@ pub(super) fn closed() -> StoreError {
 }
 
 /// Makes blobs durable, one after another.
-pub(super) fn serve(waiting: &Mutex<mpsc::Receiver<Commit>>) {
+pub(super) fn serve(waiting: &Mutex<mpsc::Receiver<Commit>>, folder: &Folder) {
     loop {
         let next = waiting.lock().unwrap_or_else(PoisonError::into_inner).recv();
-        let Ok(Commit { file, mut temporary, path, stored, answer }) = next else { return };
-        let outcome = make_durable(&file, &mut temporary, &path);
+        let Ok(Commit { file, mut temporary, path, stored, _used, answer }) = next else { return };
+        let outcome = make_durable(&file, &mut temporary, &path, folder);
         drop(answer.send(outcome.map(|()| stored).map_err(|error| store_error("committing", &path, &error))));
     }
 }
 
-fn make_durable(file: &File, temporary: &mut Temporary, path: &Path) -> io::Result<()> {
+fn make_durable(file: &File, temporary: &mut Temporary, path: &Path, folder: &Folder) -> io::Result<()> {
     fail::fail_point!("spool.sync", |_| Err(io::ErrorKind::StorageFull.into()));
     file.sync_data()?;
     fail::fail_point!("spool.rename", |_| Err(io::ErrorKind::StorageFull.into()));
+    let names = folder.names();
     fs::rename(temporary.path(), path)?;
+    drop(names);
     temporary.keep();
     fail::fail_point!("spool.directory", |_| Err(io::ErrorKind::StorageFull.into()));
     path.parent().map_or(Ok(()), sync_directory)
