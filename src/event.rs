@@ -131,6 +131,10 @@ pub enum EventName {
     Exported,
     /// The state was brought here from files or from a database.
     Imported,
+    /// The keys of what is kept were read again; new ones may be among them.
+    KeysChanged,
+    /// What is kept was encrypted with the active keys, all that could be.
+    Rekeyed,
 }
 
 /// Declares the fields once: the list of all of them, with what each means, is made of the same text.
@@ -235,6 +239,8 @@ fields! {
     OwnCertificate,
     /// The node, of several, that it happened on.
     Node,
+    /// The keys that what is kept is encrypted with, by their ids, the active one first.
+    Key,
 }
 
 impl Field {

@@ -16,6 +16,7 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use brevbro::config::{self, Discovery, History, InlineImages, PersonPolicy, SignedMail, SuccessNotice};
+use brevbro::crypto::rest::RestKey;
 use brevbro::crypto::{Certificate, Identity};
 use brevbro::edge::smtp_client::Protocol;
 
@@ -112,6 +113,19 @@ fn an_organisation_has_its_own_patience_and_hours_and_the_rest_of_what_holds_for
     assert!(is_open("2026-01-06T10:00:00") && !is_open("2026-12-23T10:00:00"));
     let minimal = config::load(&written(&root().join("config/minimal.toml"))).unwrap();
     assert_eq!((minimal.organisations()[0].hours.as_ref(), minimal.organisations()[0].retry), (None, minimal.retry));
+}
+
+#[test]
+fn the_first_key_encrypts_and_the_others_open() {
+    let gateway = config::load(&written(&root().join("tests/config/good/encryption.toml"))).unwrap_or_else(|errors| panic!("{errors}"));
+    let rings = gateway.encryption;
+    let old = RestKey::read(&std::array::from_fn::<u8, 32, _>(|at| at as u8)).unwrap();
+    assert_eq!((rings.transport.len(), rings.content.len()), (2, 1));
+    assert_eq!(rings.transport[1].id(), old.id());
+    assert_ne!(rings.content[0].id(), rings.transport[0].id());
+    assert!(gateway.warnings.iter().any(|warning| warning.path == "encryption.content-keys[0]" && warning.what.contains("its group can read")));
+    let minimal = config::load(&written(&root().join("config/minimal.toml"))).unwrap();
+    assert!(minimal.encryption.transport.is_empty() && minimal.encryption.content.is_empty());
 }
 
 #[test]
@@ -358,6 +372,13 @@ fn place() -> &'static Path {
             write("locked.pem", &key(&tls).private_key_to_pem_pkcs8_passphrase(Cipher::aes_256_cbc(), b"nyckel").unwrap(), 0o600);
             write("no-certificate.pem", b"-----BEGIN NOTHING-----\n", 0o644);
             write("exchange.hash", smtp_password("räksmörgås med ägg").unwrap().as_bytes(), 0o600);
+            let rest: [u8; 32] = std::array::from_fn(|at| at as u8);
+            write("state.key", &rest, 0o600);
+            write("state-again.key", RestKey::read(&rest).unwrap().to_base64().as_bytes(), 0o600);
+            write("state-new.key", format!("{}\n", *RestKey::random().unwrap().to_base64()).as_bytes(), 0o400);
+            write("content.key", RestKey::random().unwrap().to_base64().as_bytes(), 0o640);
+            write("readable-by-all.key", &rest, 0o644);
+            write("zero.key", &[0; 32], 0o600);
             write("mail-server.password", "brevlåda\n".as_bytes(), 0o400);
             place
         })

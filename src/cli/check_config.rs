@@ -3,13 +3,16 @@
 use std::fmt::Write as _;
 use std::io::Write as _;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use jiff::Timestamp;
 
 use super::CliError;
 use crate::config::{self, DeliverySecurity, Discovery, Gateway, Mail, MailServer, Role};
 use crate::crypto::Certificate;
+use crate::crypto::rest::RestKey;
 use crate::edge::smtp_client::Protocol;
+use crate::store::cipher::Rings;
 
 /// Arguments of `brevbro check-config`.
 #[derive(Debug, clap::Args)]
@@ -43,6 +46,7 @@ fn summary(gateway: &Gateway, now: Timestamp) -> String {
     line("gateway", format!("{}, federation {}{environment}", gateway.name, gateway.federation));
     line("node", format!("{}, {}", gateway.node, role(gateway.role())));
     line("state", gateway.state_dir.display().to_string());
+    line("kept", kept(&gateway.encryption));
     if let Some(point) = &gateway.access_point {
         let tls = match (&point.tls, &point.proxy) {
             (Some(_), _) => "",
@@ -122,6 +126,16 @@ fn role(role: Role) -> &'static str {
         Role::AccessPoint => "access point only",
         Role::Mail => "mail only",
         Role::Both => "mail and access point",
+    }
+}
+
+/// How what is kept of messages lies there.
+fn kept(rings: &Rings) -> String {
+    let ids = |ring: &[Arc<RestKey>]| list(ring.iter().map(|key| key.id()));
+    match (rings.content.first(), rings.transport.first()) {
+        (Some(content), Some(transport)) if content.id() == transport.id() => format!("under the key {}", ids(&rings.transport)),
+        (Some(_), Some(_)) => format!("under the key {}, content under {}", ids(&rings.transport), ids(&rings.content)),
+        _ => "in the clear".to_owned(),
     }
 }
 

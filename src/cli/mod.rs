@@ -89,7 +89,7 @@ enum Command {
     Backup(backup::BackupArgs),
     /// Makes the state of a gateway from a backup, in an empty folder.
     Restore(restore::RestoreArgs),
-    /// Looks after what a gateway keeps: checks it, builds its index anew.
+    /// Looks after what a gateway keeps: checks it, builds its index anew, makes and changes its keys.
     Store(store::StoreArgs),
     /// A federation in a box: CAs, name server and SMP on this machine, to try brevbro with.
     Testbed(testbed::TestbedArgs),

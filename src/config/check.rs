@@ -21,6 +21,7 @@ use super::values::HttpUrl;
 use crate::crypto::Authorities;
 use crate::edge::reach::{IpNetwork, Reach};
 use crate::ident::{Domain, MailAddress, NodeName};
+use crate::store::cipher::Rings;
 
 /// A clock that differs more than this is wrong.
 const LONGEST_SKEW: Duration = Duration::from_hours(1);
@@ -75,9 +76,15 @@ impl<'a> Checker<'a> {
             self.sizes(envelope, message.0);
         }
         let federation = raw.federation.clone();
-        let (memory, state_dir, log, expiry_warnings) = (raw.memory, raw.state_dir.take(), raw.log.take(), raw.expiry_warnings.take());
+        let (memory, state_dir, log, expiry_warnings) =
+            (raw.memory, raw.state_dir.take().map(|dir| self.base.join(dir)), raw.log.take(), raw.expiry_warnings.take());
         let audit = raw.audit.take().and_then(|raw| self.audit(raw));
         let node = raw.node.take().and_then(|raw| raw.name).or_else(|| common.name.as_ref().and_then(node_name));
+        let encryption = raw.encryption.take().map(|raw| self.encryption(raw, state_dir.as_deref(), role));
+        if encryption.is_some() && matches!(store, Some(StateStore::Postgresql(_))) {
+            let hint = "leave the section out, and have the database's disks encrypted";
+            self.error(ConfigError::new("encryption", "is for files in state-dir only: bodies in PostgreSQL do not lie under its keys").hint(hint));
+        }
         if let (Some(access_point), Some(organisations)) = (&access_point, &organisations) {
             self.keys_apart(access_point, organisations);
         }
@@ -107,8 +114,13 @@ impl<'a> Checker<'a> {
             mail_domain: common.mail_domain?,
             federation: federation?,
             node: node?,
-            state_dir: self.base.join(state_dir?),
+            state_dir: state_dir?,
             store: store?,
+            file: PathBuf::new(),
+            encryption: match encryption {
+                Some(encryption) => encryption?,
+                None => Rings::default(),
+            },
             memory: memory?.0,
             participants: participants?,
             access_point: if role == Role::Mail { None } else { Some(access_point?) },

@@ -19,6 +19,7 @@ use crate::ident::{AccessPointId, Domain, FederationId, FunctionId, MailAddress,
 use crate::outbound::hours::Hours;
 use crate::outbound::retry::Patience;
 use crate::store::Reserve;
+use crate::store::cipher::Rings;
 use crate::store::journal::JournalOptions;
 
 /// A whole configuration.
@@ -38,6 +39,10 @@ pub struct Gateway {
     pub state_dir: PathBuf,
     /// What keeps messages, jobs and the journal.
     pub store: StateStore,
+    /// The file that this was read from.
+    pub file: PathBuf,
+    /// The keys that what is kept lies under; none where it lies in the clear.
+    pub encryption: Rings,
     /// Octets of memory for messages that are held whole.
     pub memory: u64,
     /// Who is served, as far as every node knows it; at least one.

@@ -56,7 +56,7 @@ impl FileError {
     pub(super) fn hint(&self) -> String {
         match self {
             Self::Unreadable(error) if error.kind() == std::io::ErrorKind::NotFound => {
-                "a relative path begins at the configuration file's folder".to_owned()
+                "a relative path begins at the configuration file's folder; credential:NAME needs LoadCredential= in the unit".to_owned()
             }
             Self::Unreadable(_) => "the user that runs brevbro must be able to read it".to_owned(),
             Self::Exposed(_) => "chmod 600 it and give it to the user that runs brevbro".to_owned(),

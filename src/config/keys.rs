@@ -115,7 +115,7 @@ impl Checker<'_> {
         let certificates = files.certificate.map(|path| self.file(&format!("{at}.certificate"), &path));
         let key_at = format!("{at}.key");
         let file = files.key?;
-        let key = files::secret(&self.base.join(&file.0));
+        let key = files::secret(&self.secret_path(&file));
         let key = key.map_err(|error| self.secret_error(&key_at, &file, &error)).ok()?;
         if key.group_reads {
             self.warn(&key_at, "names a file that its group can read");
@@ -129,7 +129,7 @@ impl Checker<'_> {
     }
 
     pub(super) fn password(&mut self, at: &str, file: &SecretFile) -> Option<files::Secret> {
-        match files::password(&self.base.join(&file.0)) {
+        match files::password(&self.secret_path(file)) {
             Ok((secret, group_reads)) => {
                 if group_reads {
                     self.warn(at, "names a file that its group can read");
@@ -140,6 +140,16 @@ impl Checker<'_> {
                 self.secret_error(at, file, &error);
                 None
             }
+        }
+    }
+
+    /// Where a secret lies: a file, or `credential:NAME`, which systemd has laid ready for the service (systemd.exec(5),
+    /// `LoadCredential=`).
+    pub(super) fn secret_path(&self, file: &SecretFile) -> PathBuf {
+        let name = file.0.to_str().and_then(|path| path.strip_prefix("credential:"));
+        match (name, std::env::var_os("CREDENTIALS_DIRECTORY")) {
+            (Some(name), Some(dir)) if is_credential(name) => PathBuf::from(dir).join(name),
+            _ => self.base.join(&file.0),
         }
     }
 
@@ -195,6 +205,11 @@ impl Checker<'_> {
         self.error(ConfigError::new(at, reason).hint("renew it, or see the machine's clock"));
         None
     }
+}
+
+/// Whether this may be a credential's name: that of a file in one folder.
+fn is_credential(name: &str) -> bool {
+    !name.is_empty() && name.len() <= 255 && !name.contains('/') && name != "." && name != ".."
 }
 
 /// An error with its causes in one line.

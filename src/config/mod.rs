@@ -10,6 +10,7 @@
 //! is [`load`], and so is the start. Only layer 6 knows this module: it fills the others' own options.
 
 mod access_point;
+mod at_rest;
 mod audit;
 mod check;
 pub mod checked;
@@ -65,7 +66,10 @@ pub fn load_at(path: &Path, now: Timestamp) -> Result<Gateway, ConfigErrors> {
         Err(error) => return Err(ConfigErrors::one(path, ConfigError::new("", format!("cannot be read: {error}")))),
     };
     let base = path.parent().unwrap_or(Path::new(""));
-    parse(&text, base, now).map_err(|errors| ConfigErrors { file: path.to_owned(), errors })
+    match parse(&text, base, now) {
+        Ok(gateway) => Ok(Gateway { file: path.to_owned(), ..gateway }),
+        Err(errors) => Err(ConfigErrors { file: path.to_owned(), errors }),
+    }
 }
 
 /// The configuration out of a text; files that it names are sought from `base`.

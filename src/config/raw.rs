@@ -7,6 +7,7 @@ use std::path::PathBuf;
 
 use http::HeaderName;
 
+use super::at_rest::Encryption;
 use super::audit::RawAudit;
 use super::checked::{
     DeliveryMode, Flag, History, InlineImages, LogFormat, LogLevel, OnScanFailure, OtherRecipients, PersonPolicy, Revocation, RevocationOrder, Role,
@@ -35,6 +36,10 @@ section! {
         state_dir: PathBuf = Default "\"/var/lib/brevbro\"";
         /// What keeps messages, jobs and the journal: files in `state-dir`, or a database that several nodes share.
         store: Store = Default "{}";
+        /// Encryption of what the gateway keeps of messages: mails, messages, envelopes, requests and receipts. Without this section
+        /// they lie in `state-dir` in the clear, and the log says so at start. Journal and index, which hold ids and addresses
+        /// and no content, are not encrypted: the disk should be. `docs/protection.md` has the steps of a change of keys.
+        encryption: Encryption = Optional "{}";
         /// How much memory the messages that are held whole may take together: those that are being converted, sealed, opened
         /// and delivered. A message of 30 MB needs up to 300 MB of it for some seconds. What does not fit waits for its turn;
         /// one that is larger than all of it runs alone. AS4 itself needs none, whatever the size.

@@ -132,7 +132,7 @@ impl Read for SecretFile {
     }
 
     fn shape() -> Shape {
-        Shape::Value("file that only the gateway may read".to_owned())
+        Shape::Value("file that only the gateway may read, or credential:NAME".to_owned())
     }
 }
 

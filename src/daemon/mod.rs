@@ -9,6 +9,7 @@ pub mod control;
 mod expiry;
 mod imap;
 mod isolation;
+pub mod keys;
 mod mail;
 mod node;
 mod outside;
@@ -33,6 +34,7 @@ use crate::failure::Failure;
 use crate::port::{Op, Step, StoreError};
 use crate::worker::{Company, Crew, Found, Gateway, MailDoor, MailSide, OutboxDoor, OutboxSettings, Sides, TERM, Turn};
 
+use keys::AtRest;
 use mail::Doors;
 
 pub(crate) use mail::policy;
@@ -79,6 +81,8 @@ pub enum StartError {
 pub struct Daemon {
     /// The worker's view of everything.
     pub gateway: Arc<Gateway>,
+    /// What is kept, and its keys; none where a database keeps it.
+    pub at_rest: Option<Arc<AtRest>>,
     /// Where mail is taken by SMTP; port 0 where it is not: it comes from outbox folders only, or to other nodes.
     pub smtp: SocketAddr,
     /// Where AS4 is taken; port 0 on a mail node.
@@ -114,7 +118,8 @@ impl Daemon {
     /// # Errors
     /// [`StartError`]; nothing runs then.
     async fn start_tapped(config: checked::Gateway, tap: Option<Arc<dyn Tap>>) -> Result<Self, StartError> {
-        let node = Arc::new(node::of(&config).await?);
+        let (node, at_rest) = node::of(&config).await?;
+        let node = Arc::new(node);
         if node.company == Company::Nodes {
             let claimed = isolation::claim_store(node.store.as_ref(), &config.federation, config.environment).await;
             claimed.map_err(|why| StartError::Setup { what: "the state", why })?;
@@ -165,9 +170,13 @@ impl Daemon {
         if let Some(signing) = &signing {
             aside.spawn(Arc::clone(signing).run());
         }
-        aside.spawn(control.serve(Arc::new(control::Answering { gateway: Arc::clone(&gateway), started: gateway.clock.now() })));
+        aside.spawn(control.serve(Arc::new(control::Answering {
+            gateway: Arc::clone(&gateway),
+            at_rest: at_rest.clone(),
+            started: gateway.clock.now(),
+        })));
         let (smtp, as4) = (addresses.0.unwrap_or_else(nowhere), addresses.1.unwrap_or_else(nowhere));
-        Ok(Self { gateway, smtp, as4, crew, stopper, servers, aside, signing })
+        Ok(Self { gateway, at_rest, smtp, as4, crew, stopper, servers, aside, signing })
     }
 
     /// Takes nothing new, ends what runs, and returns.
@@ -182,6 +191,9 @@ impl Daemon {
             signing.sign().await;
         }
         // They hold the store open.
+        if let Some(at_rest) = &self.at_rest {
+            at_rest.stop().await;
+        }
         self.aside.shutdown().await;
     }
 }

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::expiry::expiry;
+use super::keys::AtRest;
 use super::outside::transport_profiles;
 use super::schedules::{participant, retention, schedule};
 use super::store::{self, Kept};
@@ -12,19 +13,25 @@ use crate::config::checked;
 use crate::edge::clock::SystemClock;
 use crate::outbound::retry::Patience;
 use crate::port::Clock;
+use crate::store::cipher::Keys;
 use crate::worker::{Node, Room, Settings};
 
 /// Opens the state and everything else that both sides need.
-pub(super) async fn of(config: &checked::Gateway) -> Result<Node, StartError> {
+pub(super) async fn of(config: &checked::Gateway) -> Result<(Node, Option<Arc<AtRest>>), StartError> {
     let dir = config.state_dir.clone();
     let setup = |what| move |why: String| StartError::Setup { what, why };
     isolation::claim(&dir, &config.federation, config.environment).map_err(setup("the state"))?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-    let Kept { store, blobs, company } = store::open(config, &clock).await?;
+    let keys = Arc::new(Keys::new(config.encryption.clone()));
+    let Kept { store, blobs, under_keys, company } = store::open(config, &clock, &keys).await?;
+    let at_rest = under_keys.map(|bodies| AtRest::new(keys, bodies, Arc::clone(&store), Arc::clone(&clock), config.file.clone()));
+    if let Some(at_rest) = &at_rest {
+        at_rest.report();
+    }
     let scratch = dir.join("scratch");
     std::fs::create_dir_all(&scratch).map_err(|error| setup("the scratch folder")(error.to_string()))?;
     let Outside { directory, trust, .. } = Outside::of(config)?;
-    Ok(Node {
+    let node = Node {
         name: config.node.clone(),
         company,
         store,
@@ -35,7 +42,8 @@ pub(super) async fn of(config: &checked::Gateway) -> Result<Node, StartError> {
         room: Room::of(config.memory),
         settings: settings(config, scratch),
         participants: config.participants.iter().map(participant).collect(),
-    })
+    };
+    Ok((node, at_rest))
 }
 
 fn settings(config: &checked::Gateway, scratch: PathBuf) -> Settings {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::StartError;
 use crate::config::{Database, StateStore, checked};
 use crate::port::{Blobs, Clock, Store};
+use crate::store::cipher::{Keys, Rekey};
 use crate::store::{Bodies, PostgresOptions, PostgresStore, SledOptions, SledStore, Spool, SpoolOptions, Unfinished};
 use crate::worker::Company;
 
@@ -12,26 +13,29 @@ use crate::worker::Company;
 pub(super) struct Kept {
     pub(super) store: Arc<dyn Store>,
     pub(super) blobs: Arc<dyn Blobs>,
+    /// The bodies once more, where they lie under keys of ours.
+    pub(super) under_keys: Option<Arc<dyn Rekey>>,
     pub(super) company: Company,
 }
 
 /// Opens it.
-pub(super) async fn open(config: &checked::Gateway, clock: &Arc<dyn Clock>) -> Result<Kept, StartError> {
+pub(super) async fn open(config: &checked::Gateway, clock: &Arc<dyn Clock>, keys: &Arc<Keys>) -> Result<Kept, StartError> {
     match &config.store {
         StateStore::Local(reserve) => {
             let (dir, reserve) = (&config.state_dir, *reserve);
             let failed = |source| StartError::Store { dir: dir.display().to_string(), source };
             Unfinished::refuse(dir).map_err(failed)?;
-            let blobs = Spool::open(SpoolOptions { reserve, ..SpoolOptions::new(dir.join("spool")) }).map_err(failed)?;
+            let spool = SpoolOptions { reserve, keys: Arc::clone(keys), ..SpoolOptions::new(dir.join("spool")) };
+            let blobs = Arc::new(Spool::open(spool).map_err(failed)?);
             let options = SledOptions { reserve, clock: Arc::clone(clock), segments: config.audit.segments, ..SledOptions::new(dir.join("store")) };
             let store = SledStore::open(options).map_err(failed)?;
-            Ok(Kept { store: Arc::new(store), blobs: Arc::new(blobs), company: Company::Alone })
+            Ok(Kept { store: Arc::new(store), under_keys: Some(Arc::clone(&blobs) as Arc<dyn Rekey>), blobs, company: Company::Alone })
         }
         StateStore::Postgresql(database) => {
             let failed = |source| StartError::Store { dir: format!("the database {}", database.database), source };
             let store = PostgresStore::open(options(config, database)).await.map_err(failed)?;
             let blobs = store.blobs();
-            Ok(Kept { store: Arc::new(store), blobs: Arc::new(blobs), company: Company::Nodes })
+            Ok(Kept { store: Arc::new(store), under_keys: None, blobs: Arc::new(blobs), company: Company::Nodes })
         }
     }
 }

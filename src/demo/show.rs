@@ -110,6 +110,8 @@ fn swedish(name: EventName) -> &'static str {
         EventName::Restored => "återställt från säkerhetskopia",
         EventName::Exported => "skrivet till fil för flytt",
         EventName::Imported => "flyttat hit",
+        EventName::KeysChanged => "nycklarna för lagring lästa på nytt",
+        EventName::Rekeyed => "det lagrade krypterat på nytt",
     }
 }
 

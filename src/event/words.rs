@@ -97,6 +97,8 @@ impl EventName {
             Self::PurgeHeld => ("Gallring väntar, den är stoppad", "A deletion waits, since it is stopped"),
             Self::ContentDeleted => ("Innehåll gallrades", "Content was deleted by rule"),
             Self::RecordDeleted => ("Uppgifterna om meddelandet gallrades", "What was known of the message was deleted by rule"),
+            Self::KeysChanged => ("Nycklarna till det som sparas byttes", "The keys of what is kept were changed"),
+            Self::Rekeyed => ("Det som sparas krypterades om", "What is kept was encrypted anew"),
             Self::Alarmed => ("Driften fick mejl", "The operator was told by mail"),
             Self::Faulted => ("Ett fel som ingen räknat med", "An unforeseen fault"),
             Self::Restored => (

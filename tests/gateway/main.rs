@@ -10,6 +10,7 @@ mod harness;
 mod admission;
 mod answers;
 mod as4;
+mod at_rest;
 mod conversion;
 mod database;
 mod discovery;

@@ -83,6 +83,12 @@ pub enum Command {
     },
     /// All holds.
     Holds {},
+    /// How many bodies are under which key.
+    Keys {},
+    /// Read the keys again.
+    ReloadKeys {},
+    /// Encrypt with the active keys what lies under older ones.
+    Rekey {},
 }
 
 impl Command {
@@ -102,6 +108,9 @@ impl Command {
             Self::Hold { .. } => "hold",
             Self::Unhold { .. } => "unhold",
             Self::Holds {} => "holds",
+            Self::Keys {} => "keys",
+            Self::ReloadKeys {} => "reload-keys",
+            Self::Rekey {} => "rekey",
         }
     }
 }
