@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
+use rustix::process::{DumpableBehavior, Resource, Rlimit, set_dumpable_behavior, setrlimit};
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::CliError;
@@ -17,27 +18,55 @@ pub struct RunArgs {
     config: PathBuf,
 }
 
-/// Runs the daemon until SIGTERM or SIGINT, then lets what runs end.
+/// Runs the daemon until SIGTERM or SIGINT, then lets what runs end. At SIGHUP it reads the keys of `[encryption]` again.
 ///
 /// # Errors
 /// [`CliError`]: every error of the configuration at once, or why the daemon does not start.
 pub async fn run(args: RunArgs) -> Result<(), CliError> {
     give_memory_back();
+    no_core_file();
     let config = config::load(&args.config).map_err(CliError::usage)?;
     log(config.log);
     for warning in &config.warnings {
         tracing::warn!(path = %warning.path, "{}", warning.what);
     }
     let (mut term, mut int) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    let mut hangup = signal(SignalKind::hangup())?;
     let daemon = Daemon::start(config).await?;
+    not_dumpable();
     tracing::info!(smtp = %daemon.smtp, as4 = %daemon.as4, "brevbro is running");
-    tokio::select! {
-        _ = term.recv() => {}
-        _ = int.recv() => {}
+    loop {
+        tokio::select! {
+            _ = term.recv() => break,
+            _ = int.recv() => break,
+            _ = hangup.recv() => {
+                if let Some(at_rest) = &daemon.at_rest
+                    && let Err(refused) = at_rest.reload("SIGHUP").await
+                {
+                    tracing::error!(what = refused.what, hint = refused.hint, "the keys were not read again");
+                }
+            }
+        }
     }
     tracing::info!("stopping: what runs is ended first");
     daemon.stop().await;
     Ok(())
+}
+
+/// A crash leaves no file with keys and messages (setrlimit(2), `RLIMIT_CORE`). Before a key is read.
+fn no_core_file() {
+    let none = Rlimit { current: Some(0), maximum: Some(0) };
+    if let Err(error) = setrlimit(Resource::Core, none) {
+        tracing::warn!(%error, "a crash may leave a core file");
+    }
+}
+
+/// No program of the same user reads the memory, and what collects crashes gets none of it: a pipe is not bound by the
+/// limit (core(5), prctl(2) `PR_SET_DUMPABLE`). After the start, since `/proc/self` is root's alone from here on.
+fn not_dumpable() {
+    if let Err(error) = set_dumpable_behavior(DumpableBehavior::NotDumpable) {
+        tracing::warn!(%error, "the memory of this process may be read by programs of the same user");
+    }
 }
 
 /// Has glibc give the memory of large messages back as soon as they are done with (mallopt(3), `M_MMAP_THRESHOLD`).

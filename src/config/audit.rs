@@ -63,7 +63,7 @@ impl Checker<'_> {
 
     fn notary_key(&mut self, file: &SecretFile) -> Option<NotaryKey> {
         let at = "audit.signing-key";
-        let octets = files::secret(&self.base.join(&file.0)).map_err(|error| self.secret_error(at, file, &error)).ok()?.octets;
+        let octets = files::secret(&self.secret_path(file)).map_err(|error| self.secret_error(at, file, &error)).ok()?.octets;
         let key = NotaryKey::from_pem(&octets);
         key.map_err(|error| self.error(ConfigError::new(at, format!("cannot be used: {error}")).hint("brevbro audit key makes one"))).ok()
     }
