@@ -43,4 +43,9 @@ GRANT USAGE ON SEQUENCE told_order TO brevbro_access_point;
 -- Envelopes, AS4 requests and signals. clear_blobs and clear_parts are not mentioned.
 GRANT SELECT, INSERT, UPDATE, DELETE ON sealed_blobs, sealed_parts TO brevbro_access_point;
 
+-- The names of keys: of its own, which it uses, and of those that it must not have.
+GRANT SELECT, INSERT ON sealed_keys TO brevbro_access_point;
+GRANT SELECT, INSERT, UPDATE, DELETE ON key_users TO brevbro_access_point;
+GRANT SELECT ON clear_keys TO brevbro_access_point;
+
 COMMIT;

@@ -28,6 +28,7 @@ use self::fault::Fault;
 use self::link::{Link, persist};
 use self::step::Once;
 use super::check_limits;
+use super::cipher::Keys;
 use crate::event::Event;
 use crate::ident::RecordId;
 use crate::port::{Clock, Health, Job, JobId, Key, Lease, Pending, Queue, Record, State, Step, Store, StoreError};
@@ -36,6 +37,7 @@ mod bells;
 mod bodies;
 mod chain;
 mod fault;
+mod keys;
 mod link;
 mod pipeline;
 mod portable;
@@ -164,10 +166,22 @@ impl PostgresStore {
         Ok(Self { link, bells, schema, node, bodies, clock, _aside: aside })
     }
 
-    /// The bodies beside it, over the same connections.
+    /// The bodies beside it, over the same connections, in the clear.
     #[must_use]
     pub fn blobs(&self) -> PostgresBlobs {
-        PostgresBlobs::new(Arc::clone(&self.link), self.bodies, Handle::current())
+        self.blobs_of(Arc::default())
+    }
+
+    /// The bodies beside it, under these keys.
+    ///
+    /// # Errors
+    /// [`StoreError::Locked`] when a body is under another one; [`StoreError::Broken`] when this node may not have one of them.
+    pub async fn blobs_under(&self, keys: Arc<Keys>) -> Result<PostgresBlobs, StoreError> {
+        self.blobs_of(keys).under_keys().await
+    }
+
+    fn blobs_of(&self, keys: Arc<Keys>) -> PostgresBlobs {
+        PostgresBlobs::new(Arc::clone(&self.link), self.bodies, Handle::current(), keys, self.node.clone())
     }
 
     /// The time by which it goes; `None` is the database's.

@@ -31,6 +31,13 @@ macro_rules! promises {
                 }
             })*
         }
+        mod sealed_rows {
+            $(#[test] fn $name() {
+                if let Some(options) = crate::subject::place() {
+                    super::$name(&crate::sealed_rows::blobs(&options, &[1]));
+                }
+            })*
+        }
         mod sealed {
             $(#[test] fn $name() {
                 let dir = tempfile::tempdir().unwrap();

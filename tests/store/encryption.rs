@@ -17,13 +17,13 @@ use super::blobs::{body, files, keep, read};
 use crate::block;
 
 /// A key whose file is this octet and 31 of another.
-fn key(n: u8) -> RestKey {
+pub(crate) fn key(n: u8) -> RestKey {
     let mut octets = [0x5a; 32];
     octets[0] = n;
     RestKey::read(&octets).unwrap()
 }
 
-fn rings(keys: &[u8]) -> Rings {
+pub(crate) fn rings(keys: &[u8]) -> Rings {
     Rings::of(keys.iter().map(|n| key(*n)).collect())
 }
 
@@ -38,7 +38,7 @@ pub(crate) fn spool(dir: &Path, keys: &[u8]) -> Spool {
     try_spool(dir, keys).unwrap().0
 }
 
-fn counted(clear: u64, keys: &[(u8, u64)]) -> Census {
+pub(crate) fn counted(clear: u64, keys: &[(u8, u64)]) -> Census {
     let needed = keys.iter().map(|(n, _)| key(*n).id()).collect();
     let keys = keys.iter().filter(|(_, count)| *count > 0).map(|(n, count)| (key(*n).id(), *count)).collect();
     Census { clear, keys, needed, damaged: 0 }

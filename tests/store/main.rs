@@ -29,6 +29,7 @@ mod portable;
 mod postgres;
 mod pressure;
 mod promises;
+mod sealed_rows;
 mod segments;
 mod subject;
 

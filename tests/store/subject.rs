@@ -70,6 +70,23 @@ pub(crate) fn within(cluster: &Cluster, database: &str) -> PostgresOptions {
     PostgresOptions { schema: format!("s{}", uuid::Uuid::new_v4().simple()), connections: 6, ..PostgresOptions::new(&cluster.url(database)).unwrap() }
 }
 
+/// What some SQL that asks for texts finds past the store, a row a line.
+pub(crate) fn answer(options: &PostgresOptions, sql: &str) -> String {
+    block(async {
+        let (client, connection) = options.server.connect(tokio_postgres::NoTls).await.unwrap();
+        let connection = tokio::spawn(connection);
+        let asked = client.simple_query(&format!("SET search_path TO {}; {sql}", options.schema)).await.unwrap();
+        let rows = asked.iter().filter_map(|message| match message {
+            tokio_postgres::SimpleQueryMessage::Row(row) => Some(format!("{}\n", row.get(0).unwrap_or_default())),
+            _ => None,
+        });
+        let found = rows.collect();
+        drop(client);
+        connection.await.unwrap().unwrap();
+        found
+    })
+}
+
 /// Runs some SQL past the store.
 pub(crate) fn sql(options: &PostgresOptions, sql: &str) {
     block(async {

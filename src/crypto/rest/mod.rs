@@ -22,6 +22,7 @@ mod head;
 mod key;
 mod open;
 mod seal;
+mod veil;
 
 use openssl::symm::{Cipher, Crypter, Mode};
 use zeroize::Zeroizing;
@@ -32,6 +33,10 @@ pub use head::Head;
 pub use key::{KeyId, RestKey, RestKeyError};
 pub use open::Opened;
 pub use seal::Sealer;
+pub use veil::Veil;
+
+/// Octets of a full chunk as it is written: who cuts a body at multiples of it cuts between chunks.
+pub const SEALED_CHUNK: usize = CHUNK + TAG;
 
 /// Octets of a chunk's clear text.
 const CHUNK: usize = 1 << CHUNK_LOG2;

@@ -17,9 +17,13 @@ fn body(octets: usize) -> Vec<u8> {
 
 fn sealed(body: &[u8]) -> Vec<u8> {
     let salt = std::array::from_fn(|at| 100 + at as u8);
-    let mut sealer = Sealer::salted(&key(), &salt, HEADER, Vec::new()).unwrap();
+    salted(&salt, body)
+}
+
+fn salted(salt: &[u8; 32], body: &[u8]) -> Vec<u8> {
+    let (front, mut sealer) = Sealer::salted(&key(), salt, HEADER, Vec::new()).unwrap();
     body.chunks(777).for_each(|piece| sealer.write_all(piece).unwrap());
-    sealer.finish().unwrap()
+    [front, sealer.finish().unwrap()].concat()
 }
 
 type Both = (Vec<u8>, Opened<Cursor<Vec<u8>>>);
@@ -94,18 +98,26 @@ fn a_changed_octet_anywhere_is_found() {
     }
 }
 
+/// Who keeps head and body apart, and the last chunk beside the others, has the same octets.
+#[test]
+fn a_content_in_its_parts_is_the_content() {
+    for octets in [0, 5, CHUNK, 2 * CHUNK + 1] {
+        let (front, mut sealer) = Sealer::apart(&key(), HEADER, Vec::new()).unwrap();
+        sealer.write_all(&body(octets)).unwrap();
+        let (chunks, last) = sealer.end().unwrap();
+        assert_eq!(chunks.len() % (CHUNK + TAG), 0, "only whole chunks went out before");
+        assert!(last.len() <= CHUNK + TAG);
+        assert!(whole(&[front, chunks, last].concat()).unwrap() == body(octets), "{octets}");
+    }
+}
+
 #[test]
 fn chunks_that_are_cut_off_exchanged_repeated_or_added_are_found() {
     let clear = body(3 * CHUNK + 9);
     let good = sealed(&clear);
     let (head, chunks) = good.split_at(Head::OCTETS + HEADER.len() + TAG);
     let pieces: Vec<&[u8]> = chunks.chunks(CHUNK + TAG).collect();
-    let other = Sealer::salted(&key(), &[9; 32], HEADER, Vec::new()).unwrap();
-    let other = {
-        let mut other = other;
-        other.write_all(&clear).unwrap();
-        other.finish().unwrap()
-    };
+    let other = salted(&[9; 32], &clear);
     let others: Vec<&[u8]> = other[head.len()..].chunks(CHUNK + TAG).collect();
     let make = |pieces: &[&[u8]]| [head, &pieces.concat()].concat();
     assert!(whole(&make(&pieces)).unwrap() == clear);

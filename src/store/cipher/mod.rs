@@ -113,9 +113,25 @@ pub(super) enum Unopened {
 /// Opens a content at the beginning of a stream: the head at once, the body when it is read.
 pub(super) fn open<R: Read + Seek>(keys: &Keys, mut stream: R) -> Result<(Blob, Opened<R>), Unopened> {
     let (head, sealed) = Head::read_from(&mut stream, MAX_JSON).map_err(Unopened::Io)?;
+    opened(keys, &head, &sealed, stream)
+}
+
+/// As [`seal`], for a store that keeps what stands before the body apart from it.
+pub(super) fn seal_apart<W: Write>(key: &RestKey, blob: &Blob, out: W) -> io::Result<(Vec<u8>, Sealer<W>)> {
+    let json = Zeroizing::new(serde_json::to_vec(blob)?);
+    Sealer::apart(key, &json, out)
+}
+
+/// Opens what [`seal_apart`] made.
+pub(super) fn open_apart<R: Read + Seek>(keys: &Keys, mut front: &[u8], body: R) -> Result<(Blob, Opened<R>), Unopened> {
+    let (head, sealed) = Head::read_from(&mut front, MAX_JSON).map_err(Unopened::Io)?;
+    opened(keys, &head, &sealed, body)
+}
+
+fn opened<R: Read + Seek>(keys: &Keys, head: &Head, sealed: &[u8], stream: R) -> Result<(Blob, Opened<R>), Unopened> {
     let key = keys.key(head.key()).map_err(Unopened::Locked)?;
     let damaged = |error: Box<dyn std::error::Error + Send + Sync>| Unopened::Io(io::Error::new(io::ErrorKind::InvalidData, error));
-    let json = head.open_header(&key, &sealed).map_err(|error| damaged(error.into()))?;
+    let json = head.open_header(&key, sealed).map_err(|error| damaged(error.into()))?;
     let blob = serde_json::from_slice(&json).map_err(|error| damaged(error.into()))?;
-    Ok((blob, Opened::new(&key, &head, &sealed, stream).map_err(Unopened::Io)?))
+    Ok((blob, Opened::new(&key, head, sealed, stream).map_err(Unopened::Io)?))
 }

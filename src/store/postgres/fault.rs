@@ -53,6 +53,11 @@ impl From<Error> for Fault {
         if again.contains(code) {
             return Self::Again(why);
         }
+        if *code == SqlState::FOREIGN_KEY_VIOLATION && matches!(said.constraint(), Some("clear_blobs_key" | "sealed_blobs_key")) {
+            return Self::wrong(
+                "another node has taken the key that this one writes under out of use: brevbro store reload-keys, with the newer key first",
+            );
+        }
         // A server that was made a standby, is starting or stopping, or has no seat left: another one, or it later, has.
         let lost = [
             SqlState::READ_ONLY_SQL_TRANSACTION,

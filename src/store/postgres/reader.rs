@@ -7,7 +7,7 @@ use tokio::runtime::Handle;
 use tokio_postgres::Row;
 use uuid::Uuid;
 
-use super::bodies::{PART, Table};
+use super::bodies::{PostgresBlobs, Table};
 use super::fault::Fault;
 use super::link::{Link, persist};
 use crate::port::StoreError;
@@ -19,13 +19,17 @@ pub(super) struct Parts {
     sql: String,
     body: Uuid,
     octets: u64,
+    /// Octets of a full part.
+    size: u64,
     at: u64,
     held: Option<(i32, Vec<u8>)>,
 }
 
 impl Parts {
-    pub(super) fn new(link: Arc<Link>, runtime: Handle, table: Table, body: Uuid, octets: u64) -> Self {
-        Self { link, runtime, sql: table.sql("SELECT data FROM {}_parts WHERE body = $1 AND part = $2"), body, octets, at: 0, held: None }
+    pub(super) fn new(blobs: &PostgresBlobs, table: Table, body: Uuid, octets: u64, size: usize) -> Self {
+        let (link, runtime) = (Arc::clone(&blobs.link), blobs.runtime.clone());
+        let sql = table.sql("SELECT data FROM {}_parts WHERE body = $1 AND part = $2");
+        Self { link, runtime, sql, body, octets, size: size as u64, at: 0, held: None }
     }
 
     fn fetch(&self, part: i32) -> io::Result<Vec<u8>> {
@@ -47,13 +51,13 @@ impl Read for Parts {
         if self.at >= self.octets || into.is_empty() {
             return Ok(0);
         }
-        let part = i32::try_from(self.at / PART as u64).map_err(io::Error::other)?;
+        let part = i32::try_from(self.at / self.size).map_err(io::Error::other)?;
         if self.held.as_ref().is_none_or(|(held, _)| *held != part) {
             // What was held is let go first.
             self.held = None;
             self.held = Some((part, self.fetch(part)?));
         }
-        let begin = usize::try_from(self.at % PART as u64).map_err(io::Error::other)?;
+        let begin = usize::try_from(self.at % self.size).map_err(io::Error::other)?;
         let rest = self.held.as_ref().and_then(|(_, data)| data.get(begin..)).unwrap_or_default();
         let taken = rest.len().min(into.len());
         if let (Some(to), Some(from)) = (into.get_mut(..taken), rest.get(..taken)) {

@@ -19,8 +19,10 @@ struct Migration {
 
 /// All of them, in their order.
 fn migrations() -> Vec<Migration> {
-    let first = Migration { number: 1, compatible_with: 1, sql: include_str!("migrations/0001-first.sql").into() };
-    let mut all = vec![first];
+    let mut all = vec![
+        Migration { number: 1, compatible_with: 1, sql: include_str!("migrations/0001-first.sql").into() },
+        Migration { number: 3, compatible_with: 1, sql: include_str!("migrations/0003-keys.sql").into() },
+    ];
     all.extend(of_a_later_version());
     all
 }
