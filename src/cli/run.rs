@@ -3,7 +3,8 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use rustix::process::{DumpableBehavior, Resource, Rlimit, set_dumpable_behavior, setrlimit};
+use rustix::mm::{MlockAllFlags, mlockall};
+use rustix::process::{DumpableBehavior, Resource, Rlimit, getrlimit, set_dumpable_behavior, setrlimit};
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::CliError;
@@ -23,10 +24,11 @@ pub struct RunArgs {
 /// # Errors
 /// [`CliError`]: every error of the configuration at once, or why the daemon does not start.
 pub async fn run(args: RunArgs) -> Result<(), CliError> {
-    give_memory_back();
+    manage_memory();
     no_core_file();
     let config = config::load(&args.config).map_err(CliError::usage)?;
     log(config.log);
+    lock_memory();
     for warning in &config.warnings {
         tracing::warn!(path = %warning.path, "{}", warning.what);
     }
@@ -40,9 +42,7 @@ pub async fn run(args: RunArgs) -> Result<(), CliError> {
             _ = term.recv() => break,
             _ = int.recv() => break,
             _ = hangup.recv() => {
-                if let Some(at_rest) = &daemon.at_rest
-                    && let Err(refused) = at_rest.reload("SIGHUP").await
-                {
+                if let Err(refused) = daemon.at_rest.reload("SIGHUP").await {
                     tracing::error!(what = refused.what, hint = refused.hint, "the keys were not read again");
                 }
             }
@@ -69,19 +69,36 @@ fn not_dumpable() {
     }
 }
 
-/// Has glibc give the memory of large messages back as soon as they are done with (mallopt(3), `M_MMAP_THRESHOLD`).
+/// Keeps all memory out of swap where the system allows it without a limit (`LimitMEMLOCK=infinity` in the unit): under a limit
+/// the process would fail at it one day (mlockall(2)).
+fn lock_memory() {
+    if getrlimit(Resource::Memlock).current.is_none()
+        && let Err(error) = mlockall(MlockAllFlags::CURRENT | MlockAllFlags::FUTURE | MlockAllFlags::ONFAULT)
+    {
+        tracing::warn!(%error, "what is in memory may be swapped out");
+    }
+}
+
+/// Has glibc give the memory of large messages back as soon as they are done with, and overwrite what is freed (mallopt(3),
+/// `M_MMAP_THRESHOLD` and `M_PERTURB`).
 ///
 /// Left to itself it keeps blocks of up to 32 MiB for each thread that had one, which is three times the memory that
-/// large messages need (`docs/performance.md`). It reads this variable at its start only, so the program starts itself
-/// once more, in the same process. Who has set the variable knows better; where this fails, memory is merely kept.
-fn give_memory_back() {
+/// large messages need (`docs/performance.md`), and what stood in freed memory stays there until it is used again. It reads
+/// these variables at its start only, so the program starts itself once more, in the same process. Who has set one of them
+/// knows better; where this fails, memory is merely kept.
+fn manage_memory() {
     use std::os::unix::process::CommandExt;
     const THRESHOLD: &str = "MALLOC_MMAP_THRESHOLD_";
-    if std::env::var_os(THRESHOLD).is_some() {
+    const TUNABLES: &str = "GLIBC_TUNABLES";
+    // The cache of each thread is not overwritten, so there is none.
+    const WIPED: &str = "glibc.malloc.perturb=255:glibc.malloc.tcache_count=0";
+    let set = [(THRESHOLD, "1048576"), (TUNABLES, WIPED)].map(|(name, value)| (std::env::var_os(name).is_none(), name, value));
+    if set.iter().all(|(is_missing, ..)| !is_missing) {
         return;
     }
     if let Ok(program) = std::env::current_exe() {
-        drop(std::process::Command::new(program).args(std::env::args_os().skip(1)).env(THRESHOLD, "1048576").exec());
+        let missing = set.iter().filter(|(is_missing, ..)| *is_missing).map(|(_, name, value)| (*name, *value));
+        drop(std::process::Command::new(program).args(std::env::args_os().skip(1)).envs(missing).exec());
     }
 }
 

@@ -18,8 +18,9 @@ section! {
         /// the others only open what is older. They must not lie in `state-dir`, and need a backup of their own: what is
         /// encrypted with a lost key is lost.
         keys: Vec<SecretFile> = Required "[\"/etc/brevbro/state-2026.key\"]";
-        /// Other keys for what is in the clear otherwise: mails, SDK messages and message receipts. With them a node that is
-        /// access point alone can do without, since it keeps only what is sealed. Left out, `keys` are for everything.
+        /// Other keys for what is in the clear otherwise: mails, SDK messages and message receipts. A node that is access point
+        /// alone does without, since it keeps only what is sealed; one of the mail side alone must have some. Left out,
+        /// `keys` are for everything.
         content_keys: Vec<SecretFile> = Optional "[\"/etc/brevbro/content-2026.key\"]";
     }
 }
@@ -31,7 +32,20 @@ impl Checker<'_> {
             self.error(ConfigError::new("encryption.content-keys", "has no business on an access point's node").hint(hint));
         }
         let transport = raw.keys.and_then(|files| self.rest_keys("encryption.keys", files, state_dir));
+        if role == Role::Mail && raw.content_keys.is_none() {
+            let hint =
+                "make one with brevbro store key; nodes that are access point alone have encryption.keys too, and must not read what is in the clear";
+            self.error(ConfigError::new("encryption.content-keys", "is missing on a node of the mail side").hint(hint));
+        }
         let content = raw.content_keys.map(|files| self.rest_keys("encryption.content-keys", files, state_dir));
+        if let (Some(Some(content)), Some(transport)) = (&content, &transport) {
+            for (i, key) in content.iter().enumerate().filter(|(_, key)| transport.iter().any(|other| other.id() == key.id())) {
+                let hint = "a node that is access point alone has encryption.keys; what is in the clear needs other ones";
+                self.error(
+                    ConfigError::new(format!("encryption.content-keys[{i}]"), format!("is the key {} of encryption.keys", key.id())).hint(hint),
+                );
+            }
+        }
         let transport = Rings::of(transport?).transport;
         let content = match content {
             Some(content) => Rings::of(content?).content,

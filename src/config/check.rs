@@ -81,10 +81,6 @@ impl<'a> Checker<'a> {
         let audit = raw.audit.take().and_then(|raw| self.audit(raw));
         let node = raw.node.take().and_then(|raw| raw.name).or_else(|| common.name.as_ref().and_then(node_name));
         let encryption = raw.encryption.take().map(|raw| self.encryption(raw, state_dir.as_deref(), role));
-        if encryption.is_some() && matches!(store, Some(StateStore::Postgresql(_))) {
-            let hint = "leave the section out, and have the database's disks encrypted";
-            self.error(ConfigError::new("encryption", "is for files in state-dir only: bodies in PostgreSQL do not lie under its keys").hint(hint));
-        }
         if let (Some(access_point), Some(organisations)) = (&access_point, &organisations) {
             self.keys_apart(access_point, organisations);
         }

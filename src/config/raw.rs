@@ -37,7 +37,7 @@ section! {
         /// What keeps messages, jobs and the journal: files in `state-dir`, or a database that several nodes share.
         store: Store = Default "{}";
         /// Encryption of what the gateway keeps of messages: mails, messages, envelopes, requests and receipts. Without this section
-        /// they lie in `state-dir` in the clear, and the log says so at start. Journal and index, which hold ids and addresses
+        /// they lie there in the clear, in `state-dir` or in the database, and the log says so at start. Journal and index, which hold ids and addresses
         /// and no content, are not encrypted: the disk should be. `docs/protection.md` has the steps of a change of keys.
         encryption: Encryption = Optional "{}";
         /// How much memory the messages that are held whole may take together: those that are being converted, sealed, opened

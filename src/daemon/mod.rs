@@ -81,8 +81,8 @@ pub enum StartError {
 pub struct Daemon {
     /// The worker's view of everything.
     pub gateway: Arc<Gateway>,
-    /// What is kept, and its keys; none where a database keeps it.
-    pub at_rest: Option<Arc<AtRest>>,
+    /// What is kept, and its keys.
+    pub at_rest: Arc<AtRest>,
     /// Where mail is taken by SMTP; port 0 where it is not: it comes from outbox folders only, or to other nodes.
     pub smtp: SocketAddr,
     /// Where AS4 is taken; port 0 on a mail node.
@@ -172,7 +172,7 @@ impl Daemon {
         }
         aside.spawn(control.serve(Arc::new(control::Answering {
             gateway: Arc::clone(&gateway),
-            at_rest: at_rest.clone(),
+            at_rest: Arc::clone(&at_rest),
             started: gateway.clock.now(),
         })));
         let (smtp, as4) = (addresses.0.unwrap_or_else(nowhere), addresses.1.unwrap_or_else(nowhere));
@@ -191,9 +191,7 @@ impl Daemon {
             signing.sign().await;
         }
         // They hold the store open.
-        if let Some(at_rest) = &self.at_rest {
-            at_rest.stop().await;
-        }
+        self.at_rest.stop().await;
         self.aside.shutdown().await;
     }
 }

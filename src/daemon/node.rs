@@ -17,17 +17,15 @@ use crate::store::cipher::Keys;
 use crate::worker::{Node, Room, Settings};
 
 /// Opens the state and everything else that both sides need.
-pub(super) async fn of(config: &checked::Gateway) -> Result<(Node, Option<Arc<AtRest>>), StartError> {
+pub(super) async fn of(config: &checked::Gateway) -> Result<(Node, Arc<AtRest>), StartError> {
     let dir = config.state_dir.clone();
     let setup = |what| move |why: String| StartError::Setup { what, why };
     isolation::claim(&dir, &config.federation, config.environment).map_err(setup("the state"))?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let keys = Arc::new(Keys::new(config.encryption.clone()));
     let Kept { store, blobs, under_keys, company } = store::open(config, &clock, &keys).await?;
-    let at_rest = under_keys.map(|bodies| AtRest::new(keys, bodies, Arc::clone(&store), Arc::clone(&clock), config.file.clone()));
-    if let Some(at_rest) = &at_rest {
-        at_rest.report();
-    }
+    let at_rest = AtRest::new(keys, under_keys, Arc::clone(&store), Arc::clone(&clock), config.file.clone());
+    at_rest.report();
     let scratch = dir.join("scratch");
     std::fs::create_dir_all(&scratch).map_err(|error| setup("the scratch folder")(error.to_string()))?;
     let Outside { directory, trust, .. } = Outside::of(config)?;

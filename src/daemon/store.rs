@@ -13,8 +13,8 @@ use crate::worker::Company;
 pub(super) struct Kept {
     pub(super) store: Arc<dyn Store>,
     pub(super) blobs: Arc<dyn Blobs>,
-    /// The bodies once more, where they lie under keys of ours.
-    pub(super) under_keys: Option<Arc<dyn Rekey>>,
+    /// The bodies once more, as those that lie under keys.
+    pub(super) under_keys: Arc<dyn Rekey>,
     pub(super) company: Company,
 }
 
@@ -29,13 +29,13 @@ pub(super) async fn open(config: &checked::Gateway, clock: &Arc<dyn Clock>, keys
             let blobs = Arc::new(Spool::open(spool).map_err(failed)?);
             let options = SledOptions { reserve, clock: Arc::clone(clock), segments: config.audit.segments, ..SledOptions::new(dir.join("store")) };
             let store = SledStore::open(options).map_err(failed)?;
-            Ok(Kept { store: Arc::new(store), under_keys: Some(Arc::clone(&blobs) as Arc<dyn Rekey>), blobs, company: Company::Alone })
+            Ok(Kept { store: Arc::new(store), under_keys: Arc::clone(&blobs) as Arc<dyn Rekey>, blobs, company: Company::Alone })
         }
         StateStore::Postgresql(database) => {
             let failed = |source| StartError::Store { dir: format!("the database {}", database.database), source };
             let store = PostgresStore::open(options(config, database)).await.map_err(failed)?;
-            let blobs = store.blobs();
-            Ok(Kept { store: Arc::new(store), under_keys: None, blobs: Arc::new(blobs), company: Company::Nodes })
+            let blobs = Arc::new(store.blobs_under(Arc::clone(keys)).await.map_err(failed)?);
+            Ok(Kept { store: Arc::new(store), under_keys: Arc::clone(&blobs) as Arc<dyn Rekey>, blobs, company: Company::Nodes })
         }
     }
 }

@@ -22,7 +22,8 @@
 //! that gave them, so that a restarted gateway goes on at once.
 //!
 //! Every effect has a fail point: `store.journal.append`, `store.journal.sync`, `store.batch`, `store.flush`,
-//! `store.segment.*`, `store.snapshot.*`, `store.prune.*`, `spool.sync`, `spool.rename`, `spool.directory`.
+//! `store.segment.*`, `store.snapshot.*`, `store.prune.*`, `spool.sync`, `spool.rename`, `spool.directory`, `spool.keys.write`,
+//! `spool.rekey.*`.
 //!
 //! [`Store`]: crate::port::Store
 //! [`Blobs`]: crate::port::Blobs

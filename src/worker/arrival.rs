@@ -21,6 +21,7 @@ use crate::inbound::Arrival;
 use crate::inbound::receive::{self, Bringer, Brought, Caller, Refused, Seen, Unreceived};
 use crate::port::{Answer, Blob, BlobId, BlobKind, BlobWriter, Freshness, Pending, Realm, TrustError};
 use crate::sdk::envelope::{Header, Passing};
+use crate::store::Scratch;
 use tokio::sync::{mpsc, oneshot};
 
 /// A message that was opened but not yet judged.
@@ -250,7 +251,7 @@ impl AccessPointSide {
             answer.unwrap_or_else(|| Sought::Later("the search for a signer's certificate was broken off".into()))
         };
         let opened = blocking(move || -> Result<Opened, Declined> {
-            let scratch = tempfile::tempfile_in(&scratch)
+            let scratch = Scratch::new(&scratch)
                 .map_err(|error| Failure::temporary(Stage::Receive, Blame::Us, format!("a scratch file cannot be made: {error}")))?;
             let mut payload = Spooled { writer, passing: Passing::default() };
             let received = {

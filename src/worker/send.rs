@@ -15,6 +15,7 @@ use crate::outbound::send::{self, Attempted, Prepared, Proof};
 use crate::outbound::verdict::{self, Verdict};
 use crate::outbound::{Dispatch, Outgoing, Reached, Submitted};
 use crate::port::{self, BlobId, Fail, Freshness, Lease, Metadata, Realm, Request, TransportError};
+use crate::store::Scratch;
 
 impl AccessPointSide {
     /// Runs a send job.
@@ -160,8 +161,8 @@ impl AccessPointSide {
         let boundary = format!("brevbro-{}", super::chance::fresh().simple());
         let packaged = blocking(move || -> Result<_, Failure> {
             let disk = |error: std::io::Error| Failure::temporary(Stage::Send, Blame::Us, format!("a scratch file cannot be written: {error}"));
-            let gzip = tempfile::tempfile_in(&scratch).map_err(disk)?;
-            let mut body = tempfile::tempfile_in(&scratch).map_err(disk)?;
+            let gzip = Scratch::new(&scratch).map_err(disk)?;
+            let mut body = Scratch::new(&scratch).map_err(disk)?;
             let sent = crate::as4::send::package(&message, &mut envelope, &identity, &certificate, gzip, &mut body, &boundary)
                 .map_err(|error| Failure::permanent(Stage::Send, Blame::Us, format!("the AS4 message cannot be made: {error}")))?;
             body.rewind().map_err(disk)?;

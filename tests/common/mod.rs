@@ -7,6 +7,7 @@ pub mod cable;
 pub mod dovecot;
 pub mod golden;
 pub mod judged;
+pub mod needles;
 pub mod parties;
 pub mod pki;
 pub mod points;

@@ -9,6 +9,7 @@ use base64::prelude::*;
 use brevbro::crypto::rest::RestKey;
 use brevbro::event::EventName;
 
+use crate::common::postgres::shared;
 use crate::harness::client::submit;
 use crate::harness::{Gateway, Setup, mail_with, run, wait_for};
 
@@ -194,6 +195,53 @@ fn keys_change_on_a_running_gateway_with_messages_passing() {
         // It starts without the old key, and reads everything.
         let gateway = gateway.sleep().await.wake(setup(&[&new])).await;
         assert!(said(&tell(&gateway, &["rekey", "--check"]).await).contains("in the clear  0 bodies"));
+        gateway.stop().await;
+        receiver.stop().await;
+    });
+}
+
+/// The same with bodies in a database: they lie under keys there, and change them while the gateway runs.
+#[test]
+fn bodies_in_postgresql_lie_under_keys_which_change_on_a_running_gateway() {
+    let Some(cluster) = shared() else { return };
+    let database = cluster.database();
+    let ask = |sql: &str| tokio::task::block_in_place(|| cluster.sql(&database, &format!("SET search_path = brevbro; {sql}")));
+    run(async {
+        let dir = tempfile::tempdir().unwrap();
+        let (old, new) = (key(dir.path(), "old.key"), key(dir.path(), "new.key"));
+        let id = |path: &Path| RestKey::read(&std::fs::read(path).unwrap()).unwrap().id().to_string();
+        let port = cluster.port;
+        let place =
+            format!("store = {{ kind = \"postgresql\", host = [\"127.0.0.1\"], port = {port}, database = \"{database}\", user = \"postgres\" }}\n");
+        let top = Box::leak((place + section(&[&old])).into_boxed_str());
+        let gateway = Gateway::start(Setup { top, ..Setup::new("rest-rows") }).await;
+        let receiver = Gateway::start(Setup::new("rest-rows-peer")).await;
+        let text = "Orosanmalan4711";
+        let mail = mail_with(&gateway.mailbox, "r1", "a.pdf", "application/pdf", format!("%PDF-1.4 {text}").as_bytes());
+        let mail = mail.replace("Subject: Prov", &format!("Subject: {text}"));
+        let taken = submit(&gateway, &[&gateway.address_of("inkorg", "rest-rows-peer.se")], "", &mail).await;
+        assert!(taken.starts_with("250"), "{taken}");
+        receiver.delivery().await;
+        gateway.quiet().await;
+        let bodies = "SELECT header || encode(head, 'hex') FROM clear_blobs UNION ALL SELECT encode(data, 'escape') FROM clear_parts";
+        let kept = ask(bodies);
+        assert!(kept.len() > 1_000 && !kept.contains(text) && !kept.contains(&gateway.mailbox), "{kept}");
+        let under = "SELECT DISTINCT key FROM (SELECT key, replaced FROM clear_blobs UNION ALL SELECT key, replaced FROM sealed_blobs) t WHERE replaced IS NULL";
+        assert_eq!(ask(under), id(&old));
+
+        let path = gateway.dir().join("gateway.toml");
+        let text = std::fs::read_to_string(&path).unwrap();
+        let configure = |keys: &[&PathBuf]| std::fs::write(&path, text.replace(section(&[&old]), section(keys))).unwrap();
+        configure(&[&new]);
+        let refused = tell(&gateway, &["reload-keys"]).await;
+        assert!(!refused.status.success() && String::from_utf8_lossy(&refused.stderr).contains(&id(&old)));
+        configure(&[&new, &old]);
+        said(&tell(&gateway, &["reload-keys"]).await);
+        let told = said(&tell(&gateway, &["rekey"]).await);
+        assert!(told.contains(&format!("key {}  no body: it may be removed", id(&old))), "{told}");
+        assert_eq!(ask(under), id(&new));
+        configure(&[&new]);
+        assert_eq!(said(&tell(&gateway, &["reload-keys"]).await), format!("keys: {}\n", id(&new)));
         gateway.stop().await;
         receiver.stop().await;
     });

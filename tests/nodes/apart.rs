@@ -1,79 +1,20 @@
 //! An access point in the DMZ and a mail node inside, on one database with a role each: whoever has the DMZ's machine, its disk,
 //! its memory, its rights in the database, has no message and no participant's key.
 
-use std::fs::{self, File};
-use std::io::{Read, Seek, SeekFrom};
-use std::path::Path;
+use std::fs;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use base64::prelude::*;
-use brevbro::event::EventName;
-use brevbro::event::Field;
+use brevbro::crypto::rest::RestKey;
+use brevbro::event::{EventName, Field};
 use openssl::pkcs12::Pkcs12;
 
+use crate::common::needles::{Needle, found, in_memory, may_look};
 use crate::common::postgres::Plan;
 use crate::evidence::{Inbox, accepted};
 use crate::nodes::{Nodes, Role, files, order};
 use crate::stage::{Side, wait_for};
-
-/// What nobody in the DMZ may find, in every form in which it may lie somewhere.
-struct Needle {
-    name: &'static str,
-    forms: Vec<Vec<u8>>,
-}
-
-impl Needle {
-    /// A text: as it is, in UTF-16, and in base64 whatever comes before it.
-    fn text(name: &'static str, text: &str) -> Self {
-        let mut forms = vec![text.as_bytes().to_vec(), text.encode_utf16().flat_map(u16::to_le_bytes).collect()];
-        for before in 0..3 {
-            let encoded = BASE64_STANDARD.encode([vec![b' '; before], text.as_bytes().to_vec()].concat());
-            // Neither what the octets before nor those behind have a part in.
-            forms.push(encoded.as_bytes()[4 * before.min(1)..encoded.len() - 4].to_vec());
-        }
-        Self { name, forms }
-    }
-
-    /// A number of a key: as it is written in files, and as OpenSSL keeps it in memory.
-    fn number(name: &'static str, number: &[u8]) -> Self {
-        Self { name, forms: vec![number.to_vec(), number.iter().rev().copied().collect()] }
-    }
-
-    fn is_in(&self, octets: &[u8]) -> bool {
-        self.forms.iter().any(|form| memchr::memmem::find(octets, form).is_some())
-    }
-}
-
-/// The names of the needles that are in there.
-fn found(needles: &[Needle], octets: &[u8]) -> Vec<&'static str> {
-    needles.iter().filter(|needle| needle.is_in(octets)).map(|needle| needle.name).collect()
-}
-
-/// What a process has in memory that is readable, all of it.
-fn in_memory(process: u32, needles: &[Needle]) -> Vec<&'static str> {
-    let maps = fs::read_to_string(format!("/proc/{process}/maps")).unwrap();
-    let mut memory = File::open(format!("/proc/{process}/mem")).unwrap();
-    let (mut seen, mut regions) = (Vec::new(), 0);
-    for line in maps.lines() {
-        let (range, rest) = line.split_once(' ').unwrap();
-        let bound = |text: &str| u64::from_str_radix(text, 16).unwrap();
-        let (from, to) = range.split_once('-').map(|(from, to)| (bound(from), bound(to))).unwrap();
-        // Not what only the kernel reads.
-        if !rest.starts_with('r') || line.ends_with("[vvar]") || line.ends_with("[vsyscall]") || line.ends_with("[vvar_vclock]") {
-            continue;
-        }
-        let mut octets = Vec::new();
-        // What was given back since the list was made is gone.
-        if memory.seek(SeekFrom::Start(from)).is_ok() && (&memory).take(to - from).read_to_end(&mut octets).is_ok() {
-            regions += 1;
-        }
-        seen.extend(found(needles, &octets));
-    }
-    assert!(regions > 20, "{regions} regions of process {process} could be read:\n{maps}");
-    seen.sort_unstable();
-    seen.dedup();
-    seen
-}
 
 fn on_disk(folder: &Path, needles: &[Needle]) -> Vec<&'static str> {
     let files = files(folder);
@@ -126,6 +67,21 @@ fn key_of(all: &Nodes, needles: &mut Vec<Needle>) {
     needles.push(Needle { name: "key password", forms: vec![password.trim_end().as_bytes().to_vec()] });
 }
 
+/// A key as a file that only its owner may read.
+fn key_file(folder: &Path, name: &str, key: &RestKey) -> PathBuf {
+    use std::os::unix::fs::PermissionsExt;
+    let path = folder.join(name);
+    fs::write(&path, key.to_base64().as_bytes()).unwrap();
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
+    path
+}
+
+/// A key of what is kept: as its file has it, and as it stands in memory.
+fn rest_key(name: &'static str, key: &RestKey) -> Needle {
+    let text = key.to_base64().as_bytes().to_vec();
+    Needle { name, forms: vec![BASE64_STANDARD.decode(&text).unwrap(), text] }
+}
+
 /// What the secret of this number is called, in subject, text and files.
 fn secret(number: usize) -> String {
     format!("Sekretess{number:02}OmEnskildaFraganFranDonatorBarnet")
@@ -133,8 +89,23 @@ fn secret(number: usize) -> String {
 
 #[test]
 fn a_node_in_the_dmz_has_no_clear_message_and_no_participants_key() {
+    if !may_look() {
+        return;
+    }
     let user = |role| if role == Role::AccessPoint { "brevbro_access_point" } else { "brevbro_mail" };
     let Some(mut all) = Nodes::set("nodes-apart", &[Role::Mail, Role::AccessPoint], &Plan::default(), user) else { return };
+    // What each of them keeps lies under keys; those of clear content are at the mail node alone.
+    let (content, transport) = (RestKey::random().unwrap(), RestKey::random().unwrap());
+    for node in &mut all.running {
+        // They overwrite nothing that they free: what passed once is found.
+        node.environment = vec![crate::common::needles::UNWIPED];
+        let mut section = format!("\n[encryption]\nkeys = [{:?}]\n", key_file(&node.folder, "transport.key", &transport));
+        if node.role == Role::Mail {
+            section += &format!("content-keys = [{:?}]\n", key_file(&node.folder, "content.key", &content));
+        }
+        let path = node.folder.join("gateway.toml");
+        fs::write(&path, fs::read_to_string(&path).unwrap() + &section).unwrap();
+    }
     // As docs/nodes.md tells the administrator.
     all.sql(&format!("CREATE ROLE brevbro_mail LOGIN; ALTER DATABASE {} OWNER TO brevbro_mail", all.database));
     all.running[0].start(None);
@@ -149,6 +120,7 @@ fn a_node_in_the_dmz_has_no_clear_message_and_no_participants_key() {
 
     let mut needles: Vec<Needle> = vec![Needle::text("secret out", &secret(1)), Needle::text("secret in", &secret(2))];
     key_of(&all, &mut needles);
+    needles.push(rest_key("content key", &content));
     let (mail, point) = (all.running[0].id(), all.running[1].id());
     let (mut out, mut back) = (all.stage.client_of(&all.smtp(), 2, 1), all.stage.client(Side::B, 2, 1));
     let (mut inside, mut outside, mut looks) = (Vec::new(), Vec::new(), 0);
@@ -183,7 +155,8 @@ fn a_node_in_the_dmz_has_no_clear_message_and_no_participants_key() {
     }
     wait_for("no job is left", Duration::from_mins(2), || (all.sql("SELECT count(*) FROM jobs WHERE queue <> 'purge'") == "0").then_some(()));
     assert_eq!(outside, Vec::<&str>::new(), "in the memory of the node in the DMZ, in {looks} looks");
-    for name in ["secret out", "secret in", "p", "q"] {
+    assert_eq!(in_memory(point, &[rest_key("transport key", &transport)]), ["transport key"], "the same look finds the key that it has");
+    for name in ["secret out", "secret in", "p", "q", "content key"] {
         assert!(inside.contains(&name), "{name} is not found inside either, in {looks} looks: {inside:?}");
     }
 
@@ -202,8 +175,15 @@ fn a_node_in_the_dmz_has_no_clear_message_and_no_participants_key() {
         let refused = all.cluster.try_sql(&all.database, &format!("SET SESSION AUTHORIZATION brevbro_access_point; SELECT * FROM brevbro.{table}"));
         assert!(refused.as_ref().is_err_and(|why| why.contains(&format!("permission denied for table {table}"))), "{table}: {refused:?}");
     }
-    let (_, inside) = in_database(&all, "brevbro_mail", &needles);
-    assert_eq!(inside, ["secret in", "secret out"], "the same look as the mail node's role");
+    // Nor has whoever has the database: a superuser sees that messages are there, and none of them.
+    let (readable, seen) = in_database(&all, "postgres", &needles);
+    assert_eq!(seen, Vec::<&str>::new(), "of {readable:?}");
+    assert!(readable.contains(&"brevbro.clear_parts".to_owned()), "{readable:?}");
+    assert_eq!(all.sql("SELECT count(DISTINCT kind) FROM clear_blobs WHERE key IS NOT NULL"), "3");
+    assert_eq!(all.sql("SELECT count(*) FROM clear_blobs WHERE key IS NULL AND replaced IS NULL"), "0");
+    // The same look finds what is there.
+    all.sql(&format!("CREATE TABLE told_openly AS SELECT convert_to('{}', 'UTF8') AS text", secret(2)));
+    assert_eq!(in_database(&all, "postgres", &needles).1, ["secret in"]);
 
     // Each side did its own part, and the journal says where.
     let on = |name: EventName| {

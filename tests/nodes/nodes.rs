@@ -33,6 +33,8 @@ pub struct Node {
     pub as4: u16,
     /// Its folder: configuration, state, log.
     pub folder: PathBuf,
+    /// What else it is started with.
+    pub environment: Vec<(&'static str, &'static str)>,
     process: Option<Process>,
 }
 
@@ -49,6 +51,7 @@ impl Node {
     pub fn start(&mut self, failpoints: Option<&str>) {
         let mut command = Command::new(env!("CARGO_BIN_EXE_brevbro"));
         command.args(["run", "--config"]).arg(self.config()).stdin(Stdio::null()).stdout(Stdio::null());
+        command.envs(self.environment.iter().copied());
         if let Some(failpoints) = failpoints {
             command.env("FAILPOINTS", failpoints);
         }
@@ -178,7 +181,7 @@ fn node(stage: &Stage, at: usize, role: Role, database: &str, port: u16, user: &
         }
     }
     fs::write(folder.join("gateway.toml"), config.to_string()).unwrap();
-    Node { name, role, smtp, as4, folder, process: None }
+    Node { name, role, smtp, as4, folder, environment: Vec::new(), process: None }
 }
 
 /// Leaves what a role needs.

@@ -8,16 +8,16 @@ use crate::nodes::{Nodes, Role, order};
 use crate::stage::{Side, wait_for};
 
 /// A version that only adds: the one before it gets along.
-const EXPANDS: &str = "store.postgres.migration=return(2:1:ALTER TABLE records ADD COLUMN later text)";
+const EXPANDS: &str = "store.postgres.migration=return(4:3:ALTER TABLE records ADD COLUMN later text)";
 /// A version that takes something away that the first one needs.
-const CONTRACTS: &str = "store.postgres.migration=return(3:3:ALTER TABLE records ADD COLUMN latest text)";
+const CONTRACTS: &str = "store.postgres.migration=return(5:5:ALTER TABLE records ADD COLUMN latest text)";
 
 #[test]
 fn a_new_version_starts_beside_the_old_one_and_one_that_is_too_old_is_refused() {
     let Some(mut all) = Nodes::set("nodes-upgrade", &[Role::Both; 2], &Plan::default(), |_| "postgres") else { return };
     all.start();
     let version = |all: &Nodes| all.sql("SELECT version, compatible_with FROM schema_version");
-    assert_eq!(version(&all), "1|1");
+    assert_eq!(version(&all), "3|1");
     let mut sent = 0;
     let mut pass = |all: &Nodes, what: &str| {
         for node in &all.running {
@@ -35,7 +35,7 @@ fn a_new_version_starts_beside_the_old_one_and_one_that_is_too_old_is_refused() 
     all.running[1].stop();
     all.running[1].start(Some(EXPANDS));
     assert!(all.running[1].is_up(), "{}", all.running[1].log());
-    assert_eq!(version(&all), "2|1", "the new one has brought the tables forward");
+    assert_eq!(version(&all), "4|3", "the new one has brought the tables forward");
     pass(&all, "mails of both versions, through both nodes");
     // The old one may even be started again.
     all.running[0].stop();
@@ -48,12 +48,12 @@ fn a_new_version_starts_beside_the_old_one_and_one_that_is_too_old_is_refused() 
     }
     all.running[1].start(Some(CONTRACTS));
     assert!(all.running[1].is_up(), "{}", all.running[1].log());
-    assert_eq!(version(&all), "3|3");
+    assert_eq!(version(&all), "5|5");
     all.running[0].start(None);
     assert!(!all.running[0].is_up());
     let told = all.running[0].log();
     assert!(
-        told.contains("programs before 3 may not use them") && told.contains("install the version of brevbro that the other nodes run"),
+        told.contains("programs before 5 may not use them") && told.contains("install the version of brevbro that the other nodes run"),
         "{told}"
     );
     all.running[0].start(Some(CONTRACTS));

@@ -215,7 +215,8 @@ fn child_that_seals_anew() {
     let Some(dir) = std::env::var_os(CHILD) else { return };
     #[cfg(feature = "failpoints")]
     if let Ok(point) = std::env::var("BREVBRO_TEST_REKEY_POINT") {
-        let left = std::sync::atomic::AtomicUsize::new(3);
+        let (point, passes) = point.split_once(':').unwrap();
+        let left = std::sync::atomic::AtomicUsize::new(passes.parse().unwrap());
         fail::cfg_callback(point, move || {
             if left.fetch_sub(1, std::sync::atomic::Ordering::SeqCst) == 0 {
                 std::process::abort();
@@ -247,11 +248,13 @@ fn a_kill_while_bodies_are_sealed_anew_loses_none() {
         let spool = spool(dir.path(), &[3]);
         (20..40).for_each(|n| keep(&spool, n, &body(1_000 * n as usize)));
     }
-    let points = ["rekey.sync", "rekey.rename", "rekey.directory"].map(Some).into_iter().filter(|_| cfg!(feature = "failpoints"));
-    for (round, point) in points.chain([None; 6]).enumerate() {
+    // A key is marked once, before the first body under it.
+    let points = [("spool.keys.write", 0), ("spool.rekey.sync", 3), ("spool.rekey.rename", 3), ("spool.rekey.directory", 3)];
+    let points = points.map(|(point, passes)| Some(format!("{point}:{passes}"))).into_iter().filter(|_| cfg!(feature = "failpoints"));
+    for (round, point) in points.chain(std::iter::repeat_n(None, 6)).enumerate() {
         let mut command = Command::new(std::env::current_exe().unwrap());
         command.args(["--exact", "encryption::child_that_seals_anew", "--ignored", "--nocapture", "--test-threads=1"]).env(CHILD, dir.path());
-        command.envs(point.map(|point| ("BREVBRO_TEST_REKEY_POINT", point)));
+        command.envs(point.as_ref().map(|point| ("BREVBRO_TEST_REKEY_POINT", point)));
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
         if point.is_none() {

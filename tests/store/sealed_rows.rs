@@ -9,8 +9,8 @@ use brevbro::store::cipher::{Keys, Rekey, Rekeyed, Rekeying, Rings};
 use brevbro::store::{Bodies, PostgresBlobs, PostgresOptions, PostgresStore};
 use uuid::Uuid;
 
-use crate::block;
 use crate::blobs::{body, keep, read};
+use crate::block;
 use crate::encryption::{counted, key, rings};
 use crate::subject::{answer, place, sql};
 

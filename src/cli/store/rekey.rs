@@ -48,7 +48,9 @@ fn show(told: KeysTold) -> String {
         KeysTold::Progress { seen, anew, failed } => format!("{seen} bodies seen, {anew} encrypted anew, {failed} failed: see the log"),
         KeysTold::Key { id, role: KeyRole::Active, bodies, .. } => format!("key {id}  {bodies} bodies, and all new ones"),
         KeysTold::Key { id, role: KeyRole::Older, needed: false, .. } => format!("key {id}  no body: it may be removed from [encryption]"),
-        KeysTold::Key { id, role: KeyRole::Older, bodies: 0, .. } => format!("key {id}  no body yet, one is being written: ask again"),
+        KeysTold::Key { id, role: KeyRole::Older, bodies: 0, .. } => {
+            format!("key {id}  no body, but it is in use still, by one that is being written or by another node: ask again")
+        }
         KeysTold::Key { id, role: KeyRole::Older, bodies, .. } => format!("key {id}  {bodies} bodies: they need it"),
         KeysTold::Key { id, role: KeyRole::Missing, bodies, .. } => {
             format!("key {id}  {bodies} bodies, which cannot be read: it is not in [encryption]")

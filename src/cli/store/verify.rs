@@ -8,7 +8,7 @@ use crate::store::{Comparison, SledStore, Spool, SpoolOptions, journal};
 use crate::worker;
 
 pub(super) async fn run(args: &VerifyArgs) -> Result<(), CliError> {
-    let (options, keys) = (args.state.options()?, args.keys()?);
+    let (options, content) = (args.state.options()?, args.keys()?);
     let summary = journal::verify(&options.journal())?;
     let compared = SledStore::compare(&options).map_err(in_use)?;
     let mut out = io::stdout().lock();
@@ -26,7 +26,7 @@ pub(super) async fn run(args: &VerifyArgs) -> Result<(), CliError> {
         return Err(CliError::unsound("the index is damaged").hint(hint));
     }
     let store = SledStore::open(options).map_err(in_use)?;
-    let spool = Spool::open(SpoolOptions { keys, ..SpoolOptions::new(args.state.state_dir.join("spool")) }).map_err(in_use)?;
+    let spool = Spool::open(SpoolOptions { keys: content, ..SpoolOptions::new(args.state.state_dir.join("spool")) }).map_err(in_use)?;
     let damaged = spool.check()?;
     let found = worker::agreement(&store, &spool).await.map_err(|failure| CliError::failure(failure.what).hint(failure.hint))?;
     writeln!(out, "{} records, {} bodies, {} of them named by none", found.records, found.bodies, found.unnamed)?;

@@ -13,18 +13,13 @@ use crate::worker::Gateway;
 pub struct Answering {
     /// The gateway.
     pub gateway: Arc<Gateway>,
-    /// What is kept, and its keys; none where a database keeps it.
-    pub at_rest: Option<Arc<AtRest>>,
+    /// What is kept, and its keys.
+    pub at_rest: Arc<AtRest>,
     /// When the process began.
     pub started: Timestamp,
 }
 
 impl Answering {
-    fn at_rest(&self) -> Result<&Arc<AtRest>, Refused> {
-        let hint = "the database's disks have to be encrypted";
-        self.at_rest.as_ref().ok_or_else(|| Refused::new("what PostgreSQL keeps lies under no keys of the gateway", hint))
-    }
-
     /// Does what is asked and writes the answer's lines; that it is whole is the caller's to say.
     pub(super) async fn answer(&self, request: Request, uid: u32, out: &mut Out) -> Result<(), Refused> {
         let by = if request.by.is_empty() { format!("uid {uid}") } else { format!("{} (uid {uid})", request.by) };
@@ -51,15 +46,15 @@ impl Answering {
                 out.lines(self.gateway.holds().await?).await
             }
             Command::Holds {} => out.lines(self.gateway.holds().await?).await,
-            Command::Keys {} => out.lines(self.at_rest()?.census().await?).await,
-            Command::ReloadKeys {} => out.line(&self.at_rest()?.reload(&by).await?).await,
+            Command::Keys {} => out.lines(self.at_rest.census().await?).await,
+            Command::ReloadKeys {} => out.line(&self.at_rest.reload(&by).await?).await,
             Command::Rekey {} => {
-                self.at_rest()?.begin(&by)?;
-                while let Some(progress) = self.at_rest()?.progress().await {
+                self.at_rest.begin(&by)?;
+                while let Some(progress) = self.at_rest.progress().await {
                     out.line(&progress).await?;
                 }
-                out.line(&self.at_rest()?.done()).await?;
-                out.lines(self.at_rest()?.census().await?).await
+                out.line(&self.at_rest.done()).await?;
+                out.lines(self.at_rest.census().await?).await
             }
         }
     }

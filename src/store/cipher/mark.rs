@@ -106,7 +106,7 @@ impl Mark {
         let (path, new) = (self.dir.join(NAME), self.dir.join("keys.new"));
         let text: String = known.keys().flat_map(|key| [key.to_string(), "\n".to_owned()]).collect();
         let written = || {
-            fail::fail_point!("keys.write", |_| Err(io::ErrorKind::StorageFull.into()));
+            fail::fail_point!("spool.keys.write", |_| Err(io::ErrorKind::StorageFull.into()));
             let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&new)?;
             file.write_all(text.as_bytes())?;
             file.sync_data()?;

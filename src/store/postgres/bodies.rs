@@ -44,9 +44,8 @@ impl PostgresBlobs {
     }
 
     /// With something that runs as long as they are used.
-    pub(super) fn beside(mut self, aside: JoinSet<()>) -> Self {
-        self._aside = aside;
-        self
+    pub(super) fn beside(self, aside: JoinSet<()>) -> Self {
+        Self { _aside: aside, ..self }
     }
 
     /// The tables that may be named.

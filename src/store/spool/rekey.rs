@@ -54,7 +54,7 @@ impl Folder {
             let file = sealer.finish()?.into_inner().map_err(io::IntoInnerError::into_error)?;
             // Its age is the body's, not this copy's.
             file.set_modified(old.file.metadata()?.modified()?)?;
-            fail::fail_point!("rekey.sync", |_| Err(io::ErrorKind::StorageFull.into()));
+            fail::fail_point!("spool.rekey.sync", |_| Err(io::ErrorKind::StorageFull.into()));
             file.sync_all()
         };
         copied().map_err(|error: io::Error| match error.kind() {
@@ -62,7 +62,7 @@ impl Folder {
             _ => store_error("writing", &path, &error),
         })?;
         let mut exchanged = || {
-            fail::fail_point!("rekey.rename", |_| Err(io::ErrorKind::StorageFull.into()));
+            fail::fail_point!("spool.rekey.rename", |_| Err(io::ErrorKind::StorageFull.into()));
             let _alone = self.names.write().unwrap_or_else(PoisonError::into_inner);
             if !is_still(&path, &old.file)? {
                 return Ok(false);
@@ -75,7 +75,7 @@ impl Folder {
             return Ok(Rekeyed::Gone);
         }
         let synced = || {
-            fail::fail_point!("rekey.directory", |_| Err(io::ErrorKind::StorageFull.into()));
+            fail::fail_point!("spool.rekey.directory", |_| Err(io::ErrorKind::StorageFull.into()));
             path.parent().map_or(Ok(()), sync_directory)
         };
         synced().map_err(|error: io::Error| {
