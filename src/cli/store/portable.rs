@@ -4,6 +4,7 @@ use std::fs::{self, OpenOptions};
 use std::io::{self, BufWriter, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use clap::Args;
 use jiff::Timestamp;
@@ -14,6 +15,7 @@ use crate::config::{self, Role, StateStore, checked};
 use crate::daemon;
 use crate::port::{Key, Store};
 use crate::store::backup::Names;
+use crate::store::cipher::Keys;
 use crate::store::portable::{self, Checked, Count, Exported, Head, Kind, Place, PortableError, Target};
 use crate::store::{PostgresOptions, PostgresStore, SledOptions, SledStore, Spool, SpoolOptions, Unfinished, journal};
 use crate::worker;
@@ -136,12 +138,12 @@ async fn open(config: &checked::Gateway) -> Result<Place, CliError> {
                 return Err(CliError::failure(format!("there is no store in {}", dir.display())).hint("see state-dir in the configuration"));
             }
             let store = SledStore::open(options).map_err(in_use)?;
-            let blobs = Spool::open(SpoolOptions::new(dir.join("spool"))).map_err(in_use)?;
+            let blobs = Spool::open(SpoolOptions { keys: keys(config), ..SpoolOptions::new(dir.join("spool")) }).map_err(in_use)?;
             Ok(Place::Files { dir, store, blobs: Box::new(blobs) })
         }
         StateStore::Postgresql(database) => {
             let store = PostgresStore::open(alone(config, database)).await?;
-            let blobs = Box::new(store.blobs());
+            let blobs = Box::new(store.blobs_under(keys(config)).await?);
             Ok(Place::Database { store, blobs })
         }
     }
@@ -152,16 +154,21 @@ async fn target(config: &checked::Gateway) -> Result<Target, CliError> {
     match &config.store {
         StateStore::Local(reserve) => {
             let dir = config.state_dir.clone();
-            let spool = SpoolOptions { reserve: *reserve, ..SpoolOptions::new(dir.join("spool")) };
+            let spool = SpoolOptions { reserve: *reserve, keys: keys(config), ..SpoolOptions::new(dir.join("spool")) };
             let store = SledOptions { reserve: *reserve, ..files(config) };
             Ok(Target::Files { spool, store, dir })
         }
         StateStore::Postgresql(database) => {
             let store = PostgresStore::open(alone(config, database)).await?;
-            let blobs = Box::new(store.blobs());
+            let blobs = Box::new(store.blobs_under(keys(config)).await?);
             Ok(Target::Database { store, blobs })
         }
     }
+}
+
+/// The keys that bodies are under; an export holds them in the clear.
+fn keys(config: &checked::Gateway) -> Arc<Keys> {
+    Arc::new(Keys::new(config.encryption.clone()))
 }
 
 fn files(config: &checked::Gateway) -> SledOptions {
