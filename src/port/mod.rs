@@ -11,6 +11,7 @@ use jiff::Timestamp;
 
 mod directory;
 mod effects;
+mod load;
 mod retention;
 mod scan;
 mod sink;
@@ -21,6 +22,7 @@ mod transport;
 
 pub use directory::{Directory, DirectoryError, Freshness, Metadata, Realm, RevocationList, Trust, TrustError};
 pub use effects::{Effects, NewBlob};
+pub use load::{Load, NoTally, Tally, Underway};
 pub use retention::{Doomed, Retained, retiring};
 pub use scan::{Finding, ScanError, Scanner};
 pub use sink::{Delivery, MailSink, SinkAnswer, SinkError};

@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use super::Pending;
+use super::{Pending, Tally};
 use crate::event::Event;
 use crate::failure::{Blame, Failure, Stage};
 use crate::ident::{RecordId, Sha256};
@@ -238,6 +238,9 @@ pub enum Op {
     Note(Key, String),
     /// Remove a note; it is no error when there is none.
     Forget(Key),
+    /// Add to the tally that a note is; none is nothing. Steps that add to the same note follow one another, so that every
+    /// one counts. Such a key is of tallies only.
+    Add(Key, Tally),
     /// Add a job; a job of that name that is there already stays as it is.
     Enqueue(Job),
     /// The leased job is done. A lease that is not held is a [`StoreError::Conflict`], as with [`Guard::Held`].

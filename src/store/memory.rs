@@ -18,6 +18,7 @@ use crate::ident::RecordId;
 use crate::port::{
     Blob, BlobId, BlobWriter, Blobs, Clock, Guard, Health, Job, JobId, Key, Lease, Listed, Op, OpenBlob, Pending, Queue, Record, State, Step, Store,
     StoreError, Stored,
+    Tally,
 };
 
 /// A [`Store`] in memory.
@@ -128,7 +129,7 @@ impl Kept {
         let job = |id: JobId| Before::Job(id, self.jobs.get(&id).cloned(), self.leases.get(&id).copied());
         Some(match op {
             Op::Put(Record { id, .. }) | Op::Remove(id) => Before::Record(*id, self.records.get(id).cloned()),
-            Op::Note(key, _) | Op::Forget(key) => Before::Note(key.clone(), self.notes.get(key).cloned()),
+            Op::Note(key, _) | Op::Forget(key) | Op::Add(key, _) => Before::Note(key.clone(), self.notes.get(key).cloned()),
             Op::Enqueue(Job { id, .. }) | Op::Hasten(id, _) | Op::Cancel(id) => job(*id),
             Op::Complete(lease) | Op::Reschedule { lease, .. } => job(lease.job.id),
             Op::Audit(_) => return None,
@@ -176,6 +177,10 @@ impl Kept {
             Op::Remove(id) => drop(self.records.remove(&id)),
             Op::Note(key, value) => drop(self.notes.insert(key, value)),
             Op::Forget(key) => drop(self.notes.remove(&key)),
+            Op::Add(key, tally) => {
+                let sum = Tally::noted(self.notes.get(&key).map(String::as_str)).plus(tally);
+                self.notes.insert(key, sum.to_string());
+            }
             Op::Enqueue(job) => {
                 if !self.jobs.contains_key(&job.id) {
                     self.put_job(job);

@@ -79,6 +79,7 @@ fn check_limits(step: &Step) -> Result<(), StoreError> {
                 text("the key of a note", key.as_str(), MAX_KEY)?;
                 text("a note", value, MAX_NOTE)?
             }
+            Op::Add(key, _) => text("the key of a note", key.as_str(), MAX_KEY)?,
             Op::Enqueue(Job { note, .. }) | Op::Reschedule { note, .. } => text("the note of a job", note, MAX_NOTE)?,
             Op::Audit(event) => event.fields.values().map(String::len).sum(),
             Op::Remove(_) | Op::Forget(_) | Op::Complete(_) | Op::Hasten(..) | Op::Cancel(_) => 0,

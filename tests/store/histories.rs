@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use brevbro::event::{Event, EventName};
 use brevbro::ident::RecordId;
-use brevbro::port::{Clock, Guard, JobId, Key, Lease, Op, Queue, State, Step, Store, StoreError};
+use brevbro::port::{Clock, Guard, JobId, Key, Lease, Op, Queue, State, Step, Store, StoreError, Tally};
 use brevbro::store::journal::{self, JournalOptions};
 use brevbro::store::{MemoryStore, PostgresOptions, PostgresStore, Reserve, SledOptions, SledStore};
 use proptest::prelude::*;
@@ -42,6 +42,7 @@ enum Deed {
     Remove(u8),
     Note(u8, u8),
     Forget(u8),
+    Add(u8, i8),
     Enqueue(u8, u8, i64),
     Complete(u8),
     Reschedule(u8, i64),
@@ -73,6 +74,7 @@ fn deed() -> impl Strategy<Value = Deed> {
         1 => name.clone().prop_map(Deed::Remove),
         1 => (name.clone(), 0..2_u8).prop_map(|(key, value)| Deed::Note(key, value)),
         1 => name.clone().prop_map(Deed::Forget),
+        1 => (0..2_u8, any::<i8>()).prop_map(|(key, by)| Deed::Add(key, by)),
         3 => (name.clone(), 0..2_u8, 0..100_i64).prop_map(|(id, queue, due)| Deed::Enqueue(id, queue, due)),
         1 => (0..8_u8).prop_map(Deed::Complete),
         1 => (0..8_u8, 0..200_i64).prop_map(|(lease, due)| Deed::Reschedule(lease, due)),
@@ -168,6 +170,7 @@ impl Pair {
                 Deed::Remove(id) => same(Op::Remove(RecordId(Uuid::from_u128(id.into())))),
                 Deed::Note(key, value) => same(Op::Note(note(key), value.to_string())),
                 Deed::Forget(key) => same(Op::Forget(note(key))),
+                Deed::Add(key, by) => same(Op::Add(sum(key), Tally { messages: by.into(), octets: i64::from(by) * 1_000_000_007 })),
                 Deed::Enqueue(id, queue, due) => same(Op::Enqueue(job(id.into(), QUEUES[usize::from(queue)], at(due)))),
                 Deed::Complete(back) => {
                     let (one, other) = self.lease(back);
@@ -225,7 +228,7 @@ impl Pair {
         let all: [&dyn Store; 2] = [&self.model, self.other.store()];
         let seen = all.map(|store| {
             let records: Vec<_> = (0..WORLD).map(|id| block(store.record(RecordId(Uuid::from_u128(id.into())))).unwrap()).collect();
-            let notes: Vec<_> = (0..WORLD).map(|key| block(store.note(note(key))).unwrap()).collect();
+            let notes: Vec<_> = (0..WORLD).flat_map(|key| [note(key), sum(key)]).map(|key| block(store.note(key)).unwrap()).collect();
             let states = STATES.map(|state| {
                 let found = block(store.list(State::new(state), 99)).unwrap();
                 found.into_iter().map(|record| (record.id, record)).collect::<HashMap<_, _>>()
@@ -255,6 +258,10 @@ fn same<T: Clone>(both: T) -> (T, T) {
 
 fn note(key: u8) -> Key {
     Key::new("test", &key.to_string())
+}
+
+fn sum(key: u8) -> Key {
+    Key::new("sum", &key.to_string())
 }
 
 /// What an outcome is, whoever's lease it names.

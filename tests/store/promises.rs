@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use brevbro::event::{Event, EventName, Field};
 use brevbro::ident::RecordId;
-use brevbro::port::{Guard, Job, JobId, Key, Lease, Op, Queue, Record, State, Step, StoreError};
+use brevbro::port::{Guard, Job, JobId, Key, Lease, Op, Queue, Record, State, Step, StoreError, Tally};
 use jiff::Timestamp;
 use uuid::Uuid;
 
@@ -34,6 +34,8 @@ promises! {
     a_step_happens_whole_or_not_at_all
     each_guard_holds_and_fails
     changes_happen_in_their_order
+    a_tally_counts_every_step_once
+    of_steps_that_add_at_once_every_one_counts
     values_over_their_limit_change_nothing
     records_are_listed_by_their_state
     records_are_read_page_by_page
@@ -174,6 +176,37 @@ fn changes_happen_in_their_order(store: &Subject) {
     // The same name again, after its end, is a new job.
     apply(store, Step::new().op(Op::Complete(lease)).op(Op::Enqueue(job(1, Queue::Send, at(3)))));
     assert_eq!(claim(store, Queue::Send, at(9), 9).remove(0).job, job(1, Queue::Send, at(3)));
+}
+
+fn a_tally_counts_every_step_once(store: &Subject) {
+    let add = |messages, octets| Op::Add(key("sum"), Tally { messages, octets });
+    apply(store, Step::new().op(add(1, 700)));
+    assert_eq!(note(store, &key("sum")).as_deref(), Some("1 700"));
+    apply(store, Step::new().op(add(2, -900)).op(add(-4, 50)));
+    assert_eq!(note(store, &key("sum")).as_deref(), Some("-1 -150"));
+    // A step that is refused adds nothing.
+    refuse(store, Step::new().guard(Guard::Absent(key("sum"))).op(add(1, 1)));
+    assert_eq!(note(store, &key("sum")).as_deref(), Some("-1 -150"));
+    apply(store, Step::new().op(add(1, 150)));
+    assert_eq!(note(store, &key("sum")).as_deref(), Some("0 0"));
+}
+
+fn of_steps_that_add_at_once_every_one_counts(store: &Subject) {
+    const EACH: i64 = 12;
+    std::thread::scope(|scope| {
+        for number in 0..4 {
+            scope.spawn(move || {
+                for _ in 0..EACH {
+                    // Half of them in the other order, so that two could wait for one another.
+                    let (first, second) = if number % 2 == 0 { ("one", "two") } else { ("two", "one") };
+                    let by = Tally { messages: 1, octets: number };
+                    apply(store, Step::new().op(Op::Add(key(first), by)).op(Op::Add(key(second), by)));
+                }
+            });
+        }
+    });
+    let sum = Tally { messages: 4 * EACH, octets: (1 + 2 + 3) * EACH }.to_string();
+    assert_eq!([note(store, &key("one")), note(store, &key("two"))], [Some(sum.clone()), Some(sum)]);
 }
 
 fn values_over_their_limit_change_nothing(store: &Subject) {

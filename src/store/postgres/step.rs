@@ -37,6 +37,9 @@ const PUT: &str =
     "INSERT INTO records (id, state, body) VALUES ($1, $2, $3) ON CONFLICT (id) DO UPDATE SET state = excluded.state, body = excluded.body";
 const REMOVE: &str = "DELETE FROM records WHERE id = $1";
 const WRITE: &str = "INSERT INTO notes (key, value) VALUES ($1, $2) ON CONFLICT (key) DO UPDATE SET value = excluded.value";
+// Whole numbers within their bounds: what is counted never comes near them.
+const ADD: &str = "INSERT INTO notes (key, value) VALUES ($1, $2::bigint || ' ' || $3::bigint) ON CONFLICT (key) DO UPDATE \
+    SET value = (split_part(notes.value, ' ', 1)::bigint + $2::bigint) || ' ' || (split_part(notes.value, ' ', 2)::bigint + $3::bigint)";
 const FORGET: &str = "DELETE FROM notes WHERE key = $1";
 const ENQUEUE: &str = "INSERT INTO jobs (id, queue, record, due, attempt, note, free) VALUES ($1, $2, $3, $4, $5, $6, $4) ON CONFLICT DO NOTHING";
 const COMPLETE: &str = "DELETE FROM jobs WHERE id = $1 AND token = $2 AND token <> 0";
@@ -209,6 +212,7 @@ fn change(op: &Op) -> Option<(&'static str, Parameters<'_>)> {
         Op::Remove(id) => (REMOVE, vec![Box::new(id.0)]),
         Op::Note(key, value) => (WRITE, vec![Box::new(key.as_str()), Box::new(value.as_str())]),
         Op::Forget(key) => (FORGET, vec![Box::new(key.as_str())]),
+        Op::Add(key, tally) => (ADD, vec![Box::new(key.as_str()), Box::new(tally.messages), Box::new(tally.octets)]),
         Op::Enqueue(Job { id, queue, record, due, attempt, note }) => (
             ENQUEUE,
             vec![
@@ -267,7 +271,7 @@ fn locks(step: &Step, schema: &str) -> Vec<(i64, bool)> {
     for op in &step.ops {
         match op {
             Op::Put(Record { id, .. }) | Op::Remove(id) => want('r', &record(id), true),
-            Op::Note(key, _) | Op::Forget(key) => want('n', &note(key), true),
+            Op::Note(key, _) | Op::Forget(key) | Op::Add(key, _) => want('n', &note(key), true),
             Op::Enqueue(Job { id, .. }) | Op::Hasten(id, _) | Op::Cancel(id) => want('j', &job(id), true),
             Op::Complete(lease) | Op::Reschedule { lease, .. } => want('j', &job(&lease.job.id), true),
             Op::Audit(_) => {}

@@ -7,10 +7,11 @@ use ::sled::Batch;
 use super::index::{Index, IndexError};
 use super::layout::{
     decode_job, decode_record, encode_job, encode_mark, encode_record, event_key, job_key, note_key, queue_key, record_key, state_key,
+    text,
 };
 use crate::event::Event;
 use crate::ident::RecordId;
-use crate::port::{Guard, Job, JobId, Lease, Op, Queue, Record, Step, StoreError};
+use crate::port::{Guard, Job, JobId, Lease, Op, Queue, Record, Step, StoreError, Tally};
 use crate::store::journal::{Change, Draft, Entry, Mark};
 use crate::store::lease::Until;
 
@@ -162,6 +163,11 @@ impl<'a> Plan<'a> {
             Op::Remove(id) if self.get(&record_key(id))?.is_some() => Change::NoRecord(id),
             Op::Note(key, value) => Change::Note(key, value),
             Op::Forget(key) if self.get(&note_key(&key))?.is_some() => Change::NoNote(key),
+            // The whole value: a line that is replayed counts nothing twice.
+            Op::Add(key, tally) => {
+                let before = self.get(&note_key(&key))?.and_then(|note| text(&note).ok());
+                Change::Note(key, Tally::noted(before.as_deref()).plus(tally).to_string())
+            }
             Op::Enqueue(job) if self.job(job.id)?.is_none() => Change::Job(job),
             Op::Complete(lease) => Change::NoJob(self.release(lease)?.id),
             Op::Reschedule { lease, due, note } => {
