@@ -121,6 +121,10 @@ pub enum EventName {
     RecordDeleted,
     /// A certificate or a revocation list ends soon.
     Expiring,
+    /// An organisation, a mailbox or a node has reached one of its limits.
+    LimitReached,
+    /// It is below that limit again.
+    LimitOver,
     /// The operator was told.
     Alarmed,
     /// A step failed in a way that nobody foresaw.

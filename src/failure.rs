@@ -72,6 +72,10 @@ pub enum Permanence {
 pub enum Shortage {
     /// Room on the disk.
     Disk,
+    /// Room in memory.
+    Memory,
+    /// What one organisation or mailbox may have here.
+    Quota,
 }
 
 /// One failure of one step.

@@ -44,7 +44,12 @@ impl Checker<'_> {
             let hint = "add a section [access-point.tls]; without TLS it listens on this machine only, with allow-plain-loopback = true";
             self.error(ConfigError::new("access-point.listen", "listens without TLS").text(listen).hint(hint));
         }
-        for (at, number) in [("max-connections", raw.max_connections), ("max-connections-per-address", raw.max_connections_per_address)] {
+        let numbers = [
+            ("max-connections", raw.max_connections),
+            ("max-connections-per-address", raw.max_connections_per_address),
+            ("max-requests-per-client", raw.max_requests_per_client),
+        ];
+        for (at, number) in numbers {
             if number == Some(0) {
                 self.error(ConfigError::new(format!("access-point.{at}"), "lets nobody in").value(0));
             }
@@ -81,6 +86,7 @@ impl Checker<'_> {
             max_envelope: raw.max_envelope?.0,
             max_connections: raw.max_connections?,
             max_connections_per_address: raw.max_connections_per_address?,
+            max_requests_per_client: raw.max_requests_per_client?,
             silence_timeout: raw.silence_timeout?.0,
             request_timeout: raw.request_timeout?.0,
             connect_timeout: raw.connect_timeout?.0,

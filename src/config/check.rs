@@ -15,6 +15,7 @@ use super::checked::{
 use super::declare::Errors;
 use super::environment::{self, Parts, environment};
 use super::errors::ConfigError;
+use super::limits::CommonLimits;
 use super::raw;
 use super::retention::Retained;
 use super::values::HttpUrl;
@@ -40,6 +41,7 @@ pub(super) struct Common {
     mail_domain: Option<Domain>,
     pub(super) retry: Option<Retry>,
     pub(super) retention: Option<Retained>,
+    pub(super) limits: Option<CommonLimits>,
 }
 
 impl<'a> Checker<'a> {
@@ -56,7 +58,8 @@ impl<'a> Checker<'a> {
         }
         let retry = raw.retry.take().and_then(|raw| self.retry(raw));
         let retention = raw.retention.take().and_then(|raw| self.retention(&raw));
-        let common = Common { name: raw.name.take(), mail_domain: raw.mail_domain.take(), retry, retention };
+        let limits = raw.limits.take().and_then(|raw| self.limits(&raw));
+        let common = Common { name: raw.name.take(), mail_domain: raw.mail_domain.take(), retry, retention, limits };
         let only_here = is_only_here(raw.access_point.as_ref(), raw.discovery.as_ref());
         let reach = self.reach(raw.access_point.as_ref(), raw.discovery.as_ref(), only_here);
         let access_point = raw.access_point.take().and_then(|raw| self.access_point(raw));

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use super::environment::Environment;
 use super::files::Secret;
+pub use super::limits::{MailboxLimit, OrganisationLimit};
 pub use super::retention::Retained;
 use super::values::{HttpUrl, words};
 use crate::crypto::{Certificate, Identity, NotaryKey, PasswordHash};
@@ -161,6 +162,10 @@ pub struct Participant {
     pub retry: Retry,
     /// How long its messages are kept that have ended.
     pub retention: Retained,
+    /// How much it may have here at once.
+    pub limits: OrganisationLimit,
+    /// The same of its mailboxes, where they are known.
+    pub mailboxes: Vec<(FunctionId, MailboxLimit)>,
     /// When its people work; none for always.
     pub hours: Option<Hours>,
     /// By which clock its messages are given up.
@@ -241,6 +246,8 @@ pub struct AccessPoint {
     pub max_connections: u32,
     /// Connections at once from one address.
     pub max_connections_per_address: u32,
+    /// Requests at once from one client.
+    pub max_requests_per_client: u32,
     /// How long a client may be silent.
     pub silence_timeout: Duration,
     /// How long a request's body may take.
@@ -510,6 +517,8 @@ pub struct Organisation {
     pub retry: Retry,
     /// How long its messages are kept that have ended.
     pub retention: Retained,
+    /// How much it may have here at once.
+    pub limits: OrganisationLimit,
     /// When its people work; none for always.
     pub hours: Option<Hours>,
     /// By which clock its messages are given up.
@@ -559,6 +568,8 @@ pub struct Mailbox {
     pub loop_messages: Option<u32>,
     /// Media types that it takes, in lower case, PDF among them; empty for the common ones.
     pub file_types: Vec<String>,
+    /// How much it may have here at once.
+    pub limits: MailboxLimit,
     /// It by IMAP.
     pub imap: Option<Imap>,
 }

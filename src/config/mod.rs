@@ -20,6 +20,7 @@ mod errors;
 mod files;
 mod imap;
 mod keys;
+mod limits;
 mod mail_in;
 mod mail_servers;
 mod organisations;
@@ -45,7 +46,7 @@ pub use checked::{
 pub use environment::Environment;
 pub use errors::{ConfigError, ConfigErrors};
 pub use files::Secret;
-pub use reference::reference;
+pub use reference::{default_of, reference};
 pub use values::HttpUrl;
 
 /// Reads the file and all files that it names, and checks everything as of now.

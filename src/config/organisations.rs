@@ -12,8 +12,16 @@ use crate::outbound::retry::Patience;
 
 impl From<&Organisation> for Participant {
     fn from(organisation: &Organisation) -> Self {
-        let Organisation { participant, retry, retention, hours, patience, .. } = organisation;
-        Self { id: participant.clone(), retry: *retry, retention: *retention, hours: hours.clone(), patience: *patience }
+        let Organisation { participant, retry, retention, limits, mailboxes, hours, patience, .. } = organisation;
+        Self {
+            id: participant.clone(),
+            retry: *retry,
+            retention: *retention,
+            limits: *limits,
+            mailboxes: mailboxes.iter().map(|mailbox| (mailbox.function.clone(), mailbox.limits)).collect(),
+            hours: hours.clone(),
+            patience: *patience,
+        }
     }
 }
 
@@ -47,8 +55,9 @@ impl Checker<'_> {
         let at = format!("organisation[{index}]");
         let retry = self.retry_of(&at, raw.retry.as_ref(), common.retry);
         let retention = self.retention_of(&at, raw.retention.as_ref(), common.retention);
+        let limits = self.limits_of(&at, raw.limits.as_ref(), common.limits);
         let (hours, patience) = self.hours_of(&at, raw.hours)?;
-        Some(Participant { id: raw.participant?, retry: retry?, retention: retention?, hours, patience })
+        Some(Participant { id: raw.participant?, retry: retry?, retention: retention?, limits: limits?, mailboxes: Vec::new(), hours, patience })
     }
 
     fn participants_apart<'a>(&mut self, participants: impl Iterator<Item = &'a ParticipantId>) {
@@ -80,9 +89,13 @@ impl Checker<'_> {
             self.identity(&format!("{at}.encryption-key[{i}]"), files, Purpose::Decrypt)
         });
         let keys: Vec<_> = keys.collect();
+        let limits = self.limits_of(&at, raw.limits.as_ref(), common.limits);
         let mailboxes = raw.mailbox.map(|raw| {
             if raw.is_empty() {
                 self.error(ConfigError::new(format!("{at}.mailbox"), "is empty").hint("add a section [[organisation.mailbox]]"));
+            }
+            for (i, raw) in raw.iter().enumerate() {
+                self.within_organisation(&format!("{at}.mailbox[{i}]"), raw.limits.as_ref(), limits);
             }
             let read: Vec<_> = raw.into_iter().enumerate().map(|(i, raw)| self.mailbox(&format!("{at}.mailbox[{i}]"), raw, common)).collect();
             read.into_iter().collect::<Option<Vec<_>>>()
@@ -105,6 +118,7 @@ impl Checker<'_> {
             mailboxes: mailboxes??,
             retry: retry?,
             retention: retention?,
+            limits: limits?,
             hours,
             patience,
         })
@@ -124,6 +138,7 @@ impl Checker<'_> {
             let hint = "say delivery = \"notice\", or remove it";
             self.error(ConfigError::new(format!("{at}.remind-after"), "has no meaning with delivery = \"full\"").hint(hint));
         }
+        let limits = self.limits_of_mailbox(at, raw.limits.as_ref(), common.limits);
         let imap = raw.imap.map(|imap| self.imap(&format!("{at}.imap"), imap, raw.address.as_ref()));
         let address = raw.address?;
         Some(Mailbox {
@@ -143,6 +158,7 @@ impl Checker<'_> {
             remind_after: raw.remind_after.map(|span| span.0),
             loop_messages: raw.loop_messages,
             file_types,
+            limits: limits?,
             imap: match imap {
                 Some(imap) => Some(imap?),
                 None => None,

@@ -14,6 +14,7 @@ use super::checked::{
     ScanDirections, SenderAccessPoint, SignedMail, SuccessNotice,
 };
 use super::declare::section;
+use super::limits::{Limits, MailboxLimits, OrganisationLimits};
 use super::retention::{OrganisationRetention, Retention};
 pub(super) use super::store::Store;
 use super::values::{CalendarDate, Host, HttpUrl, Line, MediaType, ScannerAddress, SecretFile, Size, Span, TimeOfDay, UrlPath, words};
@@ -47,6 +48,8 @@ section! {
         /// The largest SDK message that is taken in, as octets of its XML with attachments in base64. A larger one gets a message
         /// receipt: rejected, too long. Everyone must take 30 MB; as some count it as 30 MiB before base64, more is taken.
         max_incoming_message: Size = Default "42000000";
+        /// How much one organisation and one mailbox may have here at once.
+        limits: Limits = Default "{}";
         /// This node among several. `docs/nodes.md` says which options each of them needs, and which it refuses.
         node: Node = Default "{}";
         /// The access point: AS4 to and from other organisations.
@@ -120,6 +123,9 @@ section! {
         max_connections: u32 = Default "500";
         /// Connections at once from one address (of IPv6: one network of 64 bits). Behind a reverse proxy all come from one.
         max_connections_per_address: u32 = Default "100";
+        /// Requests of one client at once whose bodies are coming in or that are worked on. A client is who shows one certificate, or
+        /// where none is shown one address. What is more is put off (HTTP 503), so that nobody takes all the places.
+        max_requests_per_client: u32 = Default "50";
         /// How long a client may be silent: in the TLS handshake, before and in a request's head, and in its body.
         silence_timeout: Span = Default "\"30s\"";
         /// How long the body of a request may take to arrive.
@@ -496,6 +502,8 @@ section! {
         retry: OrganisationRetry = Optional "{}";
         /// How long its messages are kept that have ended: what stands here holds instead of `[retention]`.
         retention: OrganisationRetention = Optional "{}";
+        /// How much it may have here at once: what stands here holds instead of `[limits]`.
+        limits: OrganisationLimits = Optional "{}";
         /// When its people work. Without this section somebody is always there.
         hours: Hours = Optional "{}";
         /// A function mailbox: who in the organisation sends and gets SDK messages.
@@ -595,6 +603,8 @@ section! {
         loop_messages: u32 = Optional "500";
         /// The file types that it takes, as media types. PDF is always taken. Left out, the common office, picture and text types.
         file_types: Vec<MediaType> = Optional "[\"application/pdf\", \"image/png\"]";
+        /// How much it may have here at once: what stands here holds instead of `[limits]`.
+        limits: MailboxLimits = Optional "{}";
         /// Its mailbox by IMAP: a folder whose mails are sent, a folder that gets messages, or both.
         imap: Imap = Optional "{}";
     }

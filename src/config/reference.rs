@@ -22,6 +22,22 @@ pub fn reference() -> String {
     text
 }
 
+/// What holds where an option is left out, as TOML; `None` when there is no such option, or no default. The path is that of
+/// the file without numbers, `smtp.pace.mails-per-hour`.
+#[must_use]
+pub fn default_of(path: &str) -> Option<&'static str> {
+    let (Shape::Table(mut entries), mut rest) = (raw::Root::shape(), path) else { return None };
+    loop {
+        let (key, behind) = rest.split_once('.').map_or((rest, None), |(key, behind)| (key, Some(behind)));
+        let entry = entries.into_iter().find(|entry| entry.key == key)?;
+        match (entry.shape, behind) {
+            (Shape::Value(_), None) => return (entry.need == Need::Default).then_some(entry.text),
+            (Shape::Table(inside) | Shape::Tables(inside), Some(behind)) => (entries, rest) = (inside, behind),
+            _ => return None,
+        }
+    }
+}
+
 /// The options of a section, then its sections. `quiet`: the section itself need not be given, so all of it is a comment.
 fn section(text: &mut String, entries: &[Entry], path: &str, quiet: bool) {
     let is_value = |entry: &&Entry| matches!(entry.shape, Shape::Value(_));

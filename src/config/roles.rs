@@ -11,6 +11,8 @@ use super::errors::ConfigError;
 const MAIL: &[&str] = &["operator", "memory", "max-incoming-message", "smtp", "mail-server", "other-mail-server", "malware", "reading-url", "loops"];
 /// What only the mail side has of an organisation.
 const INSIDE: &[&str] = &["name", "mailbox"];
+/// What is limited of mailboxes, which only the mail side knows.
+const MAILBOXES: &[&str] = &["max-mailbox-waiting", "max-mailbox-stored", "max-mailbox-at-once"];
 /// A participant's keys.
 const KEYS: &[&str] = &["key", "key-password-file", "certificate", "encryption-key"];
 /// Options of the access point's side.
@@ -36,6 +38,10 @@ pub(super) fn divide(table: &mut toml::Table, errors: &mut Errors) -> Role {
         }
         Role::AccessPoint => {
             refuse(table, MAIL, "", "belongs to the mail side", "it is configured on the node with role = \"mail\": remove it here", errors);
+            if let Some(limits) = table.get_mut("limits").and_then(toml::Value::as_table_mut) {
+                let hint = "mailboxes are configured on the node with role = \"mail\": remove it here";
+                refuse(limits, MAILBOXES, "limits.", "belongs to the mail side", hint, errors);
+            }
             let organisations = table.get_mut("organisation").and_then(toml::Value::as_array_mut);
             for (i, organisation) in organisations.into_iter().flatten().filter_map(toml::Value::as_table_mut).enumerate() {
                 let at = format!("organisation[{i}].");
@@ -87,6 +93,9 @@ mod tests {
         };
         is_there(MAIL, &root);
         is_there(ACCESS_POINT, &root);
+        let limits = root.iter().find(|entry| entry.key == "limits").map(|entry| &entry.shape);
+        let Some(Shape::Table(limits)) = limits else { panic!("limits are a table") };
+        is_there(MAILBOXES, limits);
         let organisation = root.iter().find(|entry| entry.key == "organisation").map(|entry| &entry.shape);
         let Some(Shape::Tables(organisation)) = organisation else { panic!("organisations are tables") };
         is_there(INSIDE, organisation);

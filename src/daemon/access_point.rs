@@ -51,6 +51,7 @@ fn as4_options(access_point: &checked::AccessPoint) -> As4ServerOptions {
     let mut options = As4ServerOptions {
         path: access_point.path.clone(),
         connections: ConnectionLimits { total: access_point.max_connections as usize, per_peer: access_point.max_connections_per_address as usize },
+        requests_per_client: access_point.max_requests_per_client as usize,
         max_body: max_body(access_point),
         handshake_timeout: access_point.silence_timeout,
         head_timeout: access_point.silence_timeout,

@@ -10,6 +10,7 @@ mod expiry;
 mod imap;
 mod isolation;
 pub mod keys;
+pub mod limits;
 mod mail;
 mod node;
 mod outside;
@@ -43,6 +44,9 @@ pub(crate) use store::options as database;
 
 /// How often the ends of certificates are looked at, and what other nodes have left.
 const WATCH: std::time::Duration = std::time::Duration::from_hours(1);
+
+/// How often it is looked at what is used of limits.
+const LIMITS: std::time::Duration = std::time::Duration::from_secs(30);
 
 /// Why the daemon does not start.
 #[derive(Debug, thiserror::Error)]
@@ -248,6 +252,15 @@ fn aside(gateway: &Arc<Gateway>) -> JoinSet<()> {
                 tracing::warn!(what = failure.what, "the ends of certificates cannot be watched");
             }
             tokio::time::sleep(WATCH).await;
+        }
+    });
+    let watching = Arc::clone(gateway);
+    aside.spawn(async move {
+        loop {
+            tokio::time::sleep(LIMITS).await;
+            if let Err(failure) = watching.watch_limits().await {
+                tracing::warn!(what = failure.what, "limits cannot be watched");
+            }
         }
     });
     if let Some(mail) = gateway.mail().filter(|mail| mail.company == Company::Nodes) {

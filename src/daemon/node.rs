@@ -11,10 +11,11 @@ use super::store::{self, Kept};
 use super::{Outside, StartError, isolation};
 use crate::config::checked;
 use crate::edge::clock::SystemClock;
+use crate::ident::FunctionId;
 use crate::outbound::retry::Patience;
 use crate::port::Clock;
 use crate::store::cipher::Keys;
-use crate::worker::{Node, Room, Settings};
+use crate::worker::{Limits, MailboxQuota, Node, Quotas, Room, Settings};
 
 /// Opens the state and everything else that both sides need.
 pub(super) async fn of(config: &checked::Gateway) -> Result<(Node, Arc<AtRest>), StartError> {
@@ -38,10 +39,20 @@ pub(super) async fn of(config: &checked::Gateway) -> Result<(Node, Arc<AtRest>),
         trust,
         clock,
         room: Room::of(config.memory),
+        limits: Limits::new(config.participants.iter().map(quotas).collect(), &config.node),
         settings: settings(config, scratch),
         participants: config.participants.iter().map(participant).collect(),
     };
     Ok((node, at_rest))
+}
+
+fn quotas(participant: &checked::Participant) -> Quotas {
+    let checked::OrganisationLimit { waiting, unopened, stored } = participant.limits;
+    let mailbox = |(function, limit): &(FunctionId, checked::MailboxLimit)| {
+        let checked::MailboxLimit { waiting, stored, at_once } = *limit;
+        MailboxQuota { function: function.clone(), waiting, stored, at_once }
+    };
+    Quotas { organisation: participant.id.clone(), waiting, unopened, stored, mailboxes: participant.mailboxes.iter().map(mailbox).collect() }
 }
 
 fn settings(config: &checked::Gateway, scratch: PathBuf) -> Settings {

@@ -104,6 +104,8 @@ fn swedish(name: EventName) -> &'static str {
         EventName::PossibleDuplicate => "kanske levererat två gånger",
         EventName::Returned => "mejlservern skickade tillbaka mejlet",
         EventName::ReturnNoted => "besked om ett levererat mejl",
+        EventName::LimitReached => "en gräns är nådd",
+        EventName::LimitOver => "en gräns är inte längre nådd",
         EventName::Expiring => "ett certifikat går snart ut",
         EventName::Alarmed => "driften larmad",
         EventName::Faulted => "fel",

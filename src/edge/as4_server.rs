@@ -6,6 +6,7 @@
 //! | what | limit | then |
 //! |---|---|---|
 //! | connections | [`ConnectionLimits`] | one that has not sent 32 KiB of a body or all of it makes room, the oldest of the address that has most |
+//! | requests of one client | `requests_per_client` | 503 with Retry-After, once 32 KiB of the body, or all of it, are there |
 //! | TLS handshake | `handshake_timeout` | closed |
 //! | head, and time before it | `head_timeout`, 32 KiB, 64 fields | closed; 431 |
 //! | body | `max_body` | 413 |
@@ -40,7 +41,9 @@ use tokio::time::{Instant, timeout};
 use tokio_rustls::TlsAcceptor;
 
 use super::forwarded::{ForwardedError, Proxies};
-use super::serving::{self, ConnectionLimits, Peer, Seat, Standing, Stop};
+use super::guests::{Guest, Guests};
+use super::serving::{self, ConnectionLimits, Crowd, Peer, Seat, Standing, Stop};
+use crate::crypto::Certificate;
 use crate::port::{Answer, Pending};
 
 /// Pieces of a body that wait for the reception; a piece is what hyper reads at once.
@@ -76,6 +79,9 @@ pub struct As4ServerOptions {
     pub tls: As4Tls,
     /// How many connections.
     pub connections: ConnectionLimits,
+    /// Requests of one client at once whose bodies come in or that are worked on. A client is who shows a certificate, else an
+    /// address. Default 50.
+    pub requests_per_client: usize,
     /// Octets of one body.
     pub max_body: u64,
     /// For a request's head, and so for an idle connection.
@@ -99,6 +105,7 @@ impl As4ServerOptions {
             path: "/as4".to_owned(),
             tls,
             connections: ConnectionLimits::default(),
+            requests_per_client: 50,
             max_body: 150_000_000,
             head_timeout: Duration::from_secs(30),
             body_block_timeout: Duration::from_mins(1),
@@ -115,6 +122,11 @@ pub trait As4Reception: Send + Sync + 'static {
     /// that may block; an error while reading means that the request is not whole. A body that is not read to its end
     /// costs the connection.
     fn receive(&self, content_type: String, peer: Peer, body: Box<dyn Read + Send>) -> Pending<'_, Answer>;
+
+    /// Somebody is turned away: there are too many connections, or `requests` of one client. May not wait.
+    fn crowded(&self, crowd: Crowd, requests: bool) {
+        let _ = (crowd, requests);
+    }
 }
 
 /// Why the endpoint cannot start.
@@ -166,33 +178,56 @@ impl As4Server {
     /// Serves until told to stop; then idle connections are closed and requests under way are answered.
     pub async fn run(self, reception: Arc<dyn As4Reception>, stop: Stop) {
         let options = Arc::new(self.options);
+        let guests = Arc::new(Guests::default());
         let connection = |stream, peer, seat| {
-            let (options, reception, stop) = (Arc::clone(&options), Arc::clone(&reception), stop.clone());
+            let (hall, stop) = (Hall { options: Arc::clone(&options), reception: Arc::clone(&reception), guests: Arc::clone(&guests) }, stop.clone());
             async move {
-                if let Err(error) = connection(stream, peer, seat, options, reception, stop).await {
+                if let Err(error) = connection(stream, peer, seat, hall, stop).await {
                     tracing::debug!(%error, "an AS4 connection broke");
                 }
             }
         };
         // Who is turned away before the handshake can be told nothing.
-        serving::serve(self.listener, options.connections, stop.clone(), options.drain, drop, connection).await;
+        let full = |stream, crowd| {
+            drop(stream);
+            reception.crowded(crowd, false);
+        };
+        serving::serve(self.listener, options.connections, stop.clone(), options.drain, full, connection).await;
+    }
+}
+
+/// What all connections share.
+#[derive(Clone)]
+struct Hall {
+    options: Arc<As4ServerOptions>,
+    reception: Arc<dyn As4Reception>,
+    guests: Arc<Guests<String>>,
+}
+
+impl Hall {
+    /// A place for a request of this client, or the answer to one too many.
+    fn place(&self, peer: &Peer) -> Result<Guest<String>, Box<Response<Full<Bytes>>>> {
+        let who =
+            peer.certificate().map_or_else(|| serving::network(peer.address.ip()).to_string(), |certificate| certificate.fingerprint().to_string());
+        let most = self.options.requests_per_client;
+        self.guests.enter(who, most).ok_or_else(|| {
+            let who = peer.certificate().map_or_else(|| peer.address.ip().to_string(), Certificate::subject);
+            self.reception.crowded(Crowd { who, most }, true);
+            let mut response = refusal(StatusCode::SERVICE_UNAVAILABLE);
+            response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("10"));
+            Box::new(response)
+        })
     }
 }
 
 type Broken = Box<dyn std::error::Error + Send + Sync>;
 
-async fn connection(
-    stream: TcpStream,
-    mut peer: Peer,
-    seat: Arc<Seat>,
-    options: Arc<As4ServerOptions>,
-    reception: Arc<dyn As4Reception>,
-    stop: Stop,
-) -> Result<(), Broken> {
+async fn connection(stream: TcpStream, mut peer: Peer, seat: Arc<Seat>, hall: Hall, stop: Stop) -> Result<(), Broken> {
+    let options = Arc::clone(&hall.options);
     stream.set_nodelay(true)?;
     match &options.tls {
-        As4Tls::LoopbackOnly => requests(stream, peer, seat, options, reception, stop).await,
-        As4Tls::Proxied(proxies) if proxies.has(peer.address.ip()) => requests(stream, peer, seat, options, reception, stop).await,
+        As4Tls::LoopbackOnly => requests(stream, peer, seat, hall, stop).await,
+        As4Tls::Proxied(proxies) if proxies.has(peer.address.ip()) => requests(stream, peer, seat, hall, stop).await,
         As4Tls::Proxied(_) => {
             // Whoever comes past the proxy could write its headers.
             tracing::warn!(peer = %peer.address, "an AS4 connection from an address that is no proxy's is closed");
@@ -202,29 +237,22 @@ async fn connection(
             let handshake = TlsAcceptor::from(Arc::clone(config)).accept(stream);
             let stream = timeout(options.handshake_timeout, handshake).await??;
             peer.secured(stream.get_ref().1);
-            requests(stream, peer, seat, options, reception, stop).await
+            requests(stream, peer, seat, hall, stop).await
         }
     }
 }
 
-async fn requests<S: AsyncRead + AsyncWrite + Unpin>(
-    stream: S,
-    peer: Peer,
-    seat: Arc<Seat>,
-    options: Arc<As4ServerOptions>,
-    reception: Arc<dyn As4Reception>,
-    mut stop: Stop,
-) -> Result<(), Broken> {
+async fn requests<S: AsyncRead + AsyncWrite + Unpin>(stream: S, peer: Peer, seat: Arc<Seat>, hall: Hall, mut stop: Stop) -> Result<(), Broken> {
     let service = service_fn(|request| {
-        let (peer, seat, options, reception) = (peer.clone(), Arc::clone(&seat), Arc::clone(&options), Arc::clone(&reception));
+        let (peer, seat, hall) = (peer.clone(), Arc::clone(&seat), hall.clone());
         async move {
-            let response = respond(request, peer, &seat, &options, reception).await;
+            let response = respond(request, peer, &seat, hall).await;
             seat.stand(Standing::Waiting);
             Ok::<_, Infallible>(response)
         }
     });
     let mut builder = http1::Builder::new();
-    builder.timer(TokioTimer::new()).header_read_timeout(options.head_timeout).max_buf_size(HEAD).max_headers(FIELDS);
+    builder.timer(TokioTimer::new()).header_read_timeout(hall.options.head_timeout).max_buf_size(HEAD).max_headers(FIELDS);
     let mut served = pin!(builder.serve_connection(TokioIo::new(stream), service));
     tokio::select! {
         ended = served.as_mut() => return Ok(ended?),
@@ -233,13 +261,8 @@ async fn requests<S: AsyncRead + AsyncWrite + Unpin>(
     Ok(served.await?)
 }
 
-async fn respond(
-    request: Request<Incoming>,
-    peer: Peer,
-    seat: &Seat,
-    options: &As4ServerOptions,
-    reception: Arc<dyn As4Reception>,
-) -> Response<Full<Bytes>> {
+async fn respond(request: Request<Incoming>, peer: Peer, seat: &Seat, hall: Hall) -> Response<Full<Bytes>> {
+    let options = &*hall.options;
     if request.uri().path() != options.path {
         return refusal(StatusCode::NOT_FOUND);
     }
@@ -273,6 +296,10 @@ async fn respond(
         Ok(begun) => begun,
         Err((outcome, _)) => return unfinished(outcome),
     };
+    let place = match hall.place(&peer) {
+        Ok(place) => place,
+        Err(full) => return *full,
+    };
     seat.stand(if begun.is_whole { Standing::Working } else { Standing::Receiving });
     let (pieces, body) = mpsc::channel(PIECES);
     let state = if begun.is_whole { Reading::Ended } else { Reading::Open };
@@ -280,7 +307,11 @@ async fn respond(
     // Both at once: the reception reads what the pump brings. When the reception is done, nobody reads any more. It is a
     // task of its own, so that a client that goes away ends the reading and not what follows it.
     let mut pump = pin!(pump(intake, pieces));
-    let mut answer = tokio::spawn(async move { reception.receive(content_type, peer, body).await });
+    let reception = Arc::clone(&hall.reception);
+    let mut answer = tokio::spawn(async move {
+        let _place = place;
+        reception.receive(content_type, peer, body).await
+    });
     let mut pumped = None;
     let answer = loop {
         tokio::select! {

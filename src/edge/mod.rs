@@ -10,6 +10,7 @@ pub mod clock;
 pub mod directory;
 pub mod dns;
 pub mod forwarded;
+pub mod guests;
 pub mod http;
 pub mod imap;
 pub mod reach;

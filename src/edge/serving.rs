@@ -116,6 +116,15 @@ impl Default for ConnectionLimits {
     }
 }
 
+/// Somebody is turned away since so many are here already.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Crowd {
+    /// Who: an address, or a client by its certificate.
+    pub who: String,
+    /// How many there may be.
+    pub most: usize,
+}
+
 /// Where a connection stands, and so whether it may be cut off for another when all seats are taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Standing {
@@ -240,7 +249,7 @@ impl Drop for Seat {
 }
 
 /// One customer of IPv6 has at least 64 bits of addresses.
-fn network(address: IpAddr) -> IpAddr {
+pub(super) fn network(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(v6) => IpAddr::V6((v6.to_bits() & (u128::MAX << 64)).into()),
         v4 @ IpAddr::V4(_) => v4,
@@ -253,7 +262,7 @@ pub(super) async fn serve<F>(
     limits: ConnectionLimits,
     mut stop: Stop,
     drain: Duration,
-    full: impl Fn(TcpStream),
+    full: impl Fn(TcpStream, Crowd),
     connection: impl Fn(TcpStream, Peer, Arc<Seat>) -> F,
 ) where
     F: Future<Output = ()> + Send + 'static,
@@ -280,7 +289,7 @@ pub(super) async fn serve<F>(
                     // In a flood there are more that have ended than come in between two that are taken.
                     while open.try_join_next().is_some() {}
                 }
-                None => full(stream),
+                None => full(stream, Crowd { who: address.ip().to_canonical().to_string(), most: limits.per_peer.min(limits.total) }),
             },
             // Out of file descriptors, most likely; some will come back.
             Err(error) => {

@@ -107,6 +107,8 @@ impl EventName {
             ),
             Self::Exported => ("Gatewayens data skrevs till en fil för att flyttas", "The state was written to a file, to be brought elsewhere"),
             Self::Imported => ("Gatewayens data flyttades hit", "The state was brought here from elsewhere"),
+            Self::LimitReached => ("En gräns är nådd", "A limit is reached"),
+            Self::LimitOver => ("En gräns är inte längre nådd", "A limit is no longer reached"),
             Self::Expiring => ("Ett certifikat eller en spärrlista går snart ut", "A certificate or a revocation list ends soon"),
         };
         language.of(swedish, english)

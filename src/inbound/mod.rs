@@ -12,6 +12,7 @@
 
 pub mod check;
 pub mod deliver;
+mod load;
 pub mod open;
 pub mod operate;
 pub mod read;

@@ -38,6 +38,9 @@ pub struct Arrival {
     pub signal: BlobId,
     /// When it was received.
     pub received_at: Timestamp,
+    /// Octets of the envelope, which limits count. An earlier version kept none, and then it is not counted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub octets: Option<u64>,
 }
 
 impl Arrival {

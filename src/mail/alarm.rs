@@ -47,6 +47,10 @@ pub enum Cause {
     Malware,
     /// Nothing can be looked into for malware.
     Scanner,
+    /// An organisation, a mailbox or a node has reached a limit, and others are put off.
+    LimitReached,
+    /// It is below the limit again.
+    LimitOver,
     /// A step failed in a way that nobody foresaw.
     Fault,
     /// There is less free disk space than is to be kept.
@@ -72,6 +76,8 @@ impl Cause {
         Self::Loop,
         Self::Malware,
         Self::Scanner,
+        Self::LimitReached,
+        Self::LimitOver,
         Self::Fault,
         Self::Space,
         Self::Standstill,
@@ -95,6 +101,8 @@ impl Cause {
             Self::Loop => ("Två funktioner svarar varandra automatiskt", "Two functions answer each other by themselves"),
             Self::Malware => ("Skadlig kod har stoppats", "Malware was stopped"),
             Self::Scanner => ("Skyddet mot skadlig kod svarar inte", "The malware scanner gives no answer"),
+            Self::LimitReached => ("En gräns är nådd", "A limit is reached"),
+            Self::LimitOver => ("En gräns är inte längre nådd", "A limit is no longer reached"),
             Self::Fault => ("Ett oväntat fel", "An unforeseen failure"),
             Self::Space => ("Diskutrymmet håller på att ta slut", "Disk space is running out"),
             Self::Standstill => ("Det gick inte att skriva till disken", "The disk could not be written"),
@@ -161,6 +169,11 @@ impl Cause {
                 "Mejl och meddelanden kan inte kontrolleras mot skadlig kod. Om inget annat är inställt stoppas utgående mejl tillfälligt och inkommande meddelanden väntar utan att kvitteras. Se till att clamd är igång; det som väntar går sedan vidare av sig självt.",
                 "Mails and messages cannot be looked into for malware. Unless it is configured otherwise, outgoing mails are refused for the time being and incoming messages wait without a receipt. See to it that clamd runs; what waits then goes on by itself.",
             ),
+            Self::LimitReached => (
+                "Den som har nått gränsen får vänta: mejl skjuts upp av mejlservern eller ligger kvar i utkorgen, och andra accesspunkter försöker igen. Inget går förlorat och övriga påverkas inte. Ta reda på varför det har blivit så mycket; är det som det ska vara kan gränsen höjas. Ett nytt mejl kommer när det är över. Fler besked kommer inte under tiden.",
+                "Whoever has reached the limit has to wait: mails are put off by the mail server or stay in the outbox folder, and other access points try again. Nothing is lost, and the others are not affected. Find out why it has become so much; if it is as it should be, the limit can be raised. Another mail comes when it is over, and none until then.",
+            ),
+            Self::LimitOver => ("Det som sköts upp kommer in igen av sig självt.", "What was put off comes in again by itself."),
             Self::Fault => (
                 "Inget meddelande har gått förlorat; steget görs om. Felanmäl om det upprepas.",
                 "No message was lost; the step is repeated. Report it if it recurs.",

@@ -309,6 +309,7 @@ pub fn letters(transaction: &Transaction, mail: &Mail, threads: &Threads, now: T
         orcpt: recipient.orcpt.clone(),
         notify: recipient.notify,
         resent: None,
+        octets: Some(mail.octets),
     };
     Ok(transaction.recipients.iter().enumerate().map(letter).collect())
 }

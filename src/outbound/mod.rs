@@ -13,6 +13,7 @@ pub mod address;
 pub mod convert;
 pub mod hold;
 pub mod hours;
+mod load;
 pub mod operate;
 pub mod refused;
 pub mod retire;

@@ -59,6 +59,9 @@ pub struct Letter {
     /// That an operator has it sent again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resent: Option<Resent>,
+    /// Octets of the mail, which limits count. An earlier version kept none, and then it is not counted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub octets: Option<u64>,
 }
 
 /// A message that had ended without outcome and is sent again, as the same SDK message.
@@ -466,6 +469,7 @@ pub(crate) mod tests {
             orcpt: None,
             notify: Notify { success: true, failure: true, delay: true },
             resent: None,
+            octets: Some(1_000),
         }
     }
 

@@ -17,8 +17,7 @@ use crate::event::Event;
 use crate::ident::RecordId;
 use crate::port::{
     Blob, BlobId, BlobWriter, Blobs, Clock, Guard, Health, Job, JobId, Key, Lease, Listed, Op, OpenBlob, Pending, Queue, Record, State, Step, Store,
-    StoreError, Stored,
-    Tally,
+    StoreError, Stored, Tally,
 };
 
 /// A [`Store`] in memory.

@@ -14,7 +14,7 @@ use crate::ident::{Domain, MailAddress};
 use crate::mail::session::{Credentials, Mechanism, Reply};
 
 /// Passwords that are checked at once: each takes 16 MiB and a processor.
-const CHECKED_AT_ONCE: usize = 2;
+pub const PASSWORDS_AT_ONCE: usize = 2;
 
 /// Which networks may hand in mail.
 pub type Admits = Box<dyn Fn(IpAddr) -> bool + Send + Sync>;
@@ -48,7 +48,7 @@ impl Admission {
     #[must_use]
     pub fn new(admits: Admits, accounts: Vec<Account>, pace: SenderPace) -> Self {
         let (paces, failures) = (Mutex::new(Paces::new(pace)), Mutex::default());
-        Self { admits, accounts, paces, failures, checking: Semaphore::new(CHECKED_AT_ONCE) }
+        Self { admits, accounts, paces, failures, checking: Semaphore::new(PASSWORDS_AT_ONCE) }
     }
 
     /// Whether a client may speak at all.

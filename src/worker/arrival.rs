@@ -10,13 +10,14 @@ use std::time::Duration;
 use super::AccessPointSide;
 use super::chance::fresh;
 use super::effects::{Outcome, blocking, from_store, new_blob, point};
+use super::limits::Limit;
 use crate::as4::receive::{Context, Fault, Options, Sought};
 use crate::as4::{self, Code, EbmsError, Received, Refusal, Signature, UserMessage};
 use crate::crypto::KeyReference;
 use crate::edge::as4_server::As4Reception;
-use crate::edge::serving::Peer;
-use crate::failure::{Blame, Failure, Stage};
-use crate::ident::{As4MessageId, ParticipantId, RecordId};
+use crate::edge::serving::{Crowd, Peer};
+use crate::failure::{Blame, Failure, Shortage, Stage};
+use crate::ident::{As4MessageId, DocumentKind, ParticipantId, RecordId};
 use crate::inbound::Arrival;
 use crate::inbound::receive::{self, Bringer, Brought, Caller, Refused, Seen, Unreceived};
 use crate::port::{Answer, Blob, BlobId, BlobKind, BlobWriter, Freshness, Pending, Realm, TrustError};
@@ -166,9 +167,15 @@ impl AccessPointSide {
         let serves = |participant: &_| self.serves(participant);
         let refused = |refused: Refused| refuse(*refused.error, &refused.cause, Some(&message));
         receive::cross_check(&message, &header, &self.settings.federation, &serves).map_err(refused)?;
+        if message.kind == DocumentKind::Message
+            && let Some(reached) = self.room_to_receive(&message.final_recipient, 0).await?
+        {
+            self.tell_reached(&reached).await;
+            return Err(reached.failure(Stage::Receive).into());
+        }
         self.check_registered(&message).await.map_err(|error| error.map_or_else(Declined::from, refused))?;
         point("receive", "checked");
-        writer.commit().await.map_err(|error| from_store(&error))?;
+        let stored = writer.commit().await.map_err(|error| from_store(&error))?;
         point("receive", "spooled");
         let arrival = Arrival {
             record,
@@ -184,6 +191,7 @@ impl AccessPointSide {
             envelope,
             signal: new_blob(),
             received_at: self.now(),
+            octets: Some(stored.octets),
         };
         let settled = self.settle(&received, &message, arrival, caller).await;
         if settled.is_err() {
@@ -320,12 +328,25 @@ impl AccessPointSide {
 
 /// We cannot now; nothing was taken in.
 fn unavailable(failure: &Failure) -> Answer {
-    tracing::error!(what = %failure.what, hint = %failure.hint, "an AS4 message cannot be taken in now");
     let (content_type, body) = ("text/plain; charset=UTF-8".into(), b"try again later\n".to_vec());
-    Answer { status: 503, content_type, retry_after: Some(Duration::from_secs(30)), body }
+    // RFC 4918 11.5. 503 says that the access point is not there, and the other side would leave all its organisations alone.
+    let (status, wait) = if failure.shortage == Some(Shortage::Quota) { (507, 60) } else { (503, 30) };
+    if status == 507 {
+        // The operator was told when it began.
+        tracing::debug!(what = %failure.what, "an AS4 message is put off");
+    } else {
+        tracing::error!(what = %failure.what, hint = %failure.hint, "an AS4 message cannot be taken in now");
+    }
+    Answer { status, content_type, retry_after: Some(Duration::from_secs(wait)), body }
 }
 
 impl As4Reception for AccessPointSide {
+    fn crowded(&self, crowd: Crowd, requests: bool) {
+        let Crowd { who, most } = crowd;
+        let limit = if requests { Limit::As4Requests } else { Limit::As4Connections };
+        self.node.tell_soon(limit, who, most as u64, most as u64);
+    }
+
     fn receive(&self, content_type: String, peer: Peer, body: Box<dyn Read + Send>) -> Pending<'_, Answer> {
         Box::pin(async move { self.receive_as4(content_type, peer, body).await })
     }

@@ -82,7 +82,7 @@ impl MailSide {
 
     /// The mail of a message, or the one that tells of it.
     async fn compose(&self, state: &Taken, told: Option<Told>) -> Result<(Held, Delivery), Failure> {
-        let (held, _, xml) = self.hold_blob(state.message, Holding::Rendering).await?;
+        let (held, _, xml) = self.hold_blob(&state.arrival.organisation, state.message, Holding::Rendering).await?;
         let limits = self.mail.message;
         let (domain, mailbox, at) = (self.settings.domain.clone(), state.mailbox.clone(), state.arrival.received_at);
         let (participant, postmaster) = (state.arrival.from.clone(), self.mail.postmaster.clone());

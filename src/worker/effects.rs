@@ -7,7 +7,7 @@ use super::chance::{fresh, is_fixed};
 use super::lawful::unlawful;
 use super::room::{Held, Holding};
 use crate::failure::{Blame, Failure, Shortage, Stage};
-use crate::ident::As4MessageId;
+use crate::ident::{As4MessageId, ParticipantId};
 use crate::port::{Blob, BlobId, Effects, NewBlob, StoreError};
 
 /// What came of a step.
@@ -91,10 +91,11 @@ impl Node {
         writer.commit().await.map(|_| ()).map_err(|error| from_store(&error))
     }
 
-    /// Reads a whole blob once there is room for what is to be done with it. The room is taken until the handle is dropped.
-    pub(super) async fn hold_blob(&self, id: BlobId, holding: Holding) -> Result<(Held, Blob, Vec<u8>), Failure> {
+    /// Reads a whole blob of an organisation's once there is room for what is to be done with it. The room is taken until the
+    /// handle is dropped.
+    pub(super) async fn hold_blob(&self, whose: &ParticipantId, id: BlobId, holding: Holding) -> Result<(Held, Blob, Vec<u8>), Failure> {
         let (_, octets, _) = self.blobs.open(id).await.map_err(|error| from_store(&error))?;
-        let held = self.room.take(holding.need(octets)).await?;
+        let held = self.room.take(whose, holding.need(octets)).await?;
         let (blob, body) = self.read_blob(id).await?;
         Ok((held, blob, body))
     }

@@ -3,6 +3,7 @@
 //! A step that writes a record must be guarded by the state before, so that a record which has moved on meanwhile is
 //! left alone; and the tables of both flows must have the way from there to the new state.
 
+use crate::ident::RecordId;
 use crate::port::{Guard, Op, State, Step, Transition};
 use crate::{inbound, outbound};
 
@@ -19,17 +20,21 @@ pub fn unlawful(step: &Step) -> Option<String> {
             Op::Remove(id) => (*id, None),
             _ => return None,
         };
-        let before = step.guards.iter().find_map(|guard| match guard {
-            Guard::In(guarded, state) if *guarded == id => Some(Some(state)),
-            Guard::New(guarded) if *guarded == id => Some(None),
-            _ => None,
-        });
         let word = |state: Option<&State>| state.map_or_else(|| "nothing".to_owned(), ToString::to_string);
-        match before {
+        match before(step, id) {
             None => Some(format!("record {id} becomes {} whatever it was", word(to))),
             Some(from) if is_lawful(from, to) => None,
             Some(from) => Some(format!("record {id} may not become {} from {}", word(to), word(from))),
         }
+    })
+}
+
+/// The state in which a step wants to find a record: `Some(None)` where there is to be none, `None` where it does not say.
+pub(super) fn before(step: &Step, id: RecordId) -> Option<Option<&State>> {
+    step.guards.iter().find_map(|guard| match guard {
+        Guard::In(guarded, state) if *guarded == id => Some(Some(state)),
+        Guard::New(guarded) if *guarded == id => Some(None),
+        _ => None,
     })
 }
 
@@ -41,7 +46,6 @@ fn is_lawful(from: Option<&State>, to: Option<&State>) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ident::RecordId;
     use crate::port::Record;
 
     fn states() -> Vec<State> {

@@ -32,7 +32,7 @@ impl MailSide {
         told: Told,
         record: Option<&Record>,
     ) -> Result<Option<Delivery>, Failure> {
-        let (_held, _, original) = self.hold_blob(letter.mail, Holding::Mail).await?;
+        let (_held, _, original) = self.hold_blob(&letter.organisation, letter.mail, Holding::Mail).await?;
         let held = match &told.tell {
             Tell::Accepted { receipt, .. } | Tell::Rejected { receipt, .. } => {
                 let (blob, xml) = self.read_blob(*receipt).await?;

@@ -47,7 +47,7 @@ impl MailSide {
         let mut held = None;
         let examined = match self.passes(&arrival).await? {
             Ok(()) => {
-                let (room, _, envelope) = self.hold_blob(arrival.envelope, Holding::Opening).await?;
+                let (room, _, envelope) = self.hold_blob(&arrival.organisation, arrival.envelope, Holding::Opening).await?;
                 held = Some(room);
                 self.examine(&arrival, organisation, envelope).await?
             }

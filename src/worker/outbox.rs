@@ -90,6 +90,23 @@ impl OutboxDoor {
         found.ok_or_else(|| Failure::permanent(Stage::Accept, Blame::Us, "an outbox folder has no mailbox"))
     }
 
+    /// Whether the mailbox has so much here that its mails stay in the folder for now.
+    async fn has_to_wait(&self) -> bool {
+        let OutboxSettings { organisation, function, .. } = &self.settings;
+        match self.gateway.room_to_send(organisation, function, 0).await {
+            Ok(None) => false,
+            Ok(Some(reached)) => {
+                self.gateway.tell_reached(&reached).await;
+                tracing::debug!(limit = reached.limit.word(), "a mail in an outbox folder must wait");
+                true
+            }
+            Err(failure) => {
+                tracing::error!(what = %failure.what, hint = %failure.hint, "an outbox folder must wait");
+                true
+            }
+        }
+    }
+
     async fn noted(&self, origin: &Origin) -> Result<Option<String>, Failure> {
         self.gateway.store.note(origin.mark()).await.map_err(|error| from_store(&error))
     }
@@ -325,6 +342,10 @@ impl OutboxReception for OutboxDoor {
                 let note = self.noted(&Origin::new(&place.account, &place.folder, place.validity, place.uid)).await?;
                 if note.is_none() {
                     self.gateway.admits(None).await?;
+                    // Asked before it is fetched, so that a folder that has to wait is not read over and over.
+                    if self.has_to_wait().await {
+                        return Ok(Some(Fate::Shut));
+                    }
                 }
                 Ok(note.map(|note| fate(Origin::told(&note))))
             };
@@ -338,7 +359,7 @@ impl OutboxReception for OutboxDoor {
 
     fn room(&self, octets: u64) -> Pending<'_, Box<dyn Send>> {
         Box::pin(async move {
-            match self.gateway.room.take(octets).await {
+            match self.gateway.room.take(&self.settings.organisation, octets).await {
                 Ok(held) => Box::new(held) as Box<dyn Send>,
                 // The room is never closed while the gateway runs.
                 Err(_) => Box::new(()),

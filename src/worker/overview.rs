@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Gateway;
 use super::effects::from_store;
+use super::limits::{Limit, Usage};
 use crate::failure::Failure;
 use crate::ident::{ConversationId, MessageId, ParticipantId, RecordId};
 use crate::inbound::Incoming;
@@ -13,6 +14,9 @@ use crate::port::{Job, Queue, Record, State, StoreError, Told};
 
 /// Records of one state are counted up to here.
 const COUNTED: usize = 1_000;
+
+/// Limits that are shown.
+const LIMITS: usize = 20;
 
 /// A number that may be more.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -51,6 +55,9 @@ pub struct Overview {
     pub queues: Vec<Line>,
     /// Records in the states that may need somebody, by the state's word.
     pub states: Vec<(State, Count)>,
+    /// What is used of limits, first what is nearest to its end; at most twenty.
+    #[serde(default)]
+    pub limits: Vec<Usage>,
 }
 
 /// A job that waits or runs.
@@ -135,7 +142,19 @@ impl Gateway {
         let (name, version) = (self.settings.name.to_string(), env!("CARGO_PKG_VERSION").to_owned());
         let working = health.working && self.blobs.works().await;
         let admits = !matches!(self.blobs.admit(None).await, Err(StoreError::Full));
-        Ok(Overview { name, version, started, working, admits, queues, states })
+        let limits = self.nearest_limits().await?;
+        Ok(Overview { name, version, started, working, admits, queues, states, limits })
+    }
+
+    /// The limits of which most is used, and the memory.
+    async fn nearest_limits(&self) -> Result<Vec<Usage>, Failure> {
+        let (used, most) = self.room.taken();
+        let memory = Usage { limit: Limit::Memory, whose: self.settings.name.to_string(), used, most };
+        let mut limits: Vec<Usage> = self.usage(true).await?.into_iter().filter(|usage| usage.used > 0).collect();
+        limits.sort_by_key(|usage| std::cmp::Reverse(usage.permille()));
+        limits.truncate(LIMITS - 1);
+        limits.push(memory);
+        Ok(limits)
     }
 
     /// What is to be done, queue by queue in the order of the flows, up to `limit` of each, the first due before the others.

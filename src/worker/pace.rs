@@ -11,7 +11,8 @@ const MINUTE: SignedDuration = SignedDuration::from_mins(1);
 const HOUR: SignedDuration = SignedDuration::from_hours(1);
 /// Within this time so many logins may fail.
 const LOGIN_WINDOW: SignedDuration = SignedDuration::from_mins(10);
-const FAILED_LOGINS: usize = 10;
+/// Logins of one address that may fail in ten minutes.
+pub const FAILED_LOGINS: usize = 10;
 /// Addresses whose failed logins are remembered.
 const ADDRESSES: usize = 10_000;
 

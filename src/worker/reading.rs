@@ -38,7 +38,7 @@ impl MailSide {
             // An outgoing message is none that is read here.
             let Ok(state) = Incoming::from_record(&record) else { return Ok(None) };
             let Some(taken) = state.clone().into_taken() else { return Ok(None) };
-            let (_held, _, xml) = self.hold_blob(taken.message, Holding::Rendering).await?;
+            let (_held, _, xml) = self.hold_blob(&taken.arrival.organisation, taken.message, Holding::Rendering).await?;
             let Some(effects) = read::opened(state, by, self.now())? else { return Ok(None) };
             if self.carry_out("read", effects).await? == Outcome::Overtaken {
                 continue;

@@ -8,9 +8,10 @@ use std::sync::Arc;
 use super::MailSide;
 use super::chance::fresh;
 use super::effects::{Outcome, blocking, from_store, point};
-use super::room::Holding;
+use super::limits::{Limit, Reached};
+use super::room::{Held, Holding};
 use crate::crypto::sha256;
-use crate::failure::{Blame, Failure, Stage};
+use crate::failure::{Blame, Failure, Shortage, Stage};
 use crate::ident::{DocumentKind, Domain, FunctionId, MailAddress, MessageId, ParticipantId, RecordId, Sha256};
 use crate::mail::address::{self, Reading};
 use crate::mail::convert::{self, ConvertError, Receipt};
@@ -25,7 +26,7 @@ const UNCONFIRMED: jiff::SignedDuration = jiff::SignedDuration::from_hours(24 * 
 
 /// How long a mail may wait for room in memory while its client waits for an answer, which it does for ten minutes
 /// (RFC 5321 4.5.3.2.6).
-const FOR_ROOM: std::time::Duration = std::time::Duration::from_mins(4);
+pub const FOR_ROOM: std::time::Duration = std::time::Duration::from_mins(4);
 
 /// What became of a mail at the end of its data.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -196,9 +197,7 @@ impl MailSide {
             self.carry_out("accept.repeated", accept::repeated(transaction, &first, now).into()).await?;
             return Ok(Settled::Repeated(first));
         }
-        let busy = |_| Failure::temporary(Stage::Accept, Blame::Us, "there was no room in memory in time").hint("raise memory, or send less at once");
-        let held = tokio::time::timeout(FOR_ROOM, self.hold_blob(BlobId(transaction.id), Holding::Mail)).await.map_err(busy)?;
-        let (held, _, bytes) = held?;
+        let (held, bytes) = self.hold_mail(transaction).await?;
         let organisation = self.organisation(&transaction.organisation)?;
         let mailbox = organisation.mailbox(&transaction.function);
         let (policy, always_tell) = mailbox.map(|mailbox| (mailbox.policy.clone(), mailbox.always_tell)).unwrap_or_default();
@@ -267,6 +266,20 @@ impl MailSide {
                 Some(first) => Ok(Settled::Repeated(first)),
                 None => Err(Failure::temporary(Stage::Accept, Blame::Us, "the transaction was overtaken by another")),
             },
+        }
+    }
+
+    /// The mail, once there is room for it in memory.
+    async fn hold_mail(&self, transaction: &Transaction) -> Result<(Held, Vec<u8>), Failure> {
+        let organisation = &transaction.organisation;
+        match tokio::time::timeout(FOR_ROOM, self.hold_blob(organisation, BlobId(transaction.id), Holding::Mail)).await {
+            Ok(held) => held.map(|(held, _, bytes)| (held, bytes)),
+            Err(_) => {
+                let (used, most) = self.room.taken();
+                self.tell_reached(&Reached { limit: Limit::Memory, whose: self.name.to_string(), used, most }).await;
+                let failure = Failure::temporary(Stage::Accept, Blame::Us, "there was no room in memory in time");
+                Err(failure.hint("raise memory, or send less at once").for_want_of(Shortage::Memory))
+            }
         }
     }
 

@@ -51,7 +51,7 @@ impl MailSide {
         };
         let returned = self.returned_references(&state.letter).await?;
         // To the end: the sealed envelope is in memory until it is in the spool.
-        let (_held, _, mail) = self.hold_blob(state.letter.mail, Holding::Sealing).await?;
+        let (_held, _, mail) = self.hold_blob(&state.letter.organisation, state.letter.mail, Holding::Sealing).await?;
         let mailbox = organisation.mailbox(&state.letter.function);
         let labels = organisation.labels(&state.letter.function);
         let limits = self.mail.sending;
@@ -195,7 +195,7 @@ impl MailSide {
         if matches!(self.blobs.open(taken.message).await, Err(StoreError::Missing(_))) {
             return Ok(None);
         }
-        let (_held, _, xml) = self.hold_blob(taken.message, Holding::Rendering).await?;
+        let (_held, _, xml) = self.hold_blob(&taken.arrival.organisation, taken.message, Holding::Rendering).await?;
         let limits = self.mail.message;
         blocking(move || message::read(&xml, &limits).ok()).await
     }

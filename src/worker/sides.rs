@@ -17,7 +17,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use super::{AccessPoint, Acquaintances, Expiry, Household, Malware, Retention, Room, Sinks};
+use super::{AccessPoint, Acquaintances, Expiry, Household, Limits, Malware, Retention, Room, Sinks};
 use crate::event::Field;
 use crate::failure::Failure;
 use crate::ident::{Domain, FederationId, MailAddress, NodeName, ParticipantId};
@@ -53,6 +53,8 @@ pub struct Node {
     pub clock: Arc<dyn Clock>,
     /// The memory for messages that are held whole.
     pub room: Room,
+    /// What organisations and mailboxes may have here.
+    pub limits: Limits,
     /// What all steps share.
     pub settings: Settings,
     /// Who is served.
@@ -241,8 +243,10 @@ impl Node {
         self.participants.iter().find(|participant| &participant.id == id)
     }
 
-    /// Applies a step. Among several nodes each event says on which one it happened.
+    /// Applies a step, which counts what it changes of what organisations have here. Among several nodes each event says on
+    /// which one it happened.
     pub(super) async fn apply(&self, mut step: Step) -> Result<(), StoreError> {
+        let changes = self.limits.count(&mut step);
         if self.company == Company::Nodes {
             for op in &mut step.ops {
                 if let Op::Audit(event) = op {
@@ -250,7 +254,9 @@ impl Node {
                 }
             }
         }
-        self.store.apply(step).await
+        self.store.apply(step).await?;
+        self.limits.counted(&changes);
+        Ok(())
     }
 
     /// Ends a job whose record has moved on.

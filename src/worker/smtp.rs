@@ -8,12 +8,15 @@ use super::MailSide;
 use super::admission::{Account, Admission};
 use super::chance::fresh;
 use super::effects::{from_store, point};
+use super::limits::{Limit, mailbox_name};
 use super::pace::Counted;
 use super::reception::{Refusal, Sender, Settled, name_recipient};
 use super::returned::Returning;
+use crate::edge::guests::{Guest, Guests};
+use crate::edge::serving::Crowd;
 use crate::edge::smtp_server::{Accepted, Client, DataSink, Reception};
-use crate::failure::{Failure, Shortage};
-use crate::ident::Sha256;
+use crate::failure::{Failure, Shortage, Stage};
+use crate::ident::{MailAddress, Sha256};
 use crate::mail::session::{Credentials, Envelope, Mechanism, Notify as Asked, Occasion, Recipient, Reply};
 use crate::outbound::accept::Transaction;
 use crate::outbound::state::Notify;
@@ -27,6 +30,8 @@ const REMEMBERED: usize = 10_000;
 pub struct MailDoor {
     gateway: Arc<MailSide>,
     admission: Admission,
+    /// The mails that come in now.
+    present: Guests<MailAddress>,
     unconfirmed: Arc<Mutex<HashMap<String, (Transaction, Sha256)>>>,
 }
 
@@ -34,7 +39,26 @@ impl MailDoor {
     /// A door that admits these clients.
     #[must_use]
     pub fn new(gateway: Arc<MailSide>, admission: Admission) -> Self {
-        Self { gateway, admission, unconfirmed: Arc::default() }
+        Self { gateway, admission, present: Guests::default(), unconfirmed: Arc::default() }
+    }
+
+    /// Whether a mailbox has room for another mail. Asked before the mail comes.
+    async fn room_for(&self, owner: &Sender, octets: u64) -> Result<(), Reply> {
+        let room = self.gateway.room_to_send(&owner.organisation, &owner.function, octets).await;
+        let Some(reached) = room.map_err(|failure| failed(&failure))? else { return Ok(()) };
+        self.gateway.tell_reached(&reached).await;
+        Err(failed(&reached.failure(Stage::Accept)))
+    }
+
+    /// A place among the mails that a mailbox hands in at this moment.
+    fn place(&self, owner: &Sender) -> Result<Option<Guest<MailAddress>>, Reply> {
+        let Some(most) = self.gateway.limits.at_once(&owner.organisation, &owner.function) else { return Ok(None) };
+        self.present.enter(owner.mailbox.clone(), most).map(Some).ok_or_else(|| {
+            let whose = mailbox_name(&owner.organisation, &owner.function);
+            self.gateway.node.tell_soon(Limit::MailboxAtOnce, whose, most as u64, most as u64);
+            // RFC 3463 3.5
+            Reply::new(451, (4, 5), "For manga mejl pa en gang, forsok senare / too many mails of this sender at once, try again later")
+        })
     }
 
     /// Whether a client may send as this mailbox's: an account may be bound to some.
@@ -65,6 +89,7 @@ impl Reception for MailDoor {
             if let Some(address) = &envelope.sender.address {
                 let owner = self.gateway.check_sender(address).map_err(|refusal| reply(&refusal))?;
                 Self::may_send_as(account, &owner)?;
+                self.room_for(&owner, envelope.sender.size.unwrap_or_default()).await?;
             }
             self.admission.count(Counted::Mail, envelope.sender.address.as_ref(), self.gateway.now())
         })
@@ -89,6 +114,7 @@ impl Reception for MailDoor {
                 return Ok(Box::new(Returning { gateway, peer: address, to, octets: Vec::new() }) as Box<dyn DataSink>);
             };
             let owner = gateway.check_sender(sender).map_err(|refusal| reply(&refusal))?;
+            let place = self.place(&owner)?;
             let account = self.admission.sends(client)?;
             let mut recipients = Vec::with_capacity(envelope.recipients.len());
             for recipient in &envelope.recipients {
@@ -113,8 +139,13 @@ impl Reception for MailDoor {
             let blob = transaction.blob().map_err(|failure| failed(&failure))?;
             gateway.admits(envelope.sender.size).await.map_err(|failure| failed(&failure))?;
             let writer = gateway.blobs.create(blob, envelope.sender.size).await.map_err(|error| no_room(&error))?;
-            Ok(Box::new(Spooling { gateway, transaction, writer, unconfirmed: Arc::clone(&self.unconfirmed) }) as Box<dyn DataSink>)
+            Ok(Box::new(Spooling { gateway, transaction, writer, place, unconfirmed: Arc::clone(&self.unconfirmed) }) as Box<dyn DataSink>)
         })
+    }
+
+    fn crowded(&self, crowd: Crowd) {
+        let Crowd { who, most } = crowd;
+        self.gateway.node.tell_soon(Limit::SmtpConnections, who, most as u64, most as u64);
     }
 
     fn confirmed<'a>(&'a self, transaction: &'a str) -> Pending<'a, ()> {
@@ -133,6 +164,7 @@ struct Spooling {
     gateway: Arc<MailSide>,
     transaction: Transaction,
     writer: Box<dyn BlobWriter>,
+    place: Option<Guest<MailAddress>>,
     unconfirmed: Arc<Mutex<HashMap<String, (Transaction, Sha256)>>>,
 }
 
@@ -143,7 +175,9 @@ impl DataSink for Spooling {
 
     fn finish(self: Box<Self>) -> Pending<'static, Result<Accepted, Reply>> {
         Box::pin(async move {
-            let Self { gateway, transaction, writer, unconfirmed } = *self;
+            let Self { gateway, transaction, writer, place, unconfirmed } = *self;
+            // Until the answer: what is judged takes more than what comes in.
+            let _place = place;
             let stored = writer.commit().await.map_err(|error| no_room(&error))?;
             let settled = gateway.settle_mail(&transaction, stored.digest).await;
             let settled = match settled {
@@ -205,10 +239,44 @@ fn full() -> Reply {
     Reply::new(452, (3, 1), "Disken ar full, forsok senare / insufficient storage, try again later")
 }
 
+/// RFC 5321 4.2.3, RFC 3463 3.4: the machine is short of something, and other mails would have to wait too.
+fn crowded() -> Reply {
+    Reply::new(452, (3, 1), "Minnet racker inte, forsok senare / too many large mails at once, try again later")
+}
+
+/// RFC 3463 3.3: it is this sender's quota; others go on.
+fn quota() -> Reply {
+    Reply::new(452, (2, 2), "Avsandaren har for mycket pa vag har, forsok senare / this sender has too much under way here, try again later")
+}
+
 pub(super) fn failed(failure: &Failure) -> Reply {
-    tracing::error!(what = %failure.what, hint = %failure.hint, "a mail cannot be taken in");
+    match failure.shortage {
+        // The operator was told when it began.
+        Some(Shortage::Quota) => tracing::debug!(what = %failure.what, "a mail is put off"),
+        _ => tracing::error!(what = %failure.what, hint = %failure.hint, "a mail cannot be taken in"),
+    }
     match failure.shortage {
         Some(Shortage::Disk) => full(),
+        Some(Shortage::Memory) => crowded(),
+        Some(Shortage::Quota) => quota(),
         None => Reply::local_error(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::failure::Blame;
+
+    #[test]
+    fn each_shortage_has_its_answer() {
+        let said = |shortage: Option<Shortage>| {
+            let failure = Failure::temporary(Stage::Accept, Blame::Us, "secret");
+            let reply = failed(&shortage.map_or_else(|| failure.clone(), |shortage| failure.clone().for_want_of(shortage)));
+            assert!(!reply.to_string().contains("secret"));
+            (reply.code(), reply.status().unwrap_or_default())
+        };
+        let all = [None, Some(Shortage::Disk), Some(Shortage::Memory), Some(Shortage::Quota)].map(said);
+        assert_eq!(all, [(451, "4.3.0".into()), (452, "4.3.1".into()), (452, "4.3.1".into()), (452, "4.2.2".into())]);
     }
 }

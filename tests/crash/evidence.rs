@@ -4,7 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use brevbro::event::{Event, EventName, Field};
-use brevbro::port::Queue;
+use brevbro::inbound::Incoming;
+use brevbro::outbound::Outgoing;
+use brevbro::port::{Queue, Record, Tally, Underway};
 use brevbro::store::journal::{self, Change, Entry, JournalError};
 use serde_json::Value;
 
@@ -187,6 +189,16 @@ pub struct Journal {
     received: Vec<String>,
 }
 
+/// What a record adds to all sums that it is counted in together.
+fn load(record: &Record) -> Option<Tally> {
+    let load = match Outgoing::from_record(record) {
+        Ok(outgoing) => outgoing.load(&record.state),
+        Err(_) => Incoming::from_record(record).ok()?.load(&record.state),
+    }?;
+    let sums = 1 + usize::from(load.underway == Underway::Unopened) + usize::from(load.function.is_some());
+    Some((0..sums).fold(Tally::NONE, |sum, _| sum.plus(load.tally())))
+}
+
 impl Journal {
     /// Reads it, checks its chain, and that nothing is left to be done.
     pub fn read(side: Side, stage: &Stage, wrong: &mut Vec<String>) -> Self {
@@ -195,7 +207,7 @@ impl Journal {
         if let Err(error) = journal::verify(&path) {
             wrong.push(format!("the journal of {name}: {error}"));
         }
-        let mut jobs = BTreeMap::new();
+        let (mut jobs, mut records, mut used) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
         let mut own = Self::of(name, Vec::new(), wrong);
         let mut entries = Vec::new();
         let read = journal::entries(&path, |entry| {
@@ -214,13 +226,24 @@ impl Journal {
                 match change {
                     Change::Job(job) => drop(jobs.insert(job.id, job)),
                     Change::NoJob(id) => drop(jobs.remove(&id)),
-                    _ => {}
+                    Change::Record(record) => drop(records.insert(record.id, record)),
+                    Change::NoRecord(id) => drop(records.remove(&id)),
+                    Change::Note(key, value) if key.as_str().starts_with("use/") => drop(used.insert(key, value)),
+                    Change::Note(..) | Change::NoNote(_) => {}
                 }
             }
         }
         // What has ended is deleted days from now.
         let left_over = jobs.values().filter(|job| job.queue != Queue::Purge);
         wrong.extend(left_over.map(|job| format!("{name} has a job left: {job:?}")));
+        let counted = used.values().map(|value| Tally::noted(Some(value))).fold(Tally::NONE, Tally::plus);
+        let there = records.values().filter_map(load).fold(Tally::NONE, Tally::plus);
+        if counted != there {
+            wrong.push(format!("{name} has counted {counted:?} of what is there, {there:?}"));
+        }
+        if records.len() > 2 && there.octets == 0 {
+            wrong.push(format!("{name} counts nothing of {} records", records.len()));
+        }
         wrong.extend(left(&gateway.state).into_iter().map(|path| format!("{name} has a file left: {path}")));
         own
     }

@@ -59,6 +59,7 @@ pub fn letter() -> Letter {
         orcpt: None,
         notify: Notify { success: true, failure: true, delay: true },
         resent: None,
+        octets: Some(1_000),
     }
 }
 
@@ -86,6 +87,7 @@ pub fn arrival() -> Arrival {
         envelope: blob(22),
         signal: blob(23),
         received_at: at(0),
+        octets: Some(1_000),
     }
 }
 

@@ -96,6 +96,8 @@ fn nodes_that_die_and_a_database_that_goes_away_lose_nothing() {
         keep_alive(&mut all.running);
     }
     wait_for("no job is left", QUIET, || (all.sql("SELECT count(*) FROM jobs WHERE queue <> 'purge'") == "0").then_some(()));
+    let counted = all.sql("SELECT count(*) > 0, coalesce(sum(split_part(value, ' ', 1)::bigint), 0) FROM notes WHERE key LIKE 'use/%'");
+    assert_eq!(counted, "t|0", "each message that came in on whichever node has ended on some");
     std::thread::sleep(Duration::from_secs(2));
     for node in &mut all.running {
         node.stop();

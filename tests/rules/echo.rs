@@ -38,6 +38,7 @@ fn arrival() -> Arrival {
         envelope: BlobId(Uuid::from_u128(2)),
         signal: BlobId(Uuid::from_u128(3)),
         received_at: at(),
+        octets: Some(1_000),
     }
 }
 

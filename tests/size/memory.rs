@@ -108,6 +108,7 @@ async fn sealed(state: &Path, name: &str, peer: &Peer, record: RecordId, envelop
         orcpt: None,
         notify: Notify { success: false, failure: false, delay: false },
         resent: None,
+        octets: None,
     };
     let as4_id = As4MessageId::new(format!("{id}@sdk.{name}.se")).unwrap();
     let dispatch = Dispatch { as4_id, envelope: blob, request: None, reached: Reached::Never, delay_told: None };

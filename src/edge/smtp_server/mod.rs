@@ -17,7 +17,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 
-use super::serving::{self, ConnectionLimits, Peer, Seat, Standing, Stop};
+use super::serving::{self, ConnectionLimits, Crowd, Peer, Seat, Standing, Stop};
 use crate::ident::Domain;
 use crate::mail::session::{self, Credentials, Envelope, Mechanism, OnwardTls, Recipient, Reply, Security, Session, timeout as rfc};
 use crate::port::Pending;
@@ -34,6 +34,9 @@ pub enum SmtpTls {
     /// TLS from the first octet (RFC 8314 3.3).
     Implicit(Arc<ServerConfig>),
 }
+
+/// Faulty commands on one connection, where nothing else is said.
+pub const MAX_ERRORS: u32 = 20;
 
 /// The server's options.
 #[derive(Debug, Clone)]
@@ -82,7 +85,7 @@ impl SmtpServerOptions {
             max_message: 64 * 1024 * 1024,
             max_recipients: 100,
             max_mails: 1000,
-            max_errors: 20,
+            max_errors: MAX_ERRORS,
             onward: OnwardTls::Uncertain,
             login_delay: Duration::from_secs(3),
             command_timeout: rfc::COMMAND,
@@ -132,6 +135,11 @@ pub trait Reception: Send + Sync + 'static {
 
     /// Is there room for this mail, and where?
     fn data<'a>(&'a self, client: &'a Client, envelope: &'a Envelope) -> Pending<'a, Result<Box<dyn DataSink>, Reply>>;
+
+    /// A client is turned away, before the greeting: there are too many connections. May not wait.
+    fn crowded(&self, crowd: Crowd) {
+        let _ = crowd;
+    }
 
     /// The client knows that this transaction was accepted: it went on after our 250 (RFC 1047). Called at most once
     /// for each, and never for a client that went away or that had sent its next command along with the mail.
@@ -210,7 +218,11 @@ impl SmtpServer {
                 }
             }
         };
-        serving::serve(self.listener, options.connections, stop.clone(), options.drain, turn_away, connection).await;
+        let full = |stream, crowd| {
+            turn_away(stream);
+            reception.crowded(crowd);
+        };
+        serving::serve(self.listener, options.connections, stop.clone(), options.drain, full, connection).await;
     }
 }
 

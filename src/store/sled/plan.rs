@@ -6,8 +6,7 @@ use ::sled::Batch;
 
 use super::index::{Index, IndexError};
 use super::layout::{
-    decode_job, decode_record, encode_job, encode_mark, encode_record, event_key, job_key, note_key, queue_key, record_key, state_key,
-    text,
+    decode_job, decode_record, encode_job, encode_mark, encode_record, event_key, job_key, note_key, queue_key, record_key, state_key, text,
 };
 use crate::event::Event;
 use crate::ident::RecordId;

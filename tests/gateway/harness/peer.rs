@@ -238,9 +238,9 @@ impl Peer {
             length: package.body.len() as u64,
             body: Box::new(Cursor::new(package.body.clone())),
         };
-        let Answer { status, content_type, body, .. } = self.client.push(request).await.unwrap();
+        let Answer { status, content_type, retry_after, body } = self.client.push(request).await.unwrap();
         let answer = as4::answer::read(status, &content_type, &body, &package.sent, &self.world.own_point.identity.certificate);
-        Reply { body, answer }
+        Reply { status, retry_after, body, answer }
     }
 
     /// Whether a draft gets there: no connection may come about, or it may break.
@@ -266,6 +266,8 @@ impl Peer {
 
 /// What the gateway's endpoint answered.
 pub(crate) struct Reply {
+    pub(crate) status: u16,
+    pub(crate) retry_after: Option<std::time::Duration>,
     pub(crate) body: Vec<u8>,
     answer: Read_,
 }
