@@ -44,12 +44,7 @@ impl Checker<'_> {
             let hint = "add a section [access-point.tls]; without TLS it listens on this machine only, with allow-plain-loopback = true";
             self.error(ConfigError::new("access-point.listen", "listens without TLS").text(listen).hint(hint));
         }
-        let numbers = [
-            ("max-connections", raw.max_connections),
-            ("max-connections-per-address", raw.max_connections_per_address),
-            ("max-requests-per-client", raw.max_requests_per_client),
-        ];
-        for (at, number) in numbers {
+        for (at, number) in [("max-connections", raw.max_connections), ("max-connections-per-address", raw.max_connections_per_address)] {
             if number == Some(0) {
                 self.error(ConfigError::new(format!("access-point.{at}"), "lets nobody in").value(0));
             }

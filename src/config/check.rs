@@ -58,7 +58,7 @@ impl<'a> Checker<'a> {
         }
         let retry = raw.retry.take().and_then(|raw| self.retry(raw));
         let retention = raw.retention.take().and_then(|raw| self.retention(&raw));
-        let limits = raw.limits.take().and_then(|raw| self.limits(&raw));
+        let limits = raw.limits.take().and_then(|raw| Self::limits(&raw));
         let common = Common { name: raw.name.take(), mail_domain: raw.mail_domain.take(), retry, retention, limits };
         let only_here = is_only_here(raw.access_point.as_ref(), raw.discovery.as_ref());
         let reach = self.reach(raw.access_point.as_ref(), raw.discovery.as_ref(), only_here);

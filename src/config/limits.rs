@@ -82,16 +82,7 @@ pub(super) struct CommonLimits {
 }
 
 impl Checker<'_> {
-    pub(super) fn limits(&mut self, raw: &Limits) -> Option<CommonLimits> {
-        self.above_zero(
-            "limits",
-            &[
-                ("max-waiting", raw.max_waiting),
-                ("max-unopened", raw.max_unopened),
-                ("max-mailbox-waiting", raw.max_mailbox_waiting),
-                ("max-mailbox-at-once", raw.max_mailbox_at_once),
-            ],
-        );
+    pub(super) fn limits(raw: &Limits) -> Option<CommonLimits> {
         Some(CommonLimits {
             organisation: OrganisationLimit {
                 waiting: raw.max_waiting?.into(),
@@ -107,10 +98,9 @@ impl Checker<'_> {
     }
 
     /// What an organisation says for itself, and for the rest what holds for all.
-    pub(super) fn limits_of(&mut self, at: &str, raw: Option<&OrganisationLimits>, of_all: Option<CommonLimits>) -> Option<OrganisationLimit> {
+    pub(super) fn limits_of(raw: Option<&OrganisationLimits>, of_all: Option<CommonLimits>) -> Option<OrganisationLimit> {
         let of_all = of_all?.organisation;
         let Some(raw) = raw else { return Some(of_all) };
-        self.above_zero(&format!("{at}.limits"), &[("max-waiting", raw.max_waiting), ("max-unopened", raw.max_unopened)]);
         Some(OrganisationLimit {
             waiting: raw.max_waiting.map_or(of_all.waiting, u64::from),
             unopened: raw.max_unopened.map_or(of_all.unopened, u64::from),
@@ -119,10 +109,9 @@ impl Checker<'_> {
     }
 
     /// The same of a mailbox.
-    pub(super) fn limits_of_mailbox(&mut self, at: &str, raw: Option<&MailboxLimits>, of_all: Option<CommonLimits>) -> Option<MailboxLimit> {
+    pub(super) fn limits_of_mailbox(raw: Option<&MailboxLimits>, of_all: Option<CommonLimits>) -> Option<MailboxLimit> {
         let of_all = of_all?.mailbox;
         let Some(raw) = raw else { return Some(of_all) };
-        self.above_zero(&format!("{at}.limits"), &[("max-waiting", raw.max_waiting), ("max-at-once", raw.max_at_once)]);
         Some(MailboxLimit {
             waiting: raw.max_waiting.map_or(of_all.waiting, u64::from),
             stored: raw.max_stored.as_ref().map_or(of_all.stored, |size| size.0),
@@ -141,12 +130,6 @@ impl Checker<'_> {
         if let Some(stored) = mailbox.max_stored.as_ref().filter(|stored| stored.0 > organisation.stored) {
             let reason = format!("is more than its organisation's, {}", organisation.stored);
             self.error(ConfigError::new(format!("{at}.limits.max-stored"), reason).value(stored.0).hint(hint));
-        }
-    }
-
-    fn above_zero(&mut self, at: &str, numbers: &[(&str, Option<u32>)]) {
-        for (key, _) in numbers.iter().filter(|(_, number)| *number == Some(0)) {
-            self.error(ConfigError::new(format!("{at}.{key}"), "lets nothing through").value(0));
         }
     }
 }

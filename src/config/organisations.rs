@@ -55,7 +55,7 @@ impl Checker<'_> {
         let at = format!("organisation[{index}]");
         let retry = self.retry_of(&at, raw.retry.as_ref(), common.retry);
         let retention = self.retention_of(&at, raw.retention.as_ref(), common.retention);
-        let limits = self.limits_of(&at, raw.limits.as_ref(), common.limits);
+        let limits = Self::limits_of(raw.limits.as_ref(), common.limits);
         let (hours, patience) = self.hours_of(&at, raw.hours)?;
         Some(Participant { id: raw.participant?, retry: retry?, retention: retention?, limits: limits?, mailboxes: Vec::new(), hours, patience })
     }
@@ -89,7 +89,7 @@ impl Checker<'_> {
             self.identity(&format!("{at}.encryption-key[{i}]"), files, Purpose::Decrypt)
         });
         let keys: Vec<_> = keys.collect();
-        let limits = self.limits_of(&at, raw.limits.as_ref(), common.limits);
+        let limits = Self::limits_of(raw.limits.as_ref(), common.limits);
         let mailboxes = raw.mailbox.map(|raw| {
             if raw.is_empty() {
                 self.error(ConfigError::new(format!("{at}.mailbox"), "is empty").hint("add a section [[organisation.mailbox]]"));
@@ -138,7 +138,7 @@ impl Checker<'_> {
             let hint = "say delivery = \"notice\", or remove it";
             self.error(ConfigError::new(format!("{at}.remind-after"), "has no meaning with delivery = \"full\"").hint(hint));
         }
-        let limits = self.limits_of_mailbox(at, raw.limits.as_ref(), common.limits);
+        let limits = Self::limits_of_mailbox(raw.limits.as_ref(), common.limits);
         let imap = raw.imap.map(|imap| self.imap(&format!("{at}.imap"), imap, raw.address.as_ref()));
         let address = raw.address?;
         Some(Mailbox {

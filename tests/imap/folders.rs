@@ -162,6 +162,28 @@ fn messages_and_notices_of_a_mailbox_are_put_into_its_folder() {
     });
 }
 
+#[test]
+fn a_mailbox_that_has_too_much_under_way_keeps_its_mails_in_the_folder_until_there_is_room() {
+    run(async {
+        let Some(dovecot) = dovecot("ut-grans", "") else { return };
+        let mailbox = kept(format!("limits = {{ max-waiting = 1 }}\n{}[organisation.mailbox.imap.outbox]\npoll = \"1s\"\n", account(&dovecot)));
+        let gateway = Gateway::start(Setup { mailbox, ..Setup::new("ut-grans") }).await;
+        let peer = Peer::start("ut-grans-peer").await;
+        let (own, to) = (gateway.mailbox.clone(), gateway.address_of("inkorg", &peer.name));
+        dovecot.put(&own, OUTBOX, mail(&own, &to, "ett"));
+        mails(&dovecot, &own, SENT, 1).await;
+        dovecot.put(&own, OUTBOX, mail(&own, &to, "tva"));
+        gateway.event(EventName::LimitReached).await;
+        assert_eq!((dovecot.mails(&own, OUTBOX).len(), dovecot.mails(&own, SENT).len(), dovecot.mails(&own, FAILED).len()), (1, 1, 0));
+        // The end of the first is room for the second, without anybody's doing.
+        peer.answer(&gateway, &peer.message(0).await, Outcome::Accepted).await;
+        mails(&dovecot, &own, SENT, 2).await;
+        peer.answer(&gateway, &peer.message(1).await, Outcome::Accepted).await;
+        assert_eq!((gateway.events(EventName::LimitReached).await.len(), gateway.notices().len()), (1, 0));
+        gateway.stop().await;
+    });
+}
+
 /// The text that a notice begins with.
 fn mail_parser_text(mail: &str) -> String {
     let parsed = mail_parser::MessageParser::default().parse(mail.as_bytes()).unwrap();

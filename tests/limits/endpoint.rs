@@ -2,6 +2,7 @@
 
 use std::io::Read;
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -11,14 +12,18 @@ use brevbro::port::{Answer, Pending};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream};
 
+use crate::gateway::harness::wait_for;
+
 /// Reads the body to its end and says how long it was.
 #[derive(Default)]
 struct Measuring {
+    begun: AtomicUsize,
     crowds: Mutex<Vec<(Crowd, bool)>>,
 }
 
 impl As4Reception for Measuring {
     fn receive(&self, content_type: String, _: Peer, mut body: Box<dyn Read + Send>) -> Pending<'_, Answer> {
+        self.begun.fetch_add(1, Ordering::SeqCst);
         Box::pin(async move {
             let read = tokio::task::spawn_blocking(move || std::io::copy(&mut body, &mut std::io::sink())).await.unwrap();
             let body = format!("{} octets", read.unwrap_or_default()).into_bytes();
@@ -61,14 +66,9 @@ async fn a_client_has_its_places_and_no_more_and_the_others_have_theirs() {
     let (stopper, stopped) = stop();
     let running = tokio::spawn(server.run(Arc::clone(&reception) as Arc<dyn As4Reception>, stopped));
     let mut held = vec![begin("127.0.0.2", address, 100_000).await, begin("127.0.0.2", address, 100_000).await];
-    // More than the beginning, which is awaited before a place is taken, has to be there of both.
-    let refused = loop {
-        let mut third = begin("127.0.0.2", address, 100_000).await;
-        tokio::select! {
-            answer = answer(&mut third) => break answer,
-            () = tokio::time::sleep(Duration::from_secs(1)) => {}
-        }
-    };
+    // A place is taken when the beginning of a body is there.
+    wait_for("both requests", || async { (reception.begun.load(Ordering::SeqCst) == 2).then_some(()) }).await;
+    let refused = answer(&mut begin("127.0.0.2", address, 100_000).await).await;
     assert!(refused.starts_with("HTTP/1.1 503 ") && refused.to_lowercase().contains("\r\nretry-after: 10\r\n"), "{refused}");
     let mut other = begin("127.0.0.3", address, 100_000).await;
     other.write_all(b"x").await.unwrap();

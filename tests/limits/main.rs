@@ -1,5 +1,6 @@
 //! Each limit has its answer, the operator hears of it once, and who has reached one keeps nobody else waiting.
 
+#![allow(unreachable_pub)]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
 #[path = "../common/mod.rs"]

@@ -13,6 +13,11 @@ pub struct Two {
     pub mailbox: String,
 }
 
+/// A mail's text with its long lines whole again (RFC 2045 6.7).
+pub fn whole(text: &str) -> String {
+    text.replace("=\r\n", "").replace("=\n", "")
+}
+
 /// A gateway of this name; `limits` are lines of the first organisation, after its mailbox.
 pub async fn setup(name: &str, limits: &str) -> Setup {
     let own = &world().await.own;
@@ -67,6 +72,6 @@ impl Two {
     /// How many mails about limits the operator got.
     pub fn alarms(&self) -> usize {
         let about = |text: &str| text.contains("docs/limits.md") || text.contains("below a limit again") || text.contains("turned away");
-        self.gateway.sink.letters().iter().filter(|letter| letter.to == self.gateway.operator && about(&letter.text.replace("=\r\n", ""))).count()
+        self.gateway.sink.letters().iter().filter(|letter| letter.to == self.gateway.operator && about(&whole(&letter.text))).count()
     }
 }
