@@ -42,7 +42,7 @@ use tokio_rustls::TlsAcceptor;
 
 use super::forwarded::{ForwardedError, Proxies};
 use super::guests::{Guest, Guests};
-use super::serving::{self, ConnectionLimits, Crowd, Peer, Seat, Standing, Stop};
+use super::serving::{self, ConnectionLimits, Crowd, Crowding, Peer, Seat, Standing, Stop};
 use crate::crypto::Certificate;
 use crate::port::{Answer, Pending};
 
@@ -123,9 +123,9 @@ pub trait As4Reception: Send + Sync + 'static {
     /// costs the connection.
     fn receive(&self, content_type: String, peer: Peer, body: Box<dyn Read + Send>) -> Pending<'_, Answer>;
 
-    /// Somebody is turned away: there are too many connections, or `requests` of one client. May not wait.
-    fn crowded(&self, crowd: Crowd, requests: bool) {
-        let _ = (crowd, requests);
+    /// Somebody is turned away. May not wait.
+    fn crowded(&self, crowd: Crowd) {
+        let _ = crowd;
     }
 }
 
@@ -190,7 +190,7 @@ impl As4Server {
         // Who is turned away before the handshake can be told nothing.
         let full = |stream, crowd| {
             drop(stream);
-            reception.crowded(crowd, false);
+            reception.crowded(crowd);
         };
         serving::serve(self.listener, options.connections, stop.clone(), options.drain, full, connection).await;
     }
@@ -212,7 +212,7 @@ impl Hall {
         let most = self.options.requests_per_client;
         self.guests.enter(who, most).ok_or_else(|| {
             let who = peer.certificate().map_or_else(|| peer.address.ip().to_string(), Certificate::subject);
-            self.reception.crowded(Crowd { who, most }, true);
+            self.reception.crowded(Crowd { who, most, of: Crowding::Requests });
             let mut response = refusal(StatusCode::SERVICE_UNAVAILABLE);
             response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("10"));
             Box::new(response)

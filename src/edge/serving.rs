@@ -119,10 +119,23 @@ impl Default for ConnectionLimits {
 /// Somebody is turned away since so many are here already.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Crowd {
-    /// Who: an address, or a client by its certificate.
+    /// Of whom there are too many: a server, an address, a client by its certificate.
     pub who: String,
     /// How many there may be.
     pub most: usize,
+    /// What there are too many of.
+    pub of: Crowding,
+}
+
+/// What there are too many of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Crowding {
+    /// Connections of all together.
+    Connections,
+    /// Connections of one address.
+    OfAddress,
+    /// Requests of one client.
+    Requests,
 }
 
 /// Where a connection stands, and so whether it may be cut off for another when all seats are taken.
@@ -190,6 +203,17 @@ impl Seats {
         taken.next += 1;
         taken.seats.insert(number, Sitter { network, standing: Standing::Waiting, cut: Arc::clone(&cut) });
         Some(Seat { seats: Arc::clone(self), number, cut })
+    }
+
+    /// Why there is no seat for an address.
+    fn crowd(&self, address: IpAddr) -> Crowd {
+        let who = address.to_canonical().to_string();
+        let (most, of) = if self.lock().held(network(address)) >= self.limits.per_peer {
+            (self.limits.per_peer, Crowding::OfAddress)
+        } else {
+            (self.limits.total, Crowding::Connections)
+        };
+        Crowd { who, most, of }
     }
 
     fn lock(&self) -> MutexGuard<'_, Taken> {
@@ -289,7 +313,7 @@ pub(super) async fn serve<F>(
                     // In a flood there are more that have ended than come in between two that are taken.
                     while open.try_join_next().is_some() {}
                 }
-                None => full(stream, Crowd { who: address.ip().to_canonical().to_string(), most: limits.per_peer.min(limits.total) }),
+                None => full(stream, seats.crowd(address.ip())),
             },
             // Out of file descriptors, most likely; some will come back.
             Err(error) => {
@@ -342,6 +366,8 @@ mod tests {
         assert!(take("2001:db8::2").is_none(), "one network");
         let c = working(take("192.0.2.1"));
         assert!(take("192.0.2.2").is_none(), "full");
+        let crowd = |address: &str| (a.seats.crowd(address.parse().unwrap()).of, a.seats.crowd(address.parse().unwrap()).most);
+        assert_eq!([crowd("2001:db8::2"), crowd("192.0.2.2")], [(Crowding::OfAddress, 2), (Crowding::Connections, 3)]);
         drop(a);
         let d = take("::ffff:192.0.2.1").unwrap();
         assert_eq!(d.seats.lock().held("192.0.2.1".parse().unwrap()), 2);

@@ -15,7 +15,7 @@ use crate::as4::receive::{Context, Fault, Options, Sought};
 use crate::as4::{self, Code, EbmsError, Received, Refusal, Signature, UserMessage};
 use crate::crypto::KeyReference;
 use crate::edge::as4_server::As4Reception;
-use crate::edge::serving::{Crowd, Peer};
+use crate::edge::serving::{Crowd, Crowding, Peer};
 use crate::failure::{Blame, Failure, Shortage, Stage};
 use crate::ident::{As4MessageId, DocumentKind, ParticipantId, RecordId};
 use crate::inbound::Arrival;
@@ -341,10 +341,13 @@ fn unavailable(failure: &Failure) -> Answer {
 }
 
 impl As4Reception for AccessPointSide {
-    fn crowded(&self, crowd: Crowd, requests: bool) {
-        let Crowd { who, most } = crowd;
-        let limit = if requests { Limit::As4Requests } else { Limit::As4Connections };
-        self.node.tell_soon(limit, who, most as u64, most as u64);
+    fn crowded(&self, crowd: Crowd) {
+        let limit = match crowd.of {
+            Crowding::Connections => Limit::As4Connections,
+            Crowding::OfAddress => Limit::As4Address,
+            Crowding::Requests => Limit::As4Requests,
+        };
+        self.node.tell_soon(limit, crowd.who, crowd.most as u64, crowd.most as u64);
     }
 
     fn receive(&self, content_type: String, peer: Peer, body: Box<dyn Read + Send>) -> Pending<'_, Answer> {

@@ -13,7 +13,7 @@ use super::pace::Counted;
 use super::reception::{Refusal, Sender, Settled, name_recipient};
 use super::returned::Returning;
 use crate::edge::guests::{Guest, Guests};
-use crate::edge::serving::Crowd;
+use crate::edge::serving::{Crowd, Crowding};
 use crate::edge::smtp_server::{Accepted, Client, DataSink, Reception};
 use crate::failure::{Failure, Shortage, Stage};
 use crate::ident::{MailAddress, Sha256};
@@ -144,8 +144,8 @@ impl Reception for MailDoor {
     }
 
     fn crowded(&self, crowd: Crowd) {
-        let Crowd { who, most } = crowd;
-        self.gateway.node.tell_soon(Limit::SmtpConnections, who, most as u64, most as u64);
+        let limit = if crowd.of == Crowding::OfAddress { Limit::SmtpAddress } else { Limit::SmtpConnections };
+        self.gateway.node.tell_soon(limit, crowd.who, crowd.most as u64, crowd.most as u64);
     }
 
     fn confirmed<'a>(&'a self, transaction: &'a str) -> Pending<'a, ()> {

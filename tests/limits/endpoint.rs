@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use brevbro::edge::as4_server::{As4Reception, As4Server, As4ServerOptions, As4Tls};
-use brevbro::edge::serving::{Crowd, Peer, stop};
+use brevbro::edge::serving::{Crowd, Crowding, Peer, stop};
 use brevbro::port::{Answer, Pending};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream};
@@ -18,7 +18,7 @@ use crate::gateway::harness::wait_for;
 #[derive(Default)]
 struct Measuring {
     begun: AtomicUsize,
-    crowds: Mutex<Vec<(Crowd, bool)>>,
+    crowds: Mutex<Vec<Crowd>>,
 }
 
 impl As4Reception for Measuring {
@@ -31,8 +31,8 @@ impl As4Reception for Measuring {
         })
     }
 
-    fn crowded(&self, crowd: Crowd, requests: bool) {
-        self.crowds.lock().unwrap().push((crowd, requests));
+    fn crowded(&self, crowd: Crowd) {
+        self.crowds.lock().unwrap().push(crowd);
     }
 }
 
@@ -81,7 +81,7 @@ async fn a_client_has_its_places_and_no_more_and_the_others_have_theirs() {
     again.write_all(b"x").await.unwrap();
     assert!(answer(&mut again).await.ends_with("100000 octets"), "it has its place again");
     let crowds = reception.crowds.lock().unwrap().clone();
-    assert_eq!(crowds.first(), Some(&(Crowd { who: "127.0.0.2".into(), most: 2 }, true)));
+    assert_eq!(crowds.first(), Some(&Crowd { who: "127.0.0.2".into(), most: 2, of: Crowding::Requests }));
     stopper.stop();
     running.await.unwrap();
 }

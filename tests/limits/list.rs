@@ -28,6 +28,6 @@ fn every_limit_that_the_operator_is_told_of_is_in_the_list_with_its_option() {
         let row = list.lines().find(|line| line.contains(&option));
         assert!(row.is_some_and(|row| row.ends_with("| operator, once |")), "{option}");
     }
-    let told = list.lines().filter(|line| line.ends_with("| operator, once |") && !line.contains("per-address") && !line.contains("loops.")).count();
+    let told = list.lines().filter(|line| line.ends_with("| operator, once |") && !line.contains("loops.")).count();
     assert_eq!(told, brevbro::worker::Limit::ALL.len(), "nobody is told of one that is not watched");
 }

@@ -156,3 +156,29 @@ fn a_mailbox_that_hands_in_too_many_mails_at_once_is_put_off() {
         two.gateway.stop().await;
     });
 }
+
+#[test]
+fn messages_that_cannot_be_opened_fill_their_own_organisations_room_and_no_others() {
+    run(async {
+        // Nothing can be opened: there is nobody at this address who looks for malware.
+        let nobody = crate::gateway::harness::free_port();
+        let limits = format!("[organisation.limits]\nmax-unopened = 2\n[malware]\nclamd = \"127.0.0.1:{nobody}\"\n");
+        let two = Two::start(setup("limits-unopened", &limits).await).await;
+        let peer = Peer::start("limits-unopened-peer").await;
+        for _ in 0..2 {
+            peer.send(&two.gateway, &peer.draft(&two.gateway)).await.acknowledged();
+        }
+        for _ in 0..3 {
+            assert_eq!(peer.send(&two.gateway, &peer.draft(&two.gateway)).await.status, 507);
+        }
+        for _ in 0..3 {
+            peer.push_to(&two.gateway.endpoint, &peer.draft_to(&two.other).package()).await.acknowledged();
+        }
+        let usage = used(&two.gateway, Limit::OrganisationUnopened, "0203:limits-unopened.se").await;
+        assert_eq!(usage.map(|usage| (usage.used, usage.most)), Some((2, 2)));
+        let reached = two.gateway.event(EventName::LimitReached).await;
+        assert!(reached.fields[&Field::Cause].contains("limits.max-unopened = 2"), "{reached:?}");
+        assert_eq!(two.limits(EventName::LimitReached).await.len(), 1);
+        two.gateway.daemon.stop().await;
+    });
+}

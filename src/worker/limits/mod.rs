@@ -75,15 +75,19 @@ pub enum Limit {
     Memory,
     /// Connections of mail clients.
     SmtpConnections,
+    /// Connections of one address of mail clients.
+    SmtpAddress,
     /// Connections of access points.
     As4Connections,
+    /// Connections of one address of access points.
+    As4Address,
     /// Requests of one access point at the same moment.
     As4Requests,
 }
 
 impl Limit {
     /// All of them.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 12] = [
         Self::OrganisationWaiting,
         Self::OrganisationUnopened,
         Self::OrganisationStored,
@@ -92,7 +96,9 @@ impl Limit {
         Self::MailboxAtOnce,
         Self::Memory,
         Self::SmtpConnections,
+        Self::SmtpAddress,
         Self::As4Connections,
+        Self::As4Address,
         Self::As4Requests,
     ];
 
@@ -108,7 +114,9 @@ impl Limit {
             Self::MailboxAtOnce => "mailbox-at-once",
             Self::Memory => "memory",
             Self::SmtpConnections => "smtp-connections",
+            Self::SmtpAddress => "smtp-address",
             Self::As4Connections => "as4-connections",
+            Self::As4Address => "as4-address",
             Self::As4Requests => "as4-requests",
         }
     }
@@ -125,7 +133,9 @@ impl Limit {
             Self::MailboxAtOnce => "limits.max-mailbox-at-once",
             Self::Memory => "memory",
             Self::SmtpConnections => "smtp.max-connections",
+            Self::SmtpAddress => "smtp.max-connections-per-address",
             Self::As4Connections => "access-point.max-connections",
+            Self::As4Address => "access-point.max-connections-per-address",
             Self::As4Requests => "access-point.max-requests-per-client",
         }
     }
@@ -135,7 +145,13 @@ impl Limit {
     const fn is_kept(self) -> bool {
         match self {
             Self::OrganisationWaiting | Self::OrganisationUnopened | Self::OrganisationStored | Self::MailboxWaiting | Self::MailboxStored => true,
-            Self::MailboxAtOnce | Self::Memory | Self::SmtpConnections | Self::As4Connections | Self::As4Requests => false,
+            Self::MailboxAtOnce
+            | Self::Memory
+            | Self::SmtpConnections
+            | Self::SmtpAddress
+            | Self::As4Connections
+            | Self::As4Address
+            | Self::As4Requests => false,
         }
     }
 }

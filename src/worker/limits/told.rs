@@ -38,7 +38,9 @@ impl Limit {
             Self::MailboxAtOnce => "mails are handed in at once: more are put off",
             Self::Memory => "octets of memory are taken: mails are put off",
             Self::SmtpConnections => "connections of mail clients are open: more are turned away",
+            Self::SmtpAddress => "connections of this mail client are open: more are turned away",
             Self::As4Connections => "connections of access points are open: more are turned away",
+            Self::As4Address => "connections of this address are open: more are turned away",
             Self::As4Requests => "requests of one access point are worked on: more are put off",
         }
     }
@@ -48,9 +50,11 @@ impl Limit {
             Self::OrganisationWaiting | Self::MailboxWaiting => "see with `brevbro queue` what waits and why; docs/limits.md",
             Self::OrganisationUnopened => "see whether the node with the organisation's key runs, and who sends so much; docs/limits.md",
             Self::OrganisationStored | Self::MailboxStored => "shorten retention.content-days or raise the limit; docs/limits.md",
-            Self::MailboxAtOnce | Self::SmtpConnections => "see which mail server or program sends so much at once; docs/limits.md",
+            Self::MailboxAtOnce | Self::SmtpConnections | Self::SmtpAddress => {
+                "see which mail server or program sends so much at once; docs/limits.md"
+            }
             Self::Memory => "raise memory, or have less sent at once; docs/limits.md",
-            Self::As4Connections | Self::As4Requests => "see in the log who connects so often; docs/limits.md",
+            Self::As4Connections | Self::As4Address | Self::As4Requests => "see in the log who connects so often; docs/limits.md",
         }
     }
 }
