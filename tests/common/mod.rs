@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, clippy::print_stdout)]
 
 pub mod cable;
+pub mod counted;
 pub mod dovecot;
 pub mod golden;
 pub mod judged;

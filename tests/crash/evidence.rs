@@ -4,12 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use brevbro::event::{Event, EventName, Field};
-use brevbro::inbound::Incoming;
-use brevbro::outbound::Outgoing;
-use brevbro::port::{Queue, Record, Tally, Underway};
+use brevbro::port::{Key, Queue};
 use brevbro::store::journal::{self, Change, Entry, JournalError};
 use serde_json::Value;
 
+use crate::common::counted::{counted, is_sum, there};
 use crate::stage::{Side, Stage, log};
 
 /// A mail to one recipient.
@@ -189,16 +188,6 @@ pub struct Journal {
     received: Vec<String>,
 }
 
-/// What a record adds to all sums that it is counted in together.
-fn load(record: &Record) -> Option<Tally> {
-    let load = match Outgoing::from_record(record) {
-        Ok(outgoing) => outgoing.load(&record.state),
-        Err(_) => Incoming::from_record(record).ok()?.load(&record.state),
-    }?;
-    let sums = 1 + usize::from(load.underway == Underway::Unopened) + usize::from(load.function.is_some());
-    Some((0..sums).fold(Tally::NONE, |sum, _| sum.plus(load.tally())))
-}
-
 impl Journal {
     /// Reads it, checks its chain, and that nothing is left to be done.
     pub fn read(side: Side, stage: &Stage, wrong: &mut Vec<String>) -> Self {
@@ -228,7 +217,7 @@ impl Journal {
                     Change::NoJob(id) => drop(jobs.remove(&id)),
                     Change::Record(record) => drop(records.insert(record.id, record)),
                     Change::NoRecord(id) => drop(records.remove(&id)),
-                    Change::Note(key, value) if key.as_str().starts_with("use/") => drop(used.insert(key, value)),
+                    Change::Note(key, value) if is_sum(key.as_str()) => drop(used.insert(key, value)),
                     Change::Note(..) | Change::NoNote(_) => {}
                 }
             }
@@ -236,8 +225,7 @@ impl Journal {
         // What has ended is deleted days from now.
         let left_over = jobs.values().filter(|job| job.queue != Queue::Purge);
         wrong.extend(left_over.map(|job| format!("{name} has a job left: {job:?}")));
-        let counted = used.values().map(|value| Tally::noted(Some(value))).fold(Tally::NONE, Tally::plus);
-        let there = records.values().filter_map(load).fold(Tally::NONE, Tally::plus);
+        let (counted, there) = (counted(used.iter().map(|(key, value): (&Key, &String)| (key.as_str(), value.as_str()))), there(records.values()));
         if counted != there {
             wrong.push(format!("{name} has counted {counted:?} of what is there, {there:?}"));
         }

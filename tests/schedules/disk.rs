@@ -11,7 +11,7 @@ use brevbro::event::{Event, EventName, Field};
 use brevbro::ident::RecordId;
 use brevbro::port::{
     Blob, BlobId, BlobKind, BlobWriter, Blobs, Clock, Health, Job, JobId, Key, Lease, Listed, Op, OpenBlob, Pending, Queue, Record, State, Step,
-    Store, StoreError, Stored,
+    Store, StoreError, Stored, Tally,
 };
 use brevbro::store::{MemoryBlobs, MemoryStore};
 
@@ -165,6 +165,10 @@ impl Kept {
                 Op::Remove(id) => drop(self.records.remove(&id)),
                 Op::Note(key, value) => drop(self.notes.insert(key.as_str().to_owned(), value)),
                 Op::Forget(key) => drop(self.notes.remove(key.as_str())),
+                Op::Add(key, tally) => {
+                    let note = self.notes.entry(key.as_str().to_owned()).or_default();
+                    *note = Tally::noted(Some(note)).plus(tally).to_string();
+                }
                 _ => {}
             }
         }

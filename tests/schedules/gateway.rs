@@ -12,8 +12,8 @@ use brevbro::outbound::address::TRANSPORT_PROFILE;
 use brevbro::outbound::retry::{Patience, Schedule};
 use brevbro::sdk::message::MessageLimits;
 use brevbro::worker::{
-    AccessPoint, AccessPointSide, Acquaintances, Company, Directions, Expiry, Gateway, Household, MailSettings, MailSide, Mailbox, Malware, Mode,
-    Node, OnFailure, Organisation, Participant, Retention, Room, Settings, Sides, Sinks, Watched,
+    AccessPoint, AccessPointSide, Acquaintances, Company, Directions, Expiry, Gateway, Household, Limits, MailSettings, MailSide, Mailbox, Malware,
+    Mode, Node, OnFailure, Organisation, Participant, Quotas, Retention, Room, Settings, Sides, Sinks, Watched,
 };
 use jiff::SignedDuration;
 
@@ -65,6 +65,7 @@ pub fn gateway(world: &Arc<World>, side: usize, life: &Arc<Life>) -> Gateway {
         trust: Arc::new(Register(place.clone())),
         clock: Arc::clone(&world.sides[side].clock) as _,
         room: Room::of(256 << 20),
+        limits: Limits::new(limits(world.plan.extras.contains(&Extra::Limited), side), &name.parse().unwrap()),
         settings: Settings {
             name: format!("gw.{name}.example").parse().unwrap(),
             domain: format!("sdk.{name}.example").parse().unwrap(),
@@ -108,6 +109,12 @@ pub fn gateway(world: &Arc<World>, side: usize, life: &Arc<Life>) -> Gateway {
         },
     };
     Gateway::new(Sides::Both(Arc::new(access_point), Arc::new(mail)))
+}
+
+/// Room for two messages, or for all.
+fn limits(tight: bool, side: usize) -> Vec<Quotas> {
+    let waiting = if tight { 2 } else { 1_000_000 };
+    vec![Quotas { organisation: participant(side), waiting, unopened: 1_000_000, stored: u64::MAX, mailboxes: Vec::new() }]
 }
 
 /// Hours where others have days: what gives up does so within the schedule.

@@ -8,6 +8,7 @@ use brevbro::outbound::state::{End, Ended};
 use brevbro::outbound::{Cargo, Outgoing};
 use brevbro::port::{BlobId, Blobs, Record};
 
+use crate::common::counted::{counted, there};
 use crate::mailserver::{Kind, Taken};
 use crate::net::is;
 use crate::operator;
@@ -302,6 +303,11 @@ impl Judge<'_> {
         let disk = self.world.sides[side].disk.clone();
         let (records, notes) = {
             let kept = disk.kept.lock().unwrap();
+            let counted = counted(kept.notes.iter().map(|(key, value)| (key.as_str(), value.as_str())));
+            let there = there(kept.records.values());
+            if counted != there {
+                self.wrong(format!("{}: {counted:?} is counted of {there:?}", NAMES[side]));
+            }
             (kept.records.values().cloned().collect::<Vec<_>>(), kept.notes.keys().cloned().collect::<Vec<_>>())
         };
         let mut named: BTreeSet<BlobId> = BTreeSet::new();

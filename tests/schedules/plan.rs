@@ -64,6 +64,8 @@ pub enum Extra {
     Unreachable,
     /// The gateway is one node of several, the only one that is there.
     Nodes,
+    /// Organisations may have so little under way that they reach their limit.
+    Limited,
 }
 
 /// What is broken on purpose, to see that it is noticed.
@@ -290,6 +292,14 @@ impl Plan {
         }
         if wanted("expiry") {
             self.extras.insert(Extra::Expiring);
+        }
+        if wanted("limit.reached") || step == "limit.over" {
+            self.extras.insert(Extra::Limited);
+            // Together, so that they meet.
+            for _ in 0..4 {
+                let order = self.order(dice, side, "annan", "inkorg");
+                (order.at, order.missed) = (Duration::from_secs(60), 0);
+            }
         }
         if step.starts_with("outbox") || dice.roll(12) == 0 {
             for to in ["inkorg", "annan", "utkorg"] {

@@ -12,11 +12,12 @@ use brevbro::inbound::Incoming;
 use brevbro::inbound::retire::Past;
 use brevbro::outbound::Outgoing;
 use brevbro::outbound::state::Ended;
-use brevbro::port::{BlobId, BlobKind, Blobs, Clock, Queue, Record, Store};
+use brevbro::port::{BlobId, BlobKind, Blobs, Clock, Queue, Record, Store, Tally};
 use brevbro::worker::HoldOn;
 use jiff::{SignedDuration, Timestamp};
 use tokio::time::{Instant, sleep};
 
+use crate::common::counted::counted;
 use crate::gateway::KEPT;
 use crate::net::is;
 use crate::operator;
@@ -203,6 +204,10 @@ async fn nothing_is_left(world: &World, side: usize, had: &Had) {
         let kept = disk.kept.lock().unwrap();
         (kept.records.values().map(|record| record.state.to_string()).collect(), kept.notes.keys().cloned().collect())
     };
+    let counted = counted(disk.kept.lock().unwrap().notes.iter().map(|(key, value)| (key.as_str(), value.as_str())));
+    if counted != Tally::NONE {
+        world.wrong(format!("{name}: {counted:?} is counted of nothing"));
+    }
     if !records.is_empty() {
         world.wrong(format!("{name}: records are left: {records:?}"));
     }

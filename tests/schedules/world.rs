@@ -383,11 +383,22 @@ async fn start(world: Arc<World>, side: usize, life: Arc<Life>) -> bool {
     *world.sides[side].running.lock().unwrap() = Some(running);
     let watching = gateway;
     drop(life.run(async move { drop(watching.watch_expiry().await) }));
+    if world.plan.extras.contains(&Extra::Limited) {
+        drop(life.run(watch_limits(Arc::clone(&mail))));
+    }
     if world.plan.extras.contains(&Extra::Nodes) {
         drop(life.run(keep_in_order(Arc::clone(&mail))));
     }
     drop(life.run(crate::folder::watch(Arc::clone(&world), side, mail)));
     true
+}
+
+/// What is over is told.
+async fn watch_limits(mail: Arc<MailSide>) {
+    loop {
+        tokio::time::sleep(Duration::from_secs(30)).await;
+        drop(mail.watch_limits().await);
+    }
 }
 
 /// What a node left that ended is put in order by those that live.
