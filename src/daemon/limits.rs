@@ -6,6 +6,7 @@ use std::fmt::Write as _;
 use crate::config::default_of;
 use crate::edge::smtp_server::MAX_ERRORS;
 use crate::mail::session::timeout::DATA;
+use crate::store::Reserve;
 use crate::worker::{FAILED_LOGINS, FOR_ROOM, PASSWORDS_AT_ONCE};
 
 /// One limit.
@@ -23,6 +24,8 @@ enum Most {
     Option(&'static str),
     /// An option sets it for all, and another for one of them.
     Either(&'static str, &'static str),
+    /// An option sets it, and without that it is so much.
+    LeftOut(&'static str, String),
     /// It is fixed.
     Fixed(String),
 }
@@ -70,6 +73,7 @@ pub fn list() -> String {
             let most = match most {
                 Most::Option(path) => format!("`{path}`: {}", default(path)),
                 Most::Either(path, own) => format!("`{path}`: {}; of one: `{own}`", default(path)),
+                Most::LeftOut(path, most) => format!("`{path}`: {most}"),
                 Most::Fixed(text) => text,
             };
             let _ = writeln!(text, "| {what} | {of} | {most} | {then} | {} |", told.word());
@@ -160,9 +164,9 @@ fn shared() -> Vec<Row> {
             Told::Once,
         ),
         row(
-            "free space of the disk of `state-dir`",
+            "octets of the disk of `state-dir` that stay free",
             "node",
-            Most::Fixed("64 MiB stay free".to_owned()),
+            Most::LeftOut("store.reserve", format!("{} MB", Reserve::default().octets() / 1_000_000)),
             "SMTP: `452 4.3.1`; AS4: HTTP 503, Retry-After 30; outbox folder: the mail stays in it; what is under way is tried again",
             Told::WhenItLasts,
         ),
