@@ -295,10 +295,11 @@ impl Plan {
         }
         if wanted("limit.reached") || step == "limit.over" {
             self.extras.insert(Extra::Limited);
-            // Together, so that they meet.
-            for _ in 0..4 {
+            // What was taken is under way until the other side is there again, and the rest comes meanwhile.
+            self.windows.push(Window { kind: Kind::Cut, side: 1 - side, from: Duration::ZERO, till: MINUTE * 12 });
+            for turn in 0..4 {
                 let order = self.order(dice, side, "annan", "inkorg");
-                (order.at, order.missed) = (Duration::from_secs(60), 0);
+                (order.at, order.missed) = (MINUTE * (1 + turn), 0);
             }
         }
         if step.starts_with("outbox") || dice.roll(12) == 0 {
