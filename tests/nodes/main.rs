@@ -17,6 +17,8 @@ mod balancer;
 mod evidence;
 mod kills;
 mod nodes;
+#[cfg(feature = "failpoints")]
+mod orphans;
 #[path = "../crash/stage.rs"]
 mod stage;
 #[cfg(feature = "failpoints")]

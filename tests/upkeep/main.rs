@@ -22,6 +22,7 @@ mod stage;
 mod backup;
 mod control;
 mod moving;
+mod nodes;
 mod operator;
 mod resend;
 mod retention;
