@@ -9,7 +9,8 @@ set -eu
 build="libxmlsec1-dev libxml2-dev libssl-dev pkg-config libclang-dev ca-certificates"
 # The foreign judges of the tests.
 test="xmlsec1 libxml2-utils openssl bind9-dnsutils python3 python3-venv curl dovecot-core dovecot-imapd dovecot-lmtpd procps nginx
-    default-jdk-headless libxml-security-java postfix libsasl2-modules libmail-java clamav-daemon chromium fonts-dejavu-core tnef postgresql"
+    default-jdk-headless libxml-security-java postfix libsasl2-modules libmail-java clamav-daemon chromium fonts-dejavu-core tnef postgresql
+    pgbouncer"
 
 wanted=""
 for group in "$@"; do

@@ -149,7 +149,7 @@ fn a_node_of_one_side_has_what_its_side_needs_and_nothing_of_the_other() {
     assert!(point.mail.is_none() && point.organisations().is_empty());
     assert_eq!((point.participants[0].id.to_string(), point.participants[0].retry.give_up.as_secs()), ("0203:habo.se".to_owned(), 3 * 86_400));
     let mail = load("tests/config/good/node-mail.toml");
-    assert_eq!((mail.role(), mail.node.as_str()), (Role::Mail, "sdk-gw"));
+    assert_eq!((mail.role(), mail.node.as_str()), (Role::Mail, "inne-1"));
     assert!(mail.access_point.is_none());
     assert_eq!(mail.organisations()[0].participant, mail.participants[0].id);
     let both = load("config/minimal.toml");

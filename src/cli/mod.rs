@@ -18,6 +18,7 @@ pub mod control;
 pub mod convert;
 pub mod demo;
 pub mod hold;
+mod journal;
 pub mod operate;
 pub mod ping;
 pub mod queue;
@@ -108,8 +109,8 @@ impl Cli {
             Command::Demo(args) => demo::run(args).await,
             Command::Convert(args) => convert::run(args).await,
             Command::As4(args) => as4::run(args).await,
-            Command::Trace(args) => trace::run(&args),
-            Command::Audit(args) => audit::run(&args),
+            Command::Trace(args) => trace::run(&args).await,
+            Command::Audit(args) => audit::run(&args).await,
             Command::Status(args) => status::run(&args),
             Command::Queue(args) => queue::run(&args),
             Command::Resend(args) => operate::resend(args),

@@ -19,12 +19,12 @@ const LONGEST: u32 = 100 * 366;
 section! {
     /// The audit journal.
     RawAudit {
-        /// A new segment (file) of the journal is begun when the last has so many octets.
+        /// A new segment (file) of the journal is begun when the last has so many octets. In PostgreSQL there are none.
         segment_size: Size = Default "\"64 MiB\"";
         /// A new segment is begun when the last is so old, at the next line.
         segment_age: Span = Default "\"30d\"";
-        /// So many days after it was left a segment is deleted, which the journal says. Left out, none is. Every line holds ids,
-        /// addresses and times, no content.
+        /// So many days after it was left a segment is deleted, which the journal says; in PostgreSQL, lines so many days after they
+        /// were written. Left out, none is. Every line holds ids, addresses and times, no content.
         keep_days: u32 = Optional "3650";
         /// The key that signs the journal's last line from time to time (PEM; `brevbro audit key` makes one). Keep its public part
         /// and the signed heads elsewhere: with them `brevbro audit verify` proves that no line was changed, removed or cut off.
@@ -34,7 +34,7 @@ section! {
         /// After so many lines a head is signed, at the latest.
         head_lines: u32 = Default "1000";
         /// A program that gets each signed head, a line of JSON, on its standard input, and sends it somewhere else. It has half a
-        /// minute. Heads are in the log as well, and in `state-dir/store/journal/heads.jsonl`.
+        /// minute. Heads are in the log as well, and in `state-dir/store/journal/heads.jsonl`. Of several nodes each signs and sends.
         head_command: Vec<Line> = Optional "[\"/usr/bin/logger\", \"--tag\", \"brevbro-head\"]";
     }
 }

@@ -30,6 +30,7 @@ mod raw;
 mod reference;
 mod retention;
 mod roles;
+mod state;
 mod store;
 mod values;
 
@@ -47,6 +48,7 @@ pub use environment::Environment;
 pub use errors::{ConfigError, ConfigErrors};
 pub use files::Secret;
 pub use reference::{default_of, reference};
+pub use state::{State, state};
 pub use values::HttpUrl;
 
 /// Reads the file and all files that it names, and checks everything as of now.
@@ -78,6 +80,7 @@ fn parse(text: &str, base: &Path, now: Timestamp) -> Result<Gateway, Vec<ConfigE
     let mut table: toml::Table = text.parse().map_err(|error| vec![errors::syntax(text, &error)])?;
     let mut errors = declare::Errors::default();
     let role = roles::divide(&mut table, &mut errors);
+    store::divide(&table, &mut errors);
     let raw = declare::read_root::<raw::Root>(table, &mut errors);
     errors.forgive(|path| !roles::is_needed(role, path));
     let gateway = raw.and_then(|raw| check::Checker::new(base, now, &mut errors).gateway(raw));

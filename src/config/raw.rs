@@ -94,7 +94,8 @@ section! {
         /// organisation and sees nothing in the clear; `mail`, everything else, for a machine inside; or `both`. Nodes that
         /// are not `both` work together through one database.
         role: Role = Default "\"both\"";
-        /// Its name in the journal. Left out, the first part of `name`. Several nodes have one name each.
+        /// Its name in the journal, and beside the work that it holds. Left out, the first part of `name`; with PostgreSQL it must
+        /// be said. Several nodes have one name each.
         name: NodeName = Optional "\"sdk-gw-1\"";
     }
 }

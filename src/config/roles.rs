@@ -8,7 +8,8 @@ use super::declare::Errors;
 use super::errors::ConfigError;
 
 /// Options of the mail side: what gets mails in and out, and what is done with messages in the clear.
-const MAIL: &[&str] = &["operator", "memory", "max-incoming-message", "smtp", "mail-server", "other-mail-server", "malware", "reading-url", "loops"];
+const MAIL: &[&str] =
+    &["operator", "memory", "max-incoming-message", "smtp", "mail-server", "other-mail-server", "malware", "reading-url", "loops", "audit"];
 /// What only the mail side has of an organisation.
 const INSIDE: &[&str] = &["name", "mailbox"];
 /// What is limited of mailboxes, which only the mail side knows.

@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use super::check::Checker;
 use super::checked::{Database, StateStore};
-use super::declare::section;
+use super::declare::{Errors, section};
 use super::errors::ConfigError;
 use super::keys::KeyFiles;
 use super::raw;
@@ -88,6 +88,25 @@ impl FromStr for SchemaName {
         let begins = text.bytes().next().is_some_and(|b| b.is_ascii_lowercase());
         // NOTIFY's channel has eight characters more, and PostgreSQL takes 63.
         if begins && text.len() <= 50 && text.bytes().all(sound) && !text.starts_with("pg_") { Ok(Self(text.to_owned())) } else { Err(()) }
+    }
+}
+
+/// Refuses what goes with the other kind of store only. This is decided on the table as it was written: an option with a default
+/// is there only if somebody wrote it.
+pub(super) fn divide(table: &toml::Table, errors: &mut Errors) {
+    let at = |section: &str, key: &str| table.get(section).and_then(|section| section.get(key));
+    if at("store", "kind").and_then(toml::Value::as_str) != Some("postgresql") {
+        return;
+    }
+    if at("node", "name").is_none() {
+        let hint = "each node has a name of its own, such as its host's: leases, turns and the journal tell nodes apart by it";
+        errors.push(ConfigError::new("node.name", "is missing, with store.kind = \"postgresql\"").hint(hint));
+    }
+    for key in ["segment-size", "segment-age"] {
+        if at("audit", key).is_some() {
+            let hint = "remove it: the journal in a database is a table and has no segments";
+            errors.push(ConfigError::new(format!("audit.{key}"), "is of a journal in files, and this one is in PostgreSQL").hint(hint));
+        }
     }
 }
 

@@ -40,7 +40,7 @@ use mail::Doors;
 
 pub(crate) use mail::policy;
 pub use outside::Outside;
-pub(crate) use store::options as database;
+pub(crate) use store::{connection as database_connection, options as database};
 
 /// How often the ends of certificates are looked at, and what other nodes have left.
 const WATCH: std::time::Duration = std::time::Duration::from_hours(1);

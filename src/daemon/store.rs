@@ -40,8 +40,19 @@ pub(super) async fn open(config: &checked::Gateway, clock: &Arc<dyn Clock>, keys
     }
 }
 
-/// The database as the store is told of it.
+/// The database as the store of a node is told of it.
 pub(crate) fn options(config: &checked::Gateway, database: &Database) -> PostgresOptions {
+    PostgresOptions {
+        node: config.node.to_string(),
+        // A machine in the DMZ has no rights on what is in the clear.
+        bodies: if config.role() == checked::Role::AccessPoint { Bodies::Sealed } else { Bodies::All },
+        keep: config.audit.segments.keep,
+        ..connection(database)
+    }
+}
+
+/// The database as whoever uses it is told of it.
+pub(crate) fn connection(database: &Database) -> PostgresOptions {
     let mut server = tokio_postgres::Config::new();
     for host in &database.hosts {
         server.host(host).port(database.port);
@@ -57,9 +68,6 @@ pub(crate) fn options(config: &checked::Gateway, database: &Database) -> Postgre
         connect_timeout: database.connect_timeout,
         statement_timeout: database.statement_timeout,
         patience: database.patience,
-        node: config.node.to_string(),
-        // A machine in the DMZ has no rights on what is in the clear.
-        bodies: if config.role() == checked::Role::AccessPoint { Bodies::Sealed } else { Bodies::All },
         ..PostgresOptions::of(server)
     }
 }

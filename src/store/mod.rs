@@ -50,7 +50,7 @@ mod unfinished;
 mod verified;
 
 pub use memory::{MemoryBlobs, MemoryStore};
-pub use postgres::{Bodies, Chained, PostgresBlobs, PostgresOptions, PostgresStore};
+pub use postgres::{Bodies, PostgresBlobs, PostgresJournal, PostgresOptions, PostgresStore, Walk};
 pub use reserve::Reserve;
 pub use scratch::Scratch;
 pub use sled::{Comparison, SledOptions, SledStore};

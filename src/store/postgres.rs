@@ -12,12 +12,12 @@
 //! again under the same name ([`step`]). LISTEN and NOTIFY are hints; behind them stands a look every two seconds.
 //!
 //! The SQL is plain: no extension, function or trigger. Fail points: `store.postgres.commit`, `store.postgres.committed`,
-//! `store.postgres.part`, `store.postgres.body`, `store.postgres.chain`.
+//! `store.postgres.part`, `store.postgres.body`, `store.postgres.chain`, `store.postgres.pruned`.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use rustls::ClientConfig;
 use tokio::runtime::Handle;
 use tokio::task::JoinSet;
@@ -29,29 +29,37 @@ use self::link::{Link, persist};
 use self::step::Once;
 use super::check_limits;
 use super::cipher::Keys;
+use super::journal::{Known, Summary};
 use crate::event::Event;
 use crate::ident::RecordId;
-use crate::port::{Clock, Health, Job, JobId, Key, Lease, Pending, Queue, Record, State, Step, Store, StoreError};
+use crate::port::{ChainHead, Clock, Health, Job, JobId, Key, Lease, Pending, Queue, Record, State, Step, Store, StoreError};
 
 mod bells;
 mod bodies;
 mod chain;
 mod fault;
+mod journal;
 mod keys;
 mod link;
+mod names;
 mod pipeline;
 mod portable;
+mod proof;
+mod prune;
 mod queue;
+mod read;
 mod reader;
 mod schema;
+mod server;
 mod step;
 mod sweep;
 mod tls;
 mod writer;
 
 pub use bodies::PostgresBlobs;
-pub use chain::Chained;
+pub use journal::PostgresJournal;
 pub(in crate::store) use portable::{Cursor, unfinished};
+pub use proof::Walk;
 
 /// Whose bodies a node may see.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -86,6 +94,8 @@ pub struct PostgresOptions {
     pub bodies: Bodies,
     /// Nobody else works on it meanwhile: for an export or an import.
     pub alone: bool,
+    /// How long a line of the journal is kept; for ever when absent.
+    pub keep: Option<SignedDuration>,
     /// For tests: what the time is, instead of the database's own.
     pub clock: Option<Arc<dyn Clock>>,
 }
@@ -115,6 +125,7 @@ impl PostgresOptions {
             node: "node".into(),
             bodies: Bodies::All,
             alone: false,
+            keep: None,
             clock: None,
         }
     }
@@ -127,6 +138,7 @@ pub struct PostgresStore {
     schema: String,
     node: String,
     bodies: Bodies,
+    keep: Option<SignedDuration>,
     clock: Option<Arc<dyn Clock>>,
     /// They end with the store.
     _aside: JoinSet<()>,
@@ -140,8 +152,8 @@ impl PostgresStore {
     /// a version that this one must not use.
     pub async fn open(options: PostgresOptions) -> Result<Self, StoreError> {
         let link = Arc::new(Link::new(&options)?);
+        server::check(&link).await?;
         schema::migrate(&link, &options).await?;
-        check_server(&link).await?;
         portable::refuse_unfinished(&link, &options.schema).await?;
         let (bells, hints) = Bells::new();
         let bells = Arc::new(bells);
@@ -161,9 +173,9 @@ impl PostgresStore {
         if options.bodies == Bodies::All {
             aside.spawn(chain::keep_chaining(Arc::clone(&link)));
         }
-        aside.spawn(sweep::keep_sweeping(Arc::clone(&link), options.bodies));
-        let PostgresOptions { schema, node, bodies, clock, .. } = options;
-        Ok(Self { link, bells, schema, node, bodies, clock, _aside: aside })
+        aside.spawn(sweep::keep_sweeping(Arc::clone(&link), options.bodies, options.keep));
+        let PostgresOptions { schema, node, bodies, keep, clock, .. } = options;
+        Ok(Self { link, bells, schema, node, bodies, keep, clock, _aside: aside })
     }
 
     /// The bodies beside it, over the same connections, in the clear.
@@ -184,25 +196,43 @@ impl PostgresStore {
         PostgresBlobs::new(Arc::clone(&self.link), self.bodies, Handle::current(), keys, self.node.clone())
     }
 
+    /// Up to `limit` lines of the journal from number `from` on, without their line feeds: everything that was told before
+    /// the call is in it. Fewer than `limit` do not mean the end, none does.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the database does not answer.
+    pub async fn lines(&self, from: u64, limit: usize) -> Result<Vec<(u64, String)>, StoreError> {
+        chain::catch_up(&self.link).await?;
+        let lines = persist!(self.link, session => read::lines(&session, from, limit))?;
+        Ok(lines.into_iter().map(|line| (line.seq, line.text)).collect())
+    }
+
+    /// Checks every line of the journal and their chain.
+    ///
+    /// # Errors
+    /// [`StoreError::Damaged`], which names the first line that is wrong.
+    pub async fn verify(&self) -> Result<Summary, StoreError> {
+        chain::catch_up(&self.link).await?;
+        let mut session = self.link.session().await.map_err(Fault::into_error)?;
+        proof::verify(&mut session, &Known::default()).await.map_err(Fault::into_error)
+    }
+
+    /// Deletes the lines of the journal that were kept for as long as they shall be, and how many they were. It happens by
+    /// itself from time to time.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the database does not answer; what was said to go then goes the next time.
+    pub async fn prune(&self) -> Result<u64, StoreError> {
+        match self.keep {
+            Some(keep) if self.bodies == Bodies::All => prune::prune(&self.link, keep).await,
+            _ => Ok(0),
+        }
+    }
+
     /// The time by which it goes; `None` is the database's.
     fn now(&self) -> Option<Timestamp> {
         self.clock.as_ref().map(|clock| instant(clock.now()))
     }
-}
-
-/// What must be so, and what should.
-async fn check_server(link: &Link) -> Result<(), StoreError> {
-    let (encoding, fsync) = persist!(link, session => async {
-        let row = session.query_one("SELECT current_setting('server_encoding'), current_setting('fsync')", &[]).await?;
-        Ok::<(String, String), Fault>((row.try_get(0)?, row.try_get(1)?))
-    })?;
-    if encoding != "UTF8" {
-        return Err(StoreError::Broken(format!("the database in PostgreSQL is in {encoding}: make one with ENCODING 'UTF8'")));
-    }
-    if fsync == "off" {
-        tracing::warn!("fsync is off in PostgreSQL: a power cut there can lose mail that was acknowledged");
-    }
-    Ok(())
 }
 
 impl Store for PostgresStore {
@@ -269,7 +299,19 @@ impl Store for PostgresStore {
     }
 
     fn audit(&self, from: u64, limit: usize) -> Pending<'_, Result<Vec<(u64, Event)>, StoreError>> {
-        Box::pin(async move { chain::events(&self.link, from, limit).await })
+        Box::pin(async move { read::events(&self.link, from, limit).await })
+    }
+
+    fn head(&self) -> Pending<'_, Result<Option<ChainHead>, StoreError>> {
+        Box::pin(async move {
+            // Who leaves the chaining to others may not look at it either.
+            if self.bodies == Bodies::Sealed {
+                return Ok(None);
+            }
+            chain::catch_up(&self.link).await?;
+            let end = persist!(self.link, session => chain::end(&session, ""))?;
+            Ok(end.and_then(|end| end.seq.checked_sub(1).map(|line| ChainHead { line, hash: end.hash, segment: 0 })))
+        })
     }
 
     fn wait_work(&self, queue: Queue, at_most: Duration) -> Pending<'_, ()> {

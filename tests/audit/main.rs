@@ -14,7 +14,9 @@ mod gateway {
 mod edits;
 mod events;
 mod export;
+mod figures;
 mod question;
+mod rows;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};

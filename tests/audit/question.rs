@@ -11,10 +11,10 @@ use crate::gateway::harness::client::Client;
 use crate::gateway::harness::{Gateway, Setup, mail, run};
 use crate::{copy, printed, segments};
 
-/// Karin's mailbox, and a journal in small segments whose heads are signed. It stands at the configuration's end.
-fn configured(name: &str, key: &Path) -> &'static str {
+/// Karin's mailbox, and a journal whose heads are signed, with more lines about it. It stands at the configuration's end.
+pub(crate) fn configured(name: &str, key: &Path, more: &str) -> &'static str {
     let text = format!(
-        "[[organisation.mailbox]]\naddress = \"karin@{name}.se\"\nfunction = \"karin\"\nlabel = \"Karin\"\n\n[audit]\nsegment-size = 16384\nsigning-key = \"{}\"\nhead-lines = 3\n",
+        "[[organisation.mailbox]]\naddress = \"karin@{name}.se\"\nfunction = \"karin\"\nlabel = \"Karin\"\n\n[audit]\n{more}\nsigning-key = \"{}\"\nhead-lines = 3\n",
         key.display()
     );
     Box::leak(text.into_boxed_str())
@@ -55,7 +55,7 @@ fn where_is_the_mail_that_karin_sent_and_was_the_journal_touched() {
         printed(&["audit", "key", "--out", &key_text, "--public", &public_text], 0);
         assert!(printed(&["audit", "key", "--out", &key_text, "--public", &public_text], 1).contains("never overwritten"));
 
-        let here = Gateway::start(Setup { mailbox: configured("fraga-a", &key), ..Setup::new("fraga-a") }).await;
+        let here = Gateway::start(Setup { mailbox: configured("fraga-a", &key, "segment-size = 16384"), ..Setup::new("fraga-a") }).await;
         let there = Gateway::start(Setup::new("fraga-b")).await;
         let (karin, to) = ("karin@fraga-a.se", here.address_of("inkorg", "fraga-b.se"));
         let mut client = Client::connect(&here).await;

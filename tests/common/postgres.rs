@@ -201,7 +201,8 @@ fn bin() -> Option<PathBuf> {
     newest.map(|path| path.join("bin")).or_else(|| std::env::split_paths(&paths).find(|dir| dir.join("initdb").is_file()))
 }
 
-fn is_root() -> bool {
+/// Whether programs that refuse to run as root need another user.
+pub fn is_root() -> bool {
     std::fs::metadata("/proc/self").is_ok_and(|metadata| metadata.uid() == 0)
 }
 

@@ -13,7 +13,7 @@ fn a_mail_goes_through_two_gateways_whose_state_is_in_postgresql() {
     let setup = |name: &str, schema: &str| {
         let port = cluster.port;
         let store = format!(
-            "store = {{ kind = \"postgresql\", host = [\"127.0.0.1\"], port = {port}, database = \"{database}\", user = \"postgres\", schema = \"{schema}\" }}"
+            "store = {{ kind = \"postgresql\", host = [\"127.0.0.1\"], port = {port}, database = \"{database}\", user = \"postgres\", schema = \"{schema}\" }}\nnode = {{ name = \"nod-1\" }}"
         );
         Setup { top: Box::leak(store.into_boxed_str()), ..Setup::new(name) }
     };

@@ -25,6 +25,7 @@ mod crash;
 mod damage;
 mod encryption;
 mod histories;
+mod pooler;
 mod portable;
 mod postgres;
 mod pressure;
@@ -32,6 +33,7 @@ mod promises;
 mod sealed_rows;
 mod segments;
 mod subject;
+mod table;
 
 /// Runs a future of a store to its end.
 fn block<T>(future: impl Future<Output = T>) -> T {

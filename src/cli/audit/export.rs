@@ -11,10 +11,11 @@ use jiff::tz::TimeZone;
 use serde::Serialize;
 
 use crate::cli::CliError;
+use crate::cli::journal::{JournalArgs, Place, Unread};
 use crate::event::{Event, Field};
 use crate::ident::ParticipantId;
-use crate::store::SledOptions;
-use crate::store::journal::{Following, JournalError};
+use crate::store::journal::{Entry, Following, JournalError};
+use crate::store::{PostgresJournal, Walk};
 
 /// How often new lines are looked for.
 const LOOK: Duration = Duration::from_millis(500);
@@ -22,9 +23,8 @@ const LOOK: Duration = Duration::from_millis(500);
 /// The arguments of `brevbro audit export`.
 #[derive(Debug, Args)]
 pub(super) struct ExportArgs {
-    /// The gateway's state folder. The gateway may be running.
-    #[arg(long, value_name = "DIR", default_value = "/var/lib/brevbro")]
-    state_dir: PathBuf,
+    #[command(flatten)]
+    journal: JournalArgs,
     /// Only events from then on: `2026-11-20`, `2026-11-20T14:10` (local time) or `2026-11-20T13:10:00Z`.
     #[arg(long, value_name = "TIME", value_parser = instant)]
     since: Option<Timestamp>,
@@ -55,42 +55,72 @@ struct Exported<'a> {
 #[derive(Debug, thiserror::Error)]
 enum Unwritten {
     #[error(transparent)]
-    Journal(#[from] JournalError),
+    Journal(#[from] Unread),
     #[error("the output cannot be written")]
     Output(#[from] io::Error),
 }
 
-pub(super) fn run(args: &ExportArgs) -> Result<(), CliError> {
-    let out = BufWriter::new(io::stdout().lock());
-    let written = if args.fields { list(out).map_err(Unwritten::Output) } else { export(args, out) };
+impl From<JournalError> for Unwritten {
+    fn from(error: JournalError) -> Self {
+        Self::Journal(error.into())
+    }
+}
+
+pub(super) async fn run(args: &ExportArgs) -> Result<(), CliError> {
+    let written = if args.fields {
+        list(io::stdout().lock()).map_err(Unwritten::Output)
+    } else {
+        match args.journal.place().await? {
+            Place::Folder(dir) => args.files(dir, BufWriter::new(io::stdout().lock())),
+            Place::Database { journal, .. } => args.rows(&journal).await,
+        }
+    };
     match written {
         // Whoever reads along has seen enough.
         Err(Unwritten::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-        Err(error @ Unwritten::Journal(JournalError::Io { .. })) => Err(CliError::from(error).hint("name the gateway's state-dir with --state-dir")),
-        Err(error @ Unwritten::Journal(_)) => Err(CliError::unsound(error).hint("brevbro audit verify says what is whole")),
+        Err(Unwritten::Journal(error)) => Err(error.told("brevbro audit verify says what is whole")),
         other => Ok(other?),
     }
 }
 
-fn export(args: &ExportArgs, mut out: impl Write) -> Result<(), Unwritten> {
-    let mut following = Following::new(SledOptions::new(args.state_dir.join("store")).journal());
-    loop {
-        following.next(|entry| {
-            for (number, event) in (entry.event..).zip(&entry.events).filter(|(_, event)| args.wants(event)) {
-                serde_json::to_writer(&mut out, &Exported { line: entry.seq, number, event }).map_err(io::Error::from)?;
-                out.write_all(b"\n")?;
-            }
-            Ok::<(), Unwritten>(())
-        })?;
-        out.flush()?;
-        if !args.follow {
-            return Ok(());
-        }
-        std::thread::sleep(LOOK);
-    }
-}
-
 impl ExportArgs {
+    /// Events out of files.
+    fn files(&self, dir: PathBuf, mut out: impl Write) -> Result<(), Unwritten> {
+        let mut following = Following::new(dir);
+        loop {
+            following.next(|entry| Ok::<(), Unwritten>(self.write(&mut out, &entry)?))?;
+            out.flush()?;
+            if !self.follow {
+                return Ok(());
+            }
+            std::thread::sleep(LOOK);
+        }
+    }
+
+    /// Events out of a database.
+    async fn rows(&self, journal: &PostgresJournal) -> Result<(), Unwritten> {
+        let mut walk = Walk::default();
+        loop {
+            let page = journal.next(&mut walk).await.map_err(Unread::from)?;
+            let mut out = BufWriter::new(io::stdout().lock());
+            page.iter().try_for_each(|entry| self.write(&mut out, entry))?;
+            out.flush()?;
+            match (page.is_empty(), self.follow) {
+                (false, _) => {}
+                (true, false) => return Ok(()),
+                (true, true) => tokio::time::sleep(LOOK).await,
+            }
+        }
+    }
+
+    fn write(&self, out: &mut impl Write, entry: &Entry) -> io::Result<()> {
+        for (number, event) in (entry.event..).zip(&entry.events).filter(|(_, event)| self.wants(event)) {
+            serde_json::to_writer(&mut *out, &Exported { line: entry.seq, number, event })?;
+            out.write_all(b"\n")?;
+        }
+        Ok(())
+    }
+
     fn wants(&self, event: &Event) -> bool {
         let own = self.organisation.is_none() || event.organisation == self.organisation;
         own && self.since.is_none_or(|since| event.at >= since) && self.until.is_none_or(|until| event.at < until)

@@ -29,10 +29,10 @@ enum Command {
 ///
 /// # Errors
 /// [`CliError`].
-pub fn run(args: &AuditArgs) -> Result<(), CliError> {
+pub async fn run(args: &AuditArgs) -> Result<(), CliError> {
     match &args.command {
-        Command::Verify(args) => verify::run(args),
+        Command::Verify(args) => verify::run(args).await,
         Command::Key(args) => key::run(args),
-        Command::Export(args) => export::run(args),
+        Command::Export(args) => export::run(args).await,
     }
 }

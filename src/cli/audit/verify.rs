@@ -7,19 +7,18 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 
 use crate::cli::CliError;
+use crate::cli::journal::{JournalArgs, Place, Unread};
 use crate::crypto::NotaryPublic;
-use crate::store::SledOptions;
 use crate::store::journal::heads::{HEADS, trusted};
-use crate::store::journal::{JournalError, Known, Summary, verify_with};
+use crate::store::journal::{Known, Summary, verify_with};
 
 /// The arguments of `brevbro audit verify`.
 #[derive(Debug, Args)]
 pub(super) struct VerifyArgs {
-    /// The gateway's state folder. The gateway may be running.
-    #[arg(long, value_name = "DIR", default_value = "/var/lib/brevbro")]
-    state_dir: PathBuf,
+    #[command(flatten)]
+    place: JournalArgs,
     /// The journal's folder, when it is not in a state folder: a copy.
-    #[arg(long, value_name = "DIR", conflicts_with = "state_dir")]
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["state_dir", "config"])]
     journal: Option<PathBuf>,
     /// The public key of `audit.signing-key`, from where it is kept.
     #[arg(long, value_name = "FILE")]
@@ -35,24 +34,30 @@ pub(super) struct VerifyArgs {
 #[error("{} cannot be read", .0.display())]
 struct Unreadable(PathBuf, #[source] io::Error);
 
-pub(super) fn run(args: &VerifyArgs) -> Result<(), CliError> {
-    let dir = args.journal.clone().unwrap_or_else(|| SledOptions::new(args.state_dir.join("store")).journal());
+pub(super) async fn run(args: &VerifyArgs) -> Result<(), CliError> {
+    let place = match &args.journal {
+        Some(copy) => Place::Folder(copy.clone()),
+        None => args.place.place().await?,
+    };
+    let beside = match &place {
+        Place::Folder(dir) | Place::Database { heads: dir, .. } => dir.join(HEADS),
+    };
     let heads = match &args.public_key {
         None => None,
         Some(key) => {
             let key = NotaryPublic::from_pem(&read(key)?).map_err(CliError::usage)?;
-            let path = args.heads.clone().unwrap_or_else(|| dir.join(HEADS));
-            let text = String::from_utf8_lossy(&read(&path)?).into_owned();
+            let text = String::from_utf8_lossy(&read(args.heads.as_ref().unwrap_or(&beside))?).into_owned();
             Some(trusted(&text, &key).map_err(CliError::unsound)?)
         }
     };
     let signed = heads.is_some();
-    let known = Known { heads: heads.unwrap_or_default(), running: is_used(&dir) };
-    let summary = verify_with(&dir, &known, |_, _| {}).map_err(|error| match error {
-        error @ (JournalError::Damaged { .. } | JournalError::Short { .. } | JournalError::Empty) => CliError::unsound(error)
-            .hint("keep the files as they are, and compare them with a backup; everything before that line is as it was written"),
-        error => CliError::from(error).hint("name the gateway's state-dir with --state-dir"),
-    })?;
+    let known = |running| Known { heads: heads.unwrap_or_default(), running };
+    let verified = match place {
+        Place::Folder(dir) => verify_with(&dir, &known(is_used(&dir)), |_, _| {}).map_err(Unread::from),
+        Place::Database { journal, .. } => journal.verify(&known(true)).await.map_err(Unread::from),
+    };
+    let hint = "keep everything as it is, and compare it with a backup; everything before that line is as it was written";
+    let summary = verified.map_err(|error| error.told(hint))?;
     let mut out = io::stdout().lock();
     for text in told(&summary, signed) {
         writeln!(out, "{text}")?;
@@ -74,14 +79,12 @@ fn told(summary: &Summary, signed: bool) -> [String; 2] {
             "No signature was checked: it takes --public-key to prove that not all of it was written anew.".to_owned(),
         ),
     };
+    let (in_sv, in_en) =
+        if *segments == 0 { ("databasen".to_owned(), "the database".to_owned()) } else { (format!("{segments} filer"), format!("{segments} files")) };
     let (writing_sv, writing_en) = if *unfinished { (" En rad skrivs just nu.", " A line is being written.") } else { ("", "") };
     [
-        format!(
-            "Journalen är hel: rad {first} till {last}, {events} händelser i {segments} filer. Sista radens hash: {hash}. {proof_sv}{writing_sv}"
-        ),
-        format!(
-            "The journal is whole: lines {first} to {last}, {events} events in {segments} files. Hash of the last line: {hash}. {proof_en}{writing_en}"
-        ),
+        format!("Journalen är hel: rad {first} till {last}, {events} händelser i {in_sv}. Sista radens hash: {hash}. {proof_sv}{writing_sv}"),
+        format!("The journal is whole: lines {first} to {last}, {events} events in {in_en}. Hash of the last line: {hash}. {proof_en}{writing_en}"),
     ]
 }
 

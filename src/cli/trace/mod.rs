@@ -1,6 +1,6 @@
 //! `brevbro trace`: where a message is, and everything that happened to it.
 //!
-//! It reads the journal's files and nothing else: the gateway may be running, or gone. With `--organisation` nothing of another
+//! It reads the journal and nothing else: the gateway may be running, or gone. With `--organisation` nothing of another
 //! participant is shown (SDK C1.6 3.3.a).
 
 use std::io::{self, BufRead, BufReader, BufWriter, Write};
@@ -15,9 +15,9 @@ use serde::Deserialize;
 use self::print::Printing;
 use self::search::{Events, Query};
 use super::CliError;
+use super::journal::{JournalArgs, Place, Unread};
 use crate::event::{Event, Language};
 use crate::ident::ParticipantId;
-use crate::store::SledOptions;
 use crate::store::journal::find::{Finder, Found, fold};
 
 mod print;
@@ -56,9 +56,8 @@ pub struct TraceArgs {
     /// The language: `sv` or `en`.
     #[arg(long, default_value = "sv")]
     language: Tongue,
-    /// The gateway's state folder.
-    #[arg(long, value_name = "DIR", default_value = "/var/lib/brevbro")]
-    state_dir: PathBuf,
+    #[command(flatten)]
+    journal: JournalArgs,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -80,6 +79,12 @@ enum TraceError {
     Nothing,
 }
 
+/// The gateway's own journal.
+enum Own {
+    Files(Finder),
+    Database(search::Table),
+}
+
 /// A line of an exported journal.
 #[derive(Deserialize)]
 struct Exported {
@@ -93,17 +98,26 @@ struct Exported {
 ///
 /// # Errors
 /// [`CliError`] when the question or a journal cannot be read, or nothing is found.
-pub fn run(args: &TraceArgs) -> Result<(), CliError> {
+pub async fn run(args: &TraceArgs) -> Result<(), CliError> {
     let zone = TimeZone::system();
     let query = query(args, &Timestamp::now().to_zoned(zone.clone())).map_err(CliError::usage)?;
-    let journal = SledOptions::new(args.state_dir.join("store")).journal();
-    let finder = Finder::open(&journal).map_err(|error| CliError::from(error).hint("name the gateway's state-dir with --state-dir"))?;
+    let own = match args.journal.place().await? {
+        Place::Folder(dir) => Own::Files(Finder::open(&dir).map_err(|error| Unread::from(error).told("brevbro audit verify says what is whole"))?),
+        Place::Database { journal, .. } => Own::Database(search::Table::new(journal)),
+    };
     let other = args.with.as_deref().map(exported).transpose()?;
-    let mut sources: Vec<&dyn Events> = vec![&finder];
+    let mut sources: Vec<&dyn Events> = vec![match &own {
+        Own::Files(finder) => finder,
+        Own::Database(table) => table,
+    }];
     sources.extend(other.as_ref().map(|other| other as &dyn Events));
-    let lives = query.lives(&sources)?;
-    if finder.unread > 0 {
-        warn_unread(finder.unread);
+    let lives = query.lives(&sources).await.map_err(|error| error.told("brevbro audit verify says what is whole"))?;
+    let unread = match &own {
+        Own::Files(finder) => finder.unread,
+        Own::Database(table) => table.unread(),
+    };
+    if unread > 0 {
+        warn_unread(unread);
     }
     if lives.is_empty() {
         let hint = "try --within 120, another --at (local time), or the other address; `brevbro audit export` shows everything";

@@ -1,12 +1,15 @@
 //! Finding a message's life: from what somebody knows of it to every event of it, on all sides that can be seen.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use jiff::Timestamp;
 
+use crate::cli::journal::Unread;
 use crate::event::{Event, EventName, Field, Standing};
 use crate::ident::{ParticipantId, RecordId};
-use crate::store::journal::JournalError;
+use crate::port::Pending;
+use crate::store::PostgresJournal;
 use crate::store::journal::find::{Finder, Found, Want, fold};
 
 /// What somebody knows.
@@ -35,20 +38,47 @@ pub(super) struct Seen {
 }
 
 /// Where events can be looked for.
-pub(super) trait Events {
-    fn find(&self, want: &Want) -> Result<Vec<Found>, JournalError>;
+pub(super) trait Events: Sync {
+    fn find<'a>(&'a self, want: &'a Want) -> Pending<'a, Result<Vec<Found>, Unread>>;
 }
 
 impl Events for Finder {
-    fn find(&self, want: &Want) -> Result<Vec<Found>, JournalError> {
-        Finder::find(self, want)
+    fn find<'a>(&'a self, want: &'a Want) -> Pending<'a, Result<Vec<Found>, Unread>> {
+        Box::pin(async move { Ok(Finder::find(self, want)?) })
+    }
+}
+
+/// The journal in a database.
+pub(super) struct Table {
+    journal: PostgresJournal,
+    unread: AtomicU64,
+}
+
+impl Table {
+    pub(super) const fn new(journal: PostgresJournal) -> Self {
+        Self { journal, unread: AtomicU64::new(0) }
+    }
+
+    /// Lines that could not be read.
+    pub(super) fn unread(&self) -> u64 {
+        self.unread.load(Ordering::Relaxed)
+    }
+}
+
+impl Events for Table {
+    fn find<'a>(&'a self, want: &'a Want) -> Pending<'a, Result<Vec<Found>, Unread>> {
+        Box::pin(async move {
+            let (found, unread) = self.journal.find(want).await?;
+            self.unread.fetch_max(unread, Ordering::Relaxed);
+            Ok(found)
+        })
     }
 }
 
 /// Events that are at hand: an exported journal.
 impl Events for Vec<Found> {
-    fn find(&self, want: &Want) -> Result<Vec<Found>, JournalError> {
-        Ok(self.iter().filter(|found| want.is(&found.event)).cloned().collect())
+    fn find<'a>(&'a self, want: &'a Want) -> Pending<'a, Result<Vec<Found>, Unread>> {
+        Box::pin(async move { Ok(self.iter().filter(|found| want.is(&found.event)).cloned().collect()) })
     }
 }
 
@@ -94,11 +124,11 @@ impl Query {
     }
 
     /// Every life that the question names.
-    pub(super) fn lives(&self, sources: &[&dyn Events]) -> Result<Vec<Life>, JournalError> {
+    pub(super) async fn lives(&self, sources: &[&dyn Events]) -> Result<Vec<Life>, Unread> {
         let mut links = BTreeSet::new();
         let mut seen: BTreeMap<(usize, u64), Found> = BTreeMap::new();
         for (side, source) in sources.iter().enumerate() {
-            for found in source.find(&self.first())?.into_iter().filter(|found| self.is(&found.event) && self.shows(&found.event)) {
+            for found in source.find(&self.first()).await?.into_iter().filter(|found| self.is(&found.event) && self.shows(&found.event)) {
                 links.extend(linked(&found.event));
                 seen.insert((side, found.number), found);
             }
@@ -113,7 +143,7 @@ impl Query {
             let own: BTreeSet<RecordId> = seen.values().filter_map(|found| found.event.record).collect();
             let want = Want { ids: links.clone(), window: None };
             for (side, source) in sources.iter().enumerate() {
-                for found in source.find(&want)? {
+                for found in source.find(&want).await? {
                     // A fault of a job names its record and not whose it is.
                     let shown = self.shows(&found.event)
                         || (found.event.organisation.is_none() && found.event.record.is_some_and(|record| own.contains(&record)));
@@ -248,46 +278,46 @@ mod tests {
         life.events.iter().map(|seen| seen.found.number).collect()
     }
 
-    #[test]
-    fn any_id_leads_to_the_whole_life_and_to_no_other() {
+    #[tokio::test]
+    async fn any_id_leads_to_the_whole_life_and_to_no_other() {
         let events = events();
         for id in [MESSAGE, "m@a.se", "AS4@GW", "receipt", &uuid::Uuid::from_u128(2).to_string()] {
-            let lives = Query { ids: BTreeSet::from([fold(id)]), ..Query::default() }.lives(&[&events]).unwrap();
+            let lives = Query { ids: BTreeSet::from([fold(id)]), ..Query::default() }.lives(&[&events]).await.unwrap();
             assert_eq!(lives.len(), 1, "{id}");
             assert_eq!((numbers(&lives[0]), lives[0].message.as_deref()), (vec![0, 2, 3, 4, 5, 6, 7, 8, 9], Some(MESSAGE)), "{id}");
         }
-        assert!(Query { ids: BTreeSet::from(["m-1".into()]), ..Query::default() }.lives(&[&events]).unwrap().is_empty());
+        assert!(Query { ids: BTreeSet::from(["m-1".into()]), ..Query::default() }.lives(&[&events]).await.unwrap().is_empty());
     }
 
-    #[test]
-    fn who_and_when_lead_to_it_too() {
+    #[tokio::test]
+    async fn who_and_when_lead_to_it_too() {
         let at = |second: i64| Timestamp::from_second(second).unwrap();
         let query = |window| Query { from: Some("karin@a.se".into()), window: Some(window), ..Query::default() };
         let events = events();
-        assert_eq!(query((at(0), at(0))).lives(&[&events]).unwrap().len(), 1);
-        assert_eq!(query((at(0), at(9))).lives(&[&events]).unwrap().len(), 2);
-        assert!(query((at(2), at(9))).lives(&[&events]).unwrap().is_empty());
+        assert_eq!(query((at(0), at(0))).lives(&[&events]).await.unwrap().len(), 1);
+        assert_eq!(query((at(0), at(9))).lives(&[&events]).await.unwrap().len(), 2);
+        assert!(query((at(2), at(9))).lives(&[&events]).await.unwrap().is_empty());
     }
 
-    #[test]
-    fn an_organisation_sees_its_own_half_and_how_it_stands_there() {
+    #[tokio::test]
+    async fn an_organisation_sees_its_own_half_and_how_it_stands_there() {
         let events = events();
         let query = |own: &str| Query { ids: BTreeSet::from([MESSAGE.into()]), organisation: Some(own.parse().unwrap()), ..Query::default() };
-        let lives = query("0203:a.se").lives(&[&events]).unwrap();
+        let lives = query("0203:a.se").lives(&[&events]).await.unwrap();
         assert_eq!(numbers(&lives[0]), [0, 2, 5, 7, 8, 9]);
         assert_eq!(lives[0].ends().iter().map(|end| end.standing.by).collect::<Vec<_>>(), [EventName::Accepted]);
-        let lives = query("0203:b.se").lives(&[&events]).unwrap();
+        let lives = query("0203:b.se").lives(&[&events]).await.unwrap();
         assert_eq!(numbers(&lives[0]), [4, 6]);
-        assert!(query("0203:c.se").lives(&[&events]).unwrap().is_empty());
-        let both = Query { ids: BTreeSet::from([MESSAGE.into()]), ..Query::default() }.lives(&[&events]).unwrap();
+        assert!(query("0203:c.se").lives(&[&events]).await.unwrap().is_empty());
+        let both = Query { ids: BTreeSet::from([MESSAGE.into()]), ..Query::default() }.lives(&[&events]).await.unwrap();
         assert_eq!(both[0].ends().iter().map(|end| end.standing.by).collect::<Vec<_>>(), [EventName::Accepted, EventName::Delivered]);
     }
 
-    #[test]
-    fn two_journals_make_one_life() {
+    #[tokio::test]
+    async fn two_journals_make_one_life() {
         let (own, other): (Vec<Found>, Vec<Found>) =
             events().into_iter().partition(|found| found.event.organisation != Some("0203:b.se".parse().unwrap()));
-        let lives = Query { ids: BTreeSet::from(["m@a.se".into()]), ..Query::default() }.lives(&[&own, &other]).unwrap();
+        let lives = Query { ids: BTreeSet::from(["m@a.se".into()]), ..Query::default() }.lives(&[&own, &other]).await.unwrap();
         assert_eq!(numbers(&lives[0]), [0, 2, 3, 4, 5, 6, 7, 8, 9]);
         assert_eq!(lives[0].events.iter().filter(|seen| seen.side == 1).count(), 2);
     }

@@ -281,7 +281,7 @@ fn finished(mut block: Block, seen: &mut HashSet<u32>) -> Block {
 }
 
 /// FNV-1a: it need not be hard to invert, only cheap, and the same for ever.
-fn hash(id: &str) -> u32 {
+pub(in crate::store) fn hash(id: &str) -> u32 {
     let long = id.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, octet| (hash ^ u64::from(octet)).wrapping_mul(0x0100_0000_01b3));
     (long ^ (long >> 32)) as u32
 }

@@ -56,6 +56,7 @@ pub use verify::{Known, Summary, verify, verify_with};
 
 pub(super) use line::{Draft, parse, print};
 pub(super) use snapshot::{Copying, Snapshot};
+pub(super) use verify::stands;
 pub(super) use writer::{From, Journal};
 
 use line::Position;

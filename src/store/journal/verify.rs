@@ -19,7 +19,7 @@ pub struct Summary {
     pub lines: u64,
     /// Their events.
     pub events: u64,
-    /// The files that they stand in.
+    /// The files that they stand in; none in a database.
     pub segments: usize,
     /// The hash of the last line: whoever knows it can tell whether lines before were changed or lines after cut off.
     pub hash: Sha256,
@@ -80,7 +80,10 @@ pub fn verify_with(dir: &Path, known: &Known, mut seen: impl FnMut(&Entry, Mark)
     if let Some((line, _)) = known.heads.range(end.seq..).next_back() {
         return Err(JournalError::Short { path: lines.path().to_owned(), end: end.seq, signed: *line });
     }
-    stands(&segments, begin.seq, begin.prev, &pruned)?;
+    stands(begin.seq, begin.prev, &pruned).map_err(|why| {
+        let path = segments.first().map(|segment| segment.path.clone()).unwrap_or_default();
+        JournalError::Damaged { path, line: begin.seq, offset: 0, why }
+    })?;
     Ok(Summary {
         first: begin.seq,
         lines: end.seq - begin.seq,
@@ -94,17 +97,15 @@ pub fn verify_with(dir: &Path, known: &Known, mut seen: impl FnMut(&Entry, Mark)
 
 /// Whether the first line there is may be the first: it is line 0, or the journal says that those before are gone.
 /// That a signed head knows what it follows is not enough: so do those who delete what tells of them.
-fn stands(segments: &[Segment], first: u64, prev: Sha256, pruned: &[Pruned]) -> Result<(), JournalError> {
-    let path = segments.first().map(|segment| segment.path.clone()).unwrap_or_default();
-    let wrong = |why| Err(JournalError::Damaged { path: path.clone(), line: first, offset: 0, why });
+pub(in crate::store) fn stands(first: u64, prev: Sha256, pruned: &[Pruned]) -> Result<(), &'static str> {
     if first == 0 {
-        return if prev == NOTHING { Ok(()) } else { wrong("follows a line, and is the first") };
+        return if prev == NOTHING { Ok(()) } else { Err("follows a line, and is the first") };
     }
     // Lines between its first and the one that was to stay may still be there: a crash cut the deletion short.
     match pruned.iter().rfind(|pruned| pruned.before >= first) {
         Some(pruned) if pruned.before > first || pruned.prev == prev => Ok(()),
-        Some(_) => wrong("does not follow the line that the journal says was the last to be deleted"),
-        None => wrong("is the first there is, and the journal does not say that those before it were to be deleted"),
+        Some(_) => Err("does not follow the line that the journal says was the last to be deleted"),
+        None => Err("is the first there is, and the journal does not say that those before it were to be deleted"),
     }
 }
 

@@ -14,108 +14,17 @@ use tokio_postgres::Row;
 
 use super::fault::Fault;
 use super::link::{Link, Session, persist};
-use super::{PostgresStore, column, many};
+use super::names;
 use crate::event::Event;
 use crate::ident::Sha256;
 use crate::port::StoreError;
-use crate::store::journal::{Entry, parse, print};
+use crate::store::journal::{Entry, Pruned, parse, print};
 
 const EVERY: Duration = Duration::from_secs(1);
 /// Steps that become lines in one transaction.
 const GROUP: i64 = 500;
-/// Lines of one answer.
-const PAGE: usize = 1_000;
-
-/// How far a chain of lines is whole.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Chained {
-    /// Its lines.
-    pub lines: u64,
-    /// Their events.
-    pub events: u64,
-    /// The hash of its last line.
-    pub hash: Sha256,
-}
-
-impl Chained {
-    const NONE: Self = Self { lines: 0, events: 0, hash: Sha256([0; 32]) };
-
-    /// The next line, if it follows.
-    fn then(self, line: &str) -> Result<Self, String> {
-        let (entry, hash) = parse(line.as_bytes()).map_err(|why| format!("line {} of the journal {why}", self.lines))?;
-        if (entry.seq, entry.prev, entry.event) != (self.lines, self.hash, self.events) {
-            return Err(format!("line {} of the journal does not follow the line before it", self.lines));
-        }
-        Ok(Self { lines: self.lines + 1, events: self.events + entry.events.len() as u64, hash })
-    }
-}
-
-impl PostgresStore {
-    /// Up to `limit` lines of the journal from number `from` on, without their line feeds: everything that was told before
-    /// the call is in it. Fewer than `limit` do not mean the end, none does.
-    ///
-    /// # Errors
-    /// [`StoreError`] when the database does not answer.
-    pub async fn lines(&self, from: u64, limit: usize) -> Result<Vec<(u64, String)>, StoreError> {
-        catch_up(&self.link).await?;
-        lines(&self.link, from, limit).await
-    }
-
-    /// Checks every line and their chain.
-    ///
-    /// # Errors
-    /// [`StoreError::Damaged`], which names the first line that is wrong.
-    pub async fn verify(&self) -> Result<Chained, StoreError> {
-        catch_up(&self.link).await?;
-        // Asked for before the lines are: other nodes go on adding some.
-        let rows = self.rows("SELECT seq FROM journal_end", &[]).await?;
-        let end = rows.first().map(|row| column::<i64>(row, 0)).transpose()?.and_then(|end| u64::try_from(end).ok()).unwrap_or_default();
-        let mut chained = Chained::NONE;
-        loop {
-            let page = lines(&self.link, chained.lines, PAGE).await?;
-            if page.is_empty() {
-                break;
-            }
-            for (_, line) in page {
-                chained = chained.then(&line).map_err(StoreError::Damaged)?;
-            }
-        }
-        if chained.lines < end {
-            return Err(StoreError::Damaged(format!("line {} of the journal is not there, and there were {end}", chained.lines)));
-        }
-        Ok(chained)
-    }
-}
-
-async fn lines(link: &Link, from: u64, limit: usize) -> Result<Vec<(u64, String)>, StoreError> {
-    let from = i64::try_from(from).unwrap_or(i64::MAX);
-    let rows: Vec<Row> = persist!(link, session => async {
-        let statement = session.statement("SELECT seq, line FROM journal WHERE seq >= $1 ORDER BY seq LIMIT $2").await?;
-        Ok::<_, Fault>(session.query(&statement, &[&from, &many(limit.min(PAGE))]).await?)
-    })?;
-    rows.iter().map(|row| Ok((u64::try_from(column::<i64>(row, 0)?).unwrap_or_default(), column(row, 1)?))).collect()
-}
-
-/// Events from number `from` on, with their numbers.
-pub(super) async fn events(link: &Link, from: u64, limit: usize) -> Result<Vec<(u64, Event)>, StoreError> {
-    catch_up(link).await?;
-    let event = i64::try_from(from).unwrap_or(i64::MAX);
-    // Every line has an event, so that so many lines have at least so many.
-    let asked = "SELECT line FROM journal WHERE seq >= coalesce((SELECT seq FROM journal WHERE event <= $1 ORDER BY event DESC, seq DESC LIMIT 1), 0) \
-                 ORDER BY seq LIMIT $2";
-    let rows: Vec<Row> = persist!(link, session => async {
-        let statement = session.statement(asked).await?;
-        Ok::<_, Fault>(session.query(&statement, &[&event, &many(limit.min(PAGE).saturating_add(1))]).await?)
-    })?;
-    let mut found = Vec::new();
-    for row in &rows {
-        let line: String = column(row, 0)?;
-        let (entry, _) = parse(line.as_bytes()).map_err(|why| StoreError::Damaged(format!("a line of the journal {why}")))?;
-        found.extend((entry.event..).zip(entry.events).filter(|(number, _)| *number >= from));
-    }
-    found.truncate(limit);
-    Ok(found)
-}
+/// Lines of a version that named none that are named in one transaction.
+const UNNAMED: i64 = 500;
 
 /// Makes lines of everything that was told before this call.
 pub(super) async fn catch_up(link: &Link) -> Result<(), StoreError> {
@@ -125,24 +34,51 @@ pub(super) async fn catch_up(link: &Link) -> Result<(), StoreError> {
 
 /// Makes lines of what is there, again and again; where another node is at it, that one does.
 pub(super) async fn keep_chaining(link: Arc<Link>) {
-    let mut told = false;
+    let (mut told, mut looked) = (false, -1);
     loop {
         tokio::time::sleep(EVERY).await;
-        loop {
+        let outcome = loop {
             match persist!(link, session => chain(&mut session, "FOR UPDATE SKIP LOCKED")) {
                 Ok(true) => {}
-                Ok(false) => {
-                    told = false;
-                    break;
-                }
-                Err(error) => {
-                    if !std::mem::replace(&mut told, true) {
-                        tracing::warn!(%error, "the journal in PostgreSQL is not being chained; what steps tell is kept until it is");
-                    }
-                    break;
+                Ok(false) => break name(&link, &mut looked).await,
+                Err(error) => break Err(error),
+            }
+        };
+        match outcome {
+            Ok(()) => told = false,
+            Err(error) => {
+                if !std::mem::replace(&mut told, true) {
+                    tracing::warn!(%error, "the journal in PostgreSQL is not being chained; what steps tell is kept until it is");
                 }
             }
         }
+    }
+}
+
+/// Names the lines of a version that named none, from the one after `looked` on. A damaged line stays without: who searches
+/// looks at those, and says that they cannot be read.
+async fn name(link: &Link, looked: &mut i64) -> Result<(), StoreError> {
+    loop {
+        let rows: Vec<Row> = persist!(link, session => async {
+            let statement = session.statement("SELECT seq, line FROM journal WHERE names IS NULL AND seq > $1 ORDER BY seq LIMIT $2").await?;
+            Ok::<_, Fault>(session.query(&statement, &[&*looked, &UNNAMED]).await?)
+        })?;
+        let Some(last) = rows.last() else { return Ok(()) };
+        let last: i64 = super::column(last, 0)?;
+        let (mut seqs, mut named) = (Vec::new(), Vec::new());
+        for row in &rows {
+            if let Ok((entry, _)) = parse(super::column::<String>(row, 1)?.as_bytes()) {
+                seqs.push(super::column::<i64>(row, 0)?);
+                named.push(names::text(&names::of(&entry.events)));
+            }
+        }
+        let write = "UPDATE journal SET names = made.names::integer[] FROM unnest($1::bigint[], $2::text[]) AS made (seq, names) \
+                     WHERE journal.seq = made.seq AND journal.names IS NULL";
+        persist!(link, session => async {
+            let statement = session.statement(write).await?;
+            Ok::<_, Fault>(session.execute(&statement, &[&seqs, &named]).await?)
+        })?;
+        *looked = last;
     }
 }
 
@@ -153,72 +89,98 @@ async fn chain(session: &mut Session, lock: &str) -> Result<bool, Fault> {
     }
     session.begin();
     session.batch_execute("BEGIN").await?;
-    let Some(end) = session.query_opt(&format!("SELECT seq, event, hash FROM journal_end WHERE one = 1 {lock}"), &[]).await? else {
+    let Some(end) = end(session, lock).await? else {
         session.roll_back().await?;
         return Ok(false);
     };
     // Behind the lock, so that everything is seen that was there when whoever had it before was through.
     let told = session.query("SELECT id, events FROM told ORDER BY id LIMIT $1", &[&GROUP]).await?;
-    let group = Group::of(&end, &told)?;
+    let mut group = Group::behind(end);
+    for row in &told {
+        let events = serde_json::from_str(&row.try_get::<_, String>(1)?)
+            .map_err(|error| Fault::wrong(format!("what a step told cannot be read: {error}; run the newest version among the nodes")))?;
+        group.told.push(row.try_get(0)?);
+        group.add(events, None)?;
+    }
     fail::fail_point!("store.postgres.chain");
-    session
-        .execute(
-            "INSERT INTO journal (seq, event, line) SELECT * FROM unnest($1::bigint[], $2::bigint[], $3::text[])",
-            &[&group.seqs, &group.events, &group.lines],
-        )
-        .await?;
+    group.write(session).await?;
     session.execute("DELETE FROM told WHERE id = ANY($1)", &[&group.told]).await?;
-    session.execute("UPDATE journal_end SET seq = $1, event = $2, hash = $3", &[&group.seq, &group.event, &group.hash]).await?;
     session.commit().await?;
     Ok(i64::try_from(told.len()).unwrap_or(GROUP) == GROUP)
 }
 
-/// Lines as their columns.
+/// Where the journal ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct End {
+    /// Lines there were: the number of the next one.
+    pub(super) seq: u64,
+    /// Events there were.
+    pub(super) event: u64,
+    /// The hash of the last line.
+    pub(super) hash: Sha256,
+}
+
+impl Default for End {
+    fn default() -> Self {
+        Self { seq: 0, event: 0, hash: Sha256([0; 32]) }
+    }
+}
+
+/// Where the journal ends, with the lock that this clause takes; none when it is another's and was to be skipped.
+pub(super) async fn end(session: &Session, lock: &str) -> Result<Option<End>, Fault> {
+    let Some(row) = session.query_opt(&format!("SELECT seq, event, hash FROM journal_end WHERE one = 1 {lock}"), &[]).await? else {
+        return Ok(None);
+    };
+    let damaged = || Fault::Wrong(StoreError::Damaged("the end of the journal in PostgreSQL is not what was written".into()));
+    let number = |place| row.try_get::<_, i64>(place).ok().and_then(|number| u64::try_from(number).ok()).ok_or_else(damaged);
+    let hash = Sha256::try_from(row.try_get::<_, String>(2)?).map_err(|_| damaged())?;
+    Ok(Some(End { seq: number(0)?, event: number(1)?, hash }))
+}
+
+/// Lines as their columns, behind an end that grows with them.
 #[derive(Default)]
-struct Group {
+pub(super) struct Group {
+    end: End,
     told: Vec<i64>,
     seqs: Vec<i64>,
     events: Vec<i64>,
     lines: Vec<String>,
-    /// The end after them.
-    seq: i64,
-    event: i64,
-    hash: String,
+    names: Vec<String>,
 }
 
 impl Group {
-    fn of(end: &Row, told: &[Row]) -> Result<Self, Fault> {
-        let hash: String = end.try_get(2)?;
-        let mut prev = Sha256::try_from(hash.clone()).map_err(|_| Fault::wrong("the end of the journal in PostgreSQL is damaged"))?;
-        let mut group = Self { seq: end.try_get(0)?, event: end.try_get(1)?, hash, ..Self::default() };
-        let number = |number: i64| u64::try_from(number).map_err(|_| Fault::wrong("the end of the journal in PostgreSQL is damaged"));
-        for row in told {
-            let events: Vec<Event> = serde_json::from_str(&row.try_get::<_, String>(1)?)
-                .map_err(|error| Fault::wrong(format!("what a step told cannot be read: {error}; run the newest version among the nodes")))?;
-            let count = i64::try_from(events.len()).unwrap_or_default();
-            let entry = Entry {
-                seq: number(group.seq)?,
-                prev,
-                group: None,
-                opened: None,
-                segment: None,
-                anew: false,
-                pruned: None,
-                event: number(group.event)?,
-                events,
-                changes: Vec::new(),
-            };
-            let line = print(&entry).map_err(|error| Fault::wrong(format!("a line of the journal cannot be written: {error}")))?;
-            let text = String::from_utf8(line.octets).map_err(|_| Fault::wrong("a line of the journal is no text"))?;
-            group.told.push(row.try_get(0)?);
-            group.seqs.push(group.seq);
-            group.events.push(group.event);
-            group.lines.push(text.trim_end().to_owned());
-            prev = line.hash;
-            group.seq += 1;
-            group.event += count;
-        }
-        group.hash = prev.to_string();
-        Ok(group)
+    /// Lines behind this end.
+    pub(super) fn behind(end: End) -> Self {
+        Self { end, ..Self::default() }
+    }
+
+    /// Adds the next line.
+    pub(super) fn add(&mut self, events: Vec<Event>, pruned: Option<Pruned>) -> Result<(), Fault> {
+        let End { seq, event, hash: prev } = self.end;
+        let (count, named) = (events.len() as u64, names::text(&names::of(&events)));
+        let entry = Entry { seq, prev, group: None, opened: None, segment: None, anew: false, pruned, event, events, changes: Vec::new() };
+        let line = print(&entry).map_err(|error| Fault::wrong(format!("a line of the journal cannot be written: {error}")))?;
+        let text = String::from_utf8(line.octets).map_err(|_| Fault::wrong("a line of the journal is no text"))?;
+        self.seqs.push(i64::try_from(seq).unwrap_or(i64::MAX));
+        self.events.push(i64::try_from(event).unwrap_or(i64::MAX));
+        self.lines.push(text.trim_end().to_owned());
+        self.names.push(named);
+        self.end = End { seq: seq + 1, event: event + count, hash: line.hash };
+        Ok(())
+    }
+
+    /// Writes the lines and their end.
+    pub(super) async fn write(&self, session: &Session) -> Result<(), Fault> {
+        session
+            .execute(
+                "INSERT INTO journal (seq, event, line, names, chained) SELECT seq, event, line, names::integer[], clock_timestamp() \
+                 FROM unnest($1::bigint[], $2::bigint[], $3::text[], $4::text[]) AS made (seq, event, line, names)",
+                &[&self.seqs, &self.events, &self.lines, &self.names],
+            )
+            .await?;
+        let number = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
+        let End { seq, event, hash } = self.end;
+        session.execute("UPDATE journal_end SET seq = $1, event = $2, hash = $3", &[&number(seq), &number(event), &hash.to_string()]).await?;
+        Ok(())
     }
 }

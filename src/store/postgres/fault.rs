@@ -49,6 +49,10 @@ impl From<Error> for Fault {
         if *code == SqlState::DISK_FULL {
             return Self::Full;
         }
+        // A statement that this connection prepared is not there, or one that it did not is.
+        if [SqlState::INVALID_SQL_STATEMENT_NAME, SqlState::DUPLICATE_PSTATEMENT].contains(code) {
+            return super::server::pooled();
+        }
         let again = [SqlState::T_R_SERIALIZATION_FAILURE, SqlState::T_R_DEADLOCK_DETECTED, SqlState::LOCK_NOT_AVAILABLE, SqlState::UNIQUE_VIOLATION];
         if again.contains(code) {
             return Self::Again(why);

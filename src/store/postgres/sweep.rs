@@ -1,11 +1,14 @@
-//! Tidying: names of steps that nobody will ask for, bodies that were replaced, and bodies that nobody finished.
+//! Tidying: names of steps that nobody will ask for, bodies that were replaced, bodies that nobody finished, and lines of the
+//! journal whose time of keeping is over.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::Bodies;
+use jiff::SignedDuration;
+
 use super::fault::Fault;
 use super::link::{Link, Session, persist};
+use super::{Bodies, prune};
 
 const EVERY: Duration = Duration::from_mins(10);
 /// A call goes on for seconds, a reader for minutes, a writer for as long as a mail client may take.
@@ -16,12 +19,17 @@ const OLD: [&str; 3] = [
 ];
 
 /// Every node does so; what another one did is not there any more.
-pub(super) async fn keep_sweeping(link: Arc<Link>, bodies: Bodies) {
+pub(super) async fn keep_sweeping(link: Arc<Link>, bodies: Bodies, keep: Option<SignedDuration>) {
     loop {
         tokio::time::sleep(EVERY).await;
         let swept = persist!(link, session => sweep(&session, bodies));
         if let Err(error) = swept {
             tracing::warn!(%error, "PostgreSQL cannot be tidied");
+        }
+        if let (Bodies::All, Some(keep)) = (bodies, keep)
+            && let Err(error) = prune::prune(&link, keep).await
+        {
+            tracing::warn!(%error, "lines of the journal whose time of keeping is over cannot be deleted; it is tried again");
         }
     }
 }
