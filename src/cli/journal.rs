@@ -58,7 +58,7 @@ impl JournalArgs {
         let state = config::state(path).map_err(CliError::usage)?;
         let heads = folder(&state.dir);
         match &state.store {
-            StateStore::Local => Ok(Place::Folder(heads)),
+            StateStore::Local(_) => Ok(Place::Folder(heads)),
             StateStore::Postgresql(database) => {
                 let options = PostgresOptions { node: "journal".into(), connections: 2, ..daemon::database_connection(database) };
                 let journal = PostgresJournal::open(&options).await;

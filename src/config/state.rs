@@ -65,7 +65,7 @@ mod tests {
         assert_eq!(found.dir, PathBuf::from("/srv/b"));
         let StateStore::Postgresql(database) = found.store else { panic!("a database") };
         assert_eq!((database.hosts.as_slice(), database.schema.as_str()), (&["/run/postgresql".to_owned()][..], "brevbro"));
-        assert!(matches!(read("").unwrap().store, StateStore::Local));
+        assert!(matches!(read("").unwrap().store, StateStore::Local(_)));
     }
 
     #[test]

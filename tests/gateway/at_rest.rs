@@ -211,8 +211,9 @@ fn bodies_in_postgresql_lie_under_keys_which_change_on_a_running_gateway() {
         let (old, new) = (key(dir.path(), "old.key"), key(dir.path(), "new.key"));
         let id = |path: &Path| RestKey::read(&std::fs::read(path).unwrap()).unwrap().id().to_string();
         let port = cluster.port;
-        let place =
-            format!("store = {{ kind = \"postgresql\", host = [\"127.0.0.1\"], port = {port}, database = \"{database}\", user = \"postgres\" }}\n");
+        let place = format!(
+            "store = {{ kind = \"postgresql\", host = [\"127.0.0.1\"], port = {port}, database = \"{database}\", user = \"postgres\" }}\nnode = {{ name = \"nod-1\" }}\n"
+        );
         let top = Box::leak((place + section(&[&old])).into_boxed_str());
         let gateway = Gateway::start(Setup { top, ..Setup::new("rest-rows") }).await;
         let receiver = Gateway::start(Setup::new("rest-rows-peer")).await;

@@ -27,7 +27,7 @@ fn store(command: &str, file: &Path, config: &Path, abort: Option<&str>) -> (Opt
 /// The `[store]` of a schema in PostgreSQL, as a line of configuration.
 fn database(port: u16, database: &str, schema: &str) -> &'static str {
     let text = format!(
-        "store = {{ kind = \"postgresql\", host = [\"127.0.0.1\"], port = {port}, database = \"{database}\", user = \"postgres\", schema = \"{schema}\" }}"
+        "store = {{ kind = \"postgresql\", host = [\"127.0.0.1\"], port = {port}, database = \"{database}\", user = \"postgres\", schema = \"{schema}\" }}\nnode = {{ name = \"nod-1\" }}"
     );
     Box::leak(text.into_boxed_str())
 }
