@@ -71,7 +71,9 @@ impl MailSide {
                     Ok((blob, ..)) => self.put_in_order(&blob, &mut found).await?,
                     Err(StoreError::Missing(_)) => {}
                     // It is told and left where it is: nobody knows what it was.
-                    Err(error @ StoreError::Damaged(_)) => tracing::error!(blob = %id.0, %error, "a body that was kept cannot be read"),
+                    Err(error @ (StoreError::Damaged(_) | StoreError::Locked(_))) => {
+                        tracing::error!(blob = %id.0, %error, "a body that was kept cannot be read");
+                    }
                     Err(error) => return Err(from_store(&error)),
                 }
             }
