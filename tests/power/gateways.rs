@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::Write;
+use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -150,6 +151,28 @@ pub fn ended(stage: &mut Stage, post: Post) -> Verdict {
     // The operator is told of what lasted; what has ended is deleted some day.
     verdict.wrong.retain(|wrong| !wrong.starts_with("a mail of its own") && !wrong.contains("queue: Purge"));
     verdict
+}
+
+#[test]
+fn an_end_while_the_operator_is_told_of_the_disk_costs_no_mail() {
+    if !common::has("python3") {
+        return;
+    }
+    let mut stage = Stage::set("power-told");
+    let Some(disk) = Memory::mount(&stage.a.state) else {
+        common::skip("nobody may mount a file system here; run it as root");
+        return;
+    };
+    append(&stage.a.config, RESERVE);
+    disk.fill(40 << 20);
+    for point in ["store.watch.begin", "store.watch.applied", "store.watch.done"] {
+        stage.a.start(Some(&format!("{point}:1")));
+        let status = wait_for("its end", Duration::from_mins(1), || stage.a.ended());
+        assert_eq!(status.signal(), Some(6), "{point}: it ended with {status}");
+    }
+    stage.a.start(None);
+    wait_for("the mail to the operator", Duration::from_mins(1), || (alarms(&stage, Side::A, "Diskutrymmet") > 0).then_some(()));
+    stage.a.stop();
 }
 
 #[test]
