@@ -22,6 +22,8 @@ struct Verdict {
     acknowledged: u64,
     /// Processes that were killed before.
     kills: u64,
+    /// Bodies that processes sealed with another key.
+    anew: u64,
     losses: Vec<String>,
 }
 
@@ -129,6 +131,8 @@ impl Chain {
         let output = command.stdin(Stdio::null()).output().unwrap();
         let killed = kill.is_some() && output.status.signal() == Some(9);
         assert!(killed || output.status.success(), "life {life} of seed {}: {}", self.seed, String::from_utf8_lossy(&output.stderr));
+        let said = String::from_utf8_lossy(&output.stdout);
+        self.verdict.anew += said.lines().find_map(|line| line.split_once("sealed anew: ")).map_or(0, |(_, number)| number.trim().parse().unwrap());
         killed
     }
 
@@ -191,6 +195,7 @@ fn chains(name: &str, seed: u64, cuts: u64, swallow: Option<&'static str>) -> Ve
         all.recovering += verdict.recovering;
         all.acknowledged += verdict.acknowledged;
         all.kills += verdict.kills;
+        all.anew += verdict.anew;
         all.losses.extend(verdict.losses);
     }
     if !all.losses.is_empty() && swallow.is_none() {
@@ -208,17 +213,18 @@ fn a_power_cut_at_any_moment_loses_nothing_that_was_acknowledged() {
     let began = std::time::Instant::now();
     let verdict = chains("power-cuts", seed, cuts, None);
     println!(
-        "{} cuts, {} of them while starting ({} after a cut), {} processes killed before, {} acknowledged steps, {} losses; {:.0} s",
+        "{} cuts, {} of them while starting ({} after a cut), {} processes killed before, {} acknowledged steps, {} bodies sealed anew, {} losses; {:.0} s",
         verdict.cuts,
         verdict.starting,
         verdict.recovering,
         verdict.kills,
         verdict.acknowledged,
+        verdict.anew,
         verdict.losses.len(),
         began.elapsed().as_secs_f32()
     );
     assert!(verdict.losses.is_empty(), "{}", verdict.losses.join("\n"));
-    assert!(verdict.starting > cuts / 10 && verdict.recovering > cuts / 20 && verdict.acknowledged > cuts, "{verdict:?}");
+    assert!(verdict.starting > cuts / 10 && verdict.recovering > cuts / 20 && verdict.acknowledged > cuts && verdict.anew > cuts / 10, "{verdict:?}");
 }
 
 /// The test's test: a program whose syncs do nothing is found out.

@@ -10,11 +10,14 @@ use std::fs::File;
 use std::io::{Read, Write};
 use std::path::Path;
 use std::process::Command;
+use std::sync::Arc;
 use std::time::Duration;
 
+use brevbro::crypto::rest::RestKey;
 use brevbro::event::{Event, EventName, Field};
 use brevbro::ident::RecordId;
 use brevbro::port::{Blob, BlobId, BlobKind, Blobs, Guard, Job, JobId, Key, Op, Queue, Record, State, Step, Store, StoreError};
+use brevbro::store::cipher::{Keys, Rekey, Rekeyed, Rings};
 use brevbro::store::journal::{self, JournalOptions};
 use brevbro::store::{Reserve, SledOptions, SledStore, Spool, SpoolOptions};
 use jiff::Timestamp;
@@ -338,9 +341,20 @@ pub fn options(dir: &Path, seed: u64) -> SledOptions {
     SledOptions { segments, reserve: Reserve::of(0), ..SledOptions::new(dir.join("store")) }
 }
 
-/// The spool beside it.
-pub fn spool(dir: &Path, threads: usize) -> Result<Spool, StoreError> {
-    Spool::open(SpoolOptions { threads, reserve: Reserve::of(0), ..SpoolOptions::new(dir.join("spool")) })
+/// The spool beside it. Of two seeds in three bodies lie under keys: one seals in one life, the other in the next.
+pub fn spool(dir: &Path, seed: u64, life: u64) -> Result<Spool, StoreError> {
+    let key = |first: u8| RestKey::read(&[&[first][..], &[0x5a; 31]].concat()).unwrap();
+    let order = if life.is_multiple_of(2) { [1, 2] } else { [2, 1] };
+    let keys = if seed.is_multiple_of(3) { Keys::default() } else { Keys::new(Rings::of(order.map(key).into())) };
+    Spool::open(SpoolOptions { keys: Arc::new(keys), reserve: Reserve::of(0), ..SpoolOptions::new(dir.join("spool")) })
+}
+
+/// Seals all bodies with the key of this life; how many were not.
+fn rekey(spool: &Spool) -> usize {
+    let all = block(spool.all(None, usize::MAX)).unwrap();
+    let anew = all.into_iter().filter(|listed| block(spool.rekey(listed.id)).unwrap() == Rekeyed::Anew).count();
+    block(spool.census()).unwrap();
+    anew
 }
 
 /// Opens what a cut left, as the daemon does or by building the index anew, and reads it; how far each strand has come.
@@ -349,7 +363,7 @@ pub fn spool(dir: &Path, threads: usize) -> Result<Spool, StoreError> {
 /// What is wrong, for people.
 pub fn check(dir: &Path, seed: u64, acknowledged: &[u64], tidy: bool, rebuild: bool) -> Result<Vec<u64>, String> {
     let read = || {
-        let spool = spool(dir, 32).map_err(|error| error.to_string())?;
+        let spool = spool(dir, seed, 0).map_err(|error| error.to_string())?;
         let store = SledOptions { rebuild, ..options(dir, seed) };
         let store = SledStore::open(store).map_err(|error| error.to_string())?;
         let damaged = spool.check().map_err(|error| error.to_string())?;
@@ -401,7 +415,7 @@ fn process_whose_power_is_cut() {
     let numbers: Vec<u64> = words[1..].iter().map(|word| word.parse().unwrap()).collect();
     let (dir, [seed, steps, rebuild]) = (Path::new(words[0]), numbers[..3].try_into().unwrap());
     let acks = File::options().append(true).create(true).open(std::env::var("POWER_ACKS").unwrap()).unwrap();
-    let spool = spool(dir, 32).unwrap();
+    let spool = spool(dir, seed, numbers[3..].iter().sum()).unwrap();
     let store = SledStore::open(SledOptions { rebuild: rebuild == 1, ..options(dir, seed) }).unwrap();
     for (strand, from) in numbers[3..].iter().enumerate() {
         Strand::after(seed, strand, *from).tidy(&spool).unwrap();
@@ -411,7 +425,7 @@ fn process_whose_power_is_cut() {
         (&acks).write_all(format!("{strand} {from}\n").as_bytes()).unwrap();
     }
     std::thread::scope(|scope| {
-        for (strand, from) in numbers[3..].iter().enumerate() {
+        let strands = numbers[3..].iter().enumerate().map(|(strand, from)| {
             let (store, spool, mut acks) = (&store, &spool, &acks);
             scope.spawn(move || {
                 let mut strand_of = Strand::after(seed, strand, *from);
@@ -420,7 +434,13 @@ fn process_whose_power_is_cut() {
                     // One write: it stands on the tape as one.
                     acks.write_all(format!("{strand} {}\n", strand_of.done).as_bytes()).unwrap();
                 }
-            });
+            })
+        });
+        let strands: Vec<_> = strands.collect();
+        let mut anew = rekey(&spool);
+        while !strands.iter().all(std::thread::ScopedJoinHandle::is_finished) {
+            anew += rekey(&spool);
         }
+        println!("sealed anew: {anew}");
     });
 }
