@@ -7,12 +7,13 @@ CONFIG ?= config/gateway.toml
 # How long each parser is fuzzed.
 FUZZ_SECONDS ?= 60
 
-.PHONY: help demo test bench run lint audit fuzz packages judges
+.PHONY: help demo test bench federation run lint audit fuzz packages judges
 
 help:
 	@echo "make demo    two gateways and a federation on this machine, a mail there and its answer back (demo-out/)"
 	@echo "make test    every test, with the foreign programs that judge"
 	@echo "make bench   how fast the steps are"
+	@echo "make federation   the whole federation played through, with the costs of this machine (docs/scaling.md)"
 	@echo "make run     the gateway with CONFIG=$(CONFIG)"
 	@echo "make lint    format, clippy, documentation"
 	@echo "make audit   licences and advisories of the dependencies, offline"
@@ -28,6 +29,9 @@ test: packages judges
 
 bench: packages
 	$(CARGO) bench --locked --bench steps
+
+federation: packages
+	$(CARGO) bench --locked --bench federation
 
 run: packages
 	$(CARGO) run --release --locked -- run --config $(CONFIG)

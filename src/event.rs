@@ -53,6 +53,12 @@ pub enum EventName {
     Submitted,
     /// One attempt to send failed and will be repeated.
     SendDeferred,
+    /// A message waits to be sent, without an attempt: an earlier one of its conversation is first, or its destination is down.
+    SendQueued,
+    /// A destination has been down for long.
+    DestinationDown,
+    /// A destination that had been down for long is back.
+    DestinationBack,
     /// The access point's receipt was verified.
     Acknowledged,
     /// The message receipt says ACCEPTED.
@@ -221,6 +227,8 @@ fields! {
     Blob,
     /// The rule of retention by which it was deleted.
     Rule,
+    /// The host and port of another access point, or the name of a mail server.
+    Destination,
     /// The kind of document.
     Document,
     /// The participant whose metadata was used.

@@ -44,9 +44,14 @@ impl Checker<'_> {
             let hint = "add a section [access-point.tls]; without TLS it listens on this machine only, with allow-plain-loopback = true";
             self.error(ConfigError::new("access-point.listen", "listens without TLS").text(listen).hint(hint));
         }
-        for (at, number) in [("max-connections", raw.max_connections), ("max-connections-per-address", raw.max_connections_per_address)] {
+        for (at, number) in [
+            ("max-connections", raw.max_connections),
+            ("max-connections-per-address", raw.max_connections_per_address),
+            ("max-sends", raw.max_sends),
+            ("max-sends-per-destination", raw.max_sends_per_destination),
+        ] {
             if number == Some(0) {
-                self.error(ConfigError::new(format!("access-point.{at}"), "lets nobody in").value(0));
+                self.error(ConfigError::new(format!("access-point.{at}"), "lets nobody in, or nothing out").value(0));
             }
         }
         if let Some(envelope) = raw.max_envelope.filter(|envelope| envelope.0 > MAX_ENVELOPE as u64) {
@@ -79,6 +84,8 @@ impl Checker<'_> {
             path: raw.path?.0,
             public_url: raw.public_url?,
             max_envelope: raw.max_envelope?.0,
+            max_sends: raw.max_sends?,
+            max_sends_per_destination: raw.max_sends_per_destination?,
             max_connections: raw.max_connections?,
             max_connections_per_address: raw.max_connections_per_address?,
             max_requests_per_client: raw.max_requests_per_client?,

@@ -56,7 +56,10 @@ impl<'a> Checker<'a> {
             let hint = "the other side's work reaches this node only through a database that both use";
             self.error(ConfigError::new("node.role", "cannot be alone with state that is on this machine only").hint(hint));
         }
-        let retry = raw.retry.take().and_then(|raw| self.retry(raw));
+        let mut retry = raw.retry.take();
+        let delivery = retry.as_mut().and_then(|raw| raw.delivery.take());
+        let retry = retry.and_then(|raw| self.retry(raw));
+        let delivery = self.delivery(delivery.as_ref(), retry);
         let retention = raw.retention.take().and_then(|raw| self.retention(&raw));
         let limits = raw.limits.take().and_then(|raw| Self::limits(&raw));
         let common = Common { name: raw.name.take(), mail_domain: raw.mail_domain.take(), retry, retention, limits };
@@ -130,6 +133,7 @@ impl<'a> Checker<'a> {
             retry: retry?,
             retention: retention?,
             audit: audit?,
+            delivery: delivery?,
             log: log.and_then(|raw| Some(Log { format: raw.format?, level: raw.level? }))?,
             expiry_warnings: expiry_warnings?,
             warnings: self.warnings,

@@ -64,6 +64,8 @@ pub struct Gateway {
     pub retention: Retained,
     /// The journal.
     pub audit: Audit,
+    /// When to try again what the mail server did not take.
+    pub delivery: Retry,
     /// The log.
     pub log: Log,
     /// So many days before a certificate ends the operator is told.
@@ -256,6 +258,10 @@ pub struct AccessPoint {
     pub connect_timeout: Duration,
     /// How long its answer may take.
     pub answer_timeout: Duration,
+    /// Messages that are sent at once.
+    pub max_sends: u32,
+    /// Messages that are sent at once to one host.
+    pub max_sends_per_destination: u32,
     /// Whether http is allowed, on this machine only.
     pub allow_plain_loopback: bool,
     /// TLS of the endpoint; `None` on this machine or behind a proxy.
@@ -461,6 +467,10 @@ pub struct Retry {
     pub longest: Duration,
     /// When a message is given up, from its beginning.
     pub give_up: Duration,
+    /// How many attempts there are before.
+    pub least_attempts: u32,
+    /// How long a message waits for earlier ones of its conversation.
+    pub in_order_within: Duration,
     /// How long the message receipt is awaited.
     pub receipt_timeout: Duration,
     /// When the sender is told of a delay.

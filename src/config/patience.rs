@@ -17,11 +17,35 @@ impl Checker<'_> {
             factor: raw.factor?,
             longest: raw.longest?.0,
             give_up: raw.give_up?.0,
+            least_attempts: raw.least_attempts?,
+            in_order_within: raw.in_order_within?.0,
             receipt_timeout: raw.receipt_timeout?.0,
             delayed_notice_after: raw.delayed_notice_after?.0,
         };
         self.sound("retry", &retry);
+        if !(1..=100).contains(&retry.least_attempts) {
+            self.error(ConfigError::new("retry.least-attempts", "is not from 1 to 100").value(retry.least_attempts));
+        }
         Some(retry)
+    }
+
+    /// What holds for what the mail server gets, and for the rest what holds for all.
+    pub(super) fn delivery(&mut self, raw: Option<&raw::DeliveryRetry>, of_all: Option<Retry>) -> Option<Retry> {
+        let (Some(raw), Some(of_all)) = (raw, of_all) else { return of_all };
+        let retry = Retry {
+            first: raw.first.map_or(of_all.first, |span| span.0),
+            factor: raw.factor.unwrap_or(of_all.factor),
+            longest: raw.longest.map_or(of_all.longest, |span| span.0),
+            give_up: raw.give_up.map_or(of_all.give_up, |span| span.0),
+            // No sender waits for it.
+            delayed_notice_after: std::time::Duration::ZERO,
+            ..of_all
+        };
+        let own = Retry { delayed_notice_after: of_all.delayed_notice_after, ..retry };
+        if own != of_all {
+            self.sound("retry.delivery", &retry);
+        }
+        Some(own)
     }
 
     /// What an organisation says for itself, and for the rest what holds for all.
@@ -32,6 +56,8 @@ impl Checker<'_> {
             factor: raw.factor.unwrap_or(of_all.factor),
             longest: raw.longest.map_or(of_all.longest, |span| span.0),
             give_up: raw.give_up.map_or(of_all.give_up, |span| span.0),
+            least_attempts: of_all.least_attempts,
+            in_order_within: of_all.in_order_within,
             receipt_timeout: raw.receipt_timeout.map_or(of_all.receipt_timeout, |span| span.0),
             delayed_notice_after: raw.delayed_notice_after.map_or(of_all.delayed_notice_after, |span| span.0),
         };

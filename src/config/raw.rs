@@ -135,6 +135,11 @@ section! {
         connect_timeout: Span = Default "\"10s\"";
         /// How long another access point may take to read a message and answer it. Then it is sent again later.
         answer_timeout: Span = Default "\"10m\"";
+        /// Messages that are sent at once.
+        max_sends: u32 = Default "64";
+        /// Messages that are sent at once to one host of another access point; more wait for their turn. So a slow one does not
+        /// keep the others waiting.
+        max_sends_per_destination: u32 = Default "4";
         /// Allows http without TLS, to and from this machine only. For tests.
         allow_plain_loopback: bool = Default "false";
         /// While the certificate is replaced: the next key, before it is the key above, or the one before it, afterwards. It
@@ -425,10 +430,33 @@ section! {
         longest: Span = Default "\"30m\"";
         /// How long after it came in a message is given up. The sender is told.
         give_up: Span = Default "\"2d\"";
+        /// How many attempts are made before a message is given up, even if that takes longer: the clock may be wrong, or the gateway
+        /// have stood still. No more than fit into `give-up`.
+        least_attempts: u32 = Default "6";
+        /// Messages of a conversation, from one function to another, leave in the order in which they came in. So long at most a
+        /// message waits for an earlier one that does not get through; half of `give-up` where that is shorter.
+        in_order_within: Span = Default "\"12h\"";
         /// How long after the other access point took a message its message receipt is awaited. Then the sender is told that the outcome is unknown.
         receipt_timeout: Span = Default "\"1d\"";
-        /// After how long the sender is told that a message is delayed.
+        /// After how long the sender is told that a message is delayed, and the operator that a server is down.
         delayed_notice_after: Span = Default "\"1h\"";
+        /// When to try again what the mail server did not take: what stands here holds instead of the above.
+        delivery: DeliveryRetry = Optional "{}";
+    }
+}
+
+section! {
+    /// When to try again what the mail server did not take.
+    DeliveryRetry {
+        /// The wait after the first failure.
+        first: Span = Optional "\"30s\"";
+        /// How many times longer each wait is than the one before.
+        factor: f64 = Optional "2.0";
+        /// The longest wait.
+        longest: Span = Optional "\"10m\"";
+        /// How long after it came in a message is tried. Then it is kept, and the operator is told. While the mail server is down
+        /// nothing is given up.
+        give_up: Span = Optional "\"5d\"";
     }
 }
 

@@ -49,7 +49,7 @@ fn settings(config: &checked::Gateway, mail: &checked::Mail) -> Result<MailSetti
         operator: mail.operator.clone(),
         postmaster: MailAddress::new(format!("postmaster@{}", config.mail_domain)).map_err(|error| error.to_string())?,
         refused_types: jiff::SignedDuration::try_from(mail.refused_types()).unwrap_or(jiff::SignedDuration::MAX),
-        delivery: schedule(&config.retry, None, Patience::RealTime),
+        delivery: schedule(&config.delivery, None, Patience::RealTime),
         message: limits(mail.max_incoming)?,
         sending: limits(mail.max_message())?,
         reading: mail.reading_url.as_ref().map(|url| url.as_str().to_owned()),

@@ -15,7 +15,7 @@ use crate::ident::FunctionId;
 use crate::outbound::retry::Patience;
 use crate::port::Clock;
 use crate::store::cipher::Keys;
-use crate::worker::{Limits, MailboxQuota, Node, Quotas, Room, Settings};
+use crate::worker::{LaneOptions, Lanes, Limits, MailboxQuota, Node, Quotas, Room, Settings};
 
 /// Opens the state and everything else that both sides need.
 pub(super) async fn of(config: &checked::Gateway) -> Result<(Node, Arc<AtRest>), StartError> {
@@ -42,6 +42,7 @@ pub(super) async fn of(config: &checked::Gateway) -> Result<(Node, Arc<AtRest>),
         limits: Limits::new(config.participants.iter().map(quotas).collect(), &config.node),
         settings: settings(config, scratch),
         participants: config.participants.iter().map(participant).collect(),
+        lanes: Lanes::new(lanes(config)),
     };
     Ok((node, at_rest))
 }
@@ -53,6 +54,15 @@ fn quotas(participant: &checked::Participant) -> Quotas {
         MailboxQuota { function: function.clone(), waiting, stored, at_once }
     };
     Quotas { organisation: participant.id.clone(), waiting, unopened, stored, mailboxes: participant.mailboxes.iter().map(mailbox).collect() }
+}
+
+fn lanes(config: &checked::Gateway) -> LaneOptions {
+    let options = LaneOptions::of(&schedule(&config.retry, None, Patience::RealTime));
+    config.access_point.as_ref().map_or(options, |point| LaneOptions {
+        at_once: point.max_sends as usize,
+        to_access_point: point.max_sends_per_destination as usize,
+        ..options
+    })
 }
 
 fn settings(config: &checked::Gateway, scratch: PathBuf) -> Settings {

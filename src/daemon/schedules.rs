@@ -11,6 +11,8 @@ pub(super) fn schedule(retry: &checked::Retry, hours: Option<Hours>, patience: P
         factor: retry.factor,
         longest: retry.longest,
         give_up: retry.give_up,
+        least_attempts: retry.least_attempts,
+        in_order_within: retry.in_order_within,
         delay_after: retry.delayed_notice_after,
         receipt_within: retry.receipt_timeout,
         hours,

@@ -246,7 +246,8 @@ impl Checker {
     }
 
     fn is_young<T>(&self, kept: &Kept<T>, now: Timestamp) -> bool {
-        now.duration_since(kept.at) < self.max_age
+        // What seems to be of tomorrow was kept before the clock was put back.
+        kept.at <= now && now.duration_since(kept.at) < self.max_age
     }
 
     fn list_slot(&self, url: &str) -> Slot<Crl> {
@@ -269,7 +270,7 @@ impl Checker {
     /// Whether enough time has gone since the address last failed, so that not each judgement waits for it anew.
     fn is_worth_asking(&self, url: &str, now: Timestamp) -> Result<(), String> {
         let failed = self.failed.lock().unwrap_or_else(PoisonError::into_inner);
-        match failed.get(url).filter(|(at, _)| now.duration_since(*at) < self.retry_after) {
+        match failed.get(url).filter(|(at, _)| now.duration_since(*at).abs() < self.retry_after) {
             Some((at, reason)) => Err(format!("{reason} (at {at})")),
             None => Ok(()),
         }
@@ -278,7 +279,7 @@ impl Checker {
     fn remembered<T>(&self, url: &str, now: Timestamp, result: Result<T, String>) -> Result<T, String> {
         let mut failed = self.failed.lock().unwrap_or_else(PoisonError::into_inner);
         if failed.len() >= FAILED {
-            failed.retain(|_, (at, _)| now.duration_since(*at) < self.retry_after);
+            failed.retain(|_, (at, _)| now.duration_since(*at).abs() < self.retry_after);
         }
         match &result {
             Ok(_) => failed.remove(url),

@@ -166,9 +166,20 @@ impl CaTrust {
     }
 }
 
+/// How long after the clock has jumped no certificate is called expired, or not valid yet, for good.
+const UNSURE: Duration = Duration::from_mins(15);
+
 impl Trust for CaTrust {
     fn judge<'a>(&'a self, realm: Realm, certificate: &'a Certificate, intermediates: &'a [Certificate]) -> Pending<'a, Result<(), TrustError>> {
-        Box::pin(self.judge_now(realm, certificate, intermediates))
+        Box::pin(async move {
+            let judged = self.judge_now(realm, certificate, intermediates).await;
+            match judged {
+                Err(error @ (TrustError::Expired(_) | TrustError::NotYet(_))) if self.clock.has_jumped_within(UNSURE) => {
+                    Err(TrustError::Unchecked(format!("{error}, by a clock that has just jumped")))
+                }
+                judged => judged,
+            }
+        })
     }
 
     fn lists(&self) -> Vec<RevocationList> {

@@ -52,6 +52,9 @@ impl EventName {
             Self::SendDeferred => {
                 ("Mottagarens accesspunkt nåddes inte; nytt försök görs", "The other access point was not reached; it is tried again")
             }
+            Self::SendQueued => ("Meddelandet väntar på sin tur att skickas", "The message waits for its turn to be sent"),
+            Self::DestinationDown => ("En mottagande server har länge inte svarat", "A destination has not answered for long"),
+            Self::DestinationBack => ("En mottagande server svarar igen", "A destination answers again"),
             Self::Acknowledged => ("Mottagarens accesspunkt kvitterade", "The other access point acknowledged it"),
             Self::Accepted => ("Mottagarens organisation accepterade meddelandet", "The other organisation accepted the message"),
             Self::Rejected => ("Mottagarens organisation avvisade meddelandet", "The other organisation rejected the message"),
@@ -116,11 +119,12 @@ impl EventName {
 }
 
 /// What goes with the sentence: its words, and the field. Ids are not repeated in each line, times are told apart.
-const DETAILS: [(Field, &str, &str); 12] = [
+const DETAILS: [(Field, &str, &str); 13] = [
     (Field::Sender, "från", "from"),
     (Field::Recipient, "till", "to"),
     (Field::Mailbox, "brevlåda", "mailbox"),
     (Field::PeerAccessPoint, "accesspunkt", "access point"),
+    (Field::Destination, "server", "server"),
     (Field::Attempt, "försök", "attempt"),
     (Field::ReceiptCode, "kvittens", "receipt"),
     (Field::ErrorCode, "felkod", "error"),

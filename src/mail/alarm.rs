@@ -51,6 +51,10 @@ pub enum Cause {
     LimitReached,
     /// It is below the limit again.
     LimitOver,
+    /// Another access point, or the mail server, has been down for long.
+    DestinationDown,
+    /// It is back.
+    DestinationBack,
     /// A step failed in a way that nobody foresaw.
     Fault,
     /// There is less free disk space than is to be kept.
@@ -61,7 +65,7 @@ pub enum Cause {
 
 impl Cause {
     /// All causes.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 21] = [
         Self::RejectedAsFaulty,
         Self::EnvelopeDiscarded,
         Self::ReceiptUndelivered,
@@ -78,6 +82,8 @@ impl Cause {
         Self::Scanner,
         Self::LimitReached,
         Self::LimitOver,
+        Self::DestinationDown,
+        Self::DestinationBack,
         Self::Fault,
         Self::Space,
         Self::Standstill,
@@ -103,6 +109,8 @@ impl Cause {
             Self::Scanner => ("Skyddet mot skadlig kod svarar inte", "The malware scanner gives no answer"),
             Self::LimitReached => ("En gräns är nådd", "A limit is reached"),
             Self::LimitOver => ("En gräns är inte längre nådd", "A limit is no longer reached"),
+            Self::DestinationDown => ("En server svarar inte", "A server does not answer"),
+            Self::DestinationBack => ("En server svarar igen", "A server answers again"),
             Self::Fault => ("Ett oväntat fel", "An unforeseen failure"),
             Self::Space => ("Diskutrymmet håller på att ta slut", "Disk space is running out"),
             Self::Standstill => ("Det gick inte att skriva till disken", "The disk could not be written"),
@@ -174,6 +182,14 @@ impl Cause {
                 "Whoever has reached the limit has to wait: mails are put off by the mail server or stay in the outbox folder, and other access points try again. Nothing is lost, and the others are not affected. Find out why it has become so much; if it is as it should be, the limit can be raised. Another mail comes when it is over, and none until then.",
             ),
             Self::LimitOver => ("Det som sköts upp kommer in igen av sig självt.", "What was put off comes in again by itself."),
+            Self::DestinationDown => (
+                "Servern nedan har inte svarat på länge. Allt som ska dit väntar och går iväg av sig självt när den svarar igen; servern provas med några minuters mellanrum. Är det er egen mejlserver: åtgärda den. Är det en annan organisations accesspunkt: kontakta dess operatör om det drar ut på tiden.",
+                "The server below has not answered for long. All that is for it waits and goes by itself when it answers again; it is tried every few minutes. If it is your own mail server, mend it. If it is another organisation's access point, contact its operator if it lasts.",
+            ),
+            Self::DestinationBack => (
+                "Servern nedan svarar igen. Det som har väntat går iväg i tur och ordning, långsamt i början. Ingenting behöver göras.",
+                "The server below answers again. What has waited goes in its order, slowly at first. Nothing needs to be done.",
+            ),
             Self::Fault => (
                 "Inget meddelande har gått förlorat; steget görs om. Felanmäl om det upprepas.",
                 "No message was lost; the step is repeated. Report it if it recurs.",

@@ -3,12 +3,15 @@
 //! The transaction itself is the header of the mail's blob. So a blob that a crash left without records can be taken
 //! in at the next start by the same step, with the same ids.
 
+use std::collections::HashSet;
+
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::state::{Letter, Notify, Outgoing, Scheduled};
 use super::thread::Threads;
 use super::told;
+use super::turn;
 use crate::crypto::sha256;
 use crate::event::{Event, EventName, Field};
 use crate::failure::{Blame, Failure, Stage};
@@ -307,6 +310,7 @@ pub fn letters(transaction: &Transaction, mail: &Mail, threads: &Threads, now: T
         mail_message_id: mail.message_id.clone().filter(|id| id.chars().count() <= 300),
         envid: transaction.envid.clone(),
         orcpt: recipient.orcpt.clone(),
+        after: None,
         notify: recipient.notify,
         resent: None,
         octets: Some(mail.octets),
@@ -329,9 +333,16 @@ pub fn accept(
     let mark = transaction.mark(digest);
     let mut step = Step::new().guard(Guard::Absent(mark.clone())).op(Op::Note(mark, transaction.marked(now)));
     step.ops.extend(transaction.origin.as_ref().and_then(|origin| origin.note(Told::Taken)));
+    let mut conversations = HashSet::new();
     let digests: Vec<String> = mail.attachments.iter().map(|digest| digest.to_string().chars().take(16).collect()).collect();
     let digests = digests.join(" ");
     for (at, letter) in letters.into_iter().enumerate() {
+        let last = turn::last(&letter);
+        // Who else adds to the conversation meanwhile has to come before or after it.
+        if conversations.insert(last.clone()) {
+            step = step.guard(letter.after.map_or_else(|| Guard::Absent(last.clone()), |after| Guard::Noted(last.clone(), turn::noted(after))));
+        }
+        step = step.op(Op::Note(last, turn::noted(letter.record)));
         let own = Link { conversation: letter.conversation_id.clone(), message: letter.message_id.clone(), record: letter.record };
         step = step.op(Op::Note(Link::sent(&letter.message_id), own.to_note()));
         if let Some(id) = &letter.mail_message_id {

@@ -26,6 +26,7 @@ pub mod state;
 pub mod thread;
 pub mod told;
 pub mod transitions;
+pub mod turn;
 pub mod verdict;
 
 pub use state::{Cargo, Dispatch, Held, Letter, Outgoing, Reached, Reply, Resent, Scheduled, Submitted, Waiting};

@@ -69,7 +69,15 @@ pub fn resend(ended: Ended, left: &Left, by: &str, now: Timestamp) -> Result<Eff
         Cargo::Reply(mut reply) => {
             let envelope = left.envelope.ok_or_else(|| refused("its envelope is no longer there"))?;
             reply.resent = resent.map(|resent| Resent { kept: resent.kept.into_iter().filter(|id| *id != envelope).collect(), ..resent });
-            let dispatch = Dispatch { as4_id: left.as4_id.clone(), envelope, request: None, reached: Reached::Never, delay_told: None };
+            let dispatch = Dispatch {
+                as4_id: left.as4_id.clone(),
+                envelope,
+                request: None,
+                reached: Reached::Never,
+                delay_told: None,
+                place: None,
+                yields: false,
+            };
             let submitted = Submitted { cargo: Cargo::Reply(reply), dispatch };
             let step = step.op(Op::Put(Outgoing::Submitted(submitted).to_record()?)).op(Op::Enqueue(Job::new(
                 JobId::of(record, "send"),

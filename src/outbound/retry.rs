@@ -5,12 +5,16 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 
 use super::hours::Hours;
+use crate::port::Moment;
 
 /// A schedule of attempts. Waiting times grow by a factor up to a longest one, with jitter so that many messages to
 /// one place do not come at once.
 ///
 /// Attempts go on day and night. With office hours, only working time counts until the sender is told that it takes long,
 /// and that is told when somebody is there; what ends the waiting stays in real time, unless [`Patience`] says otherwise.
+///
+/// Time alone gives nothing up: there must have been [`Self::least_attempts`], as far as so many fit in. And what began
+/// before the clock jumped, or before the gateway stood still, is tried for a [round](Self::round) more.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Schedule {
     /// The wait after the first failure.
@@ -21,6 +25,10 @@ pub struct Schedule {
     pub longest: Duration,
     /// How long after the beginning the last attempt may be made.
     pub give_up: Duration,
+    /// How many attempts are made before it is given up, as long as so many fit into [`Self::give_up`].
+    pub least_attempts: u32,
+    /// How long a message waits for earlier ones of its conversation, at most half of [`Self::give_up`].
+    pub in_order_within: Duration,
     /// How long after the beginning the sender is told that it takes long.
     pub delay_after: Duration,
     /// How long after the access point's receipt the message receipt is awaited.
@@ -42,7 +50,7 @@ pub enum Patience {
 }
 
 impl Default for Schedule {
-    /// Thirty seconds to half an hour, two days, a notice after an hour, a receipt within a day.
+    /// Thirty seconds to half an hour, two days and six attempts, a notice after an hour, a receipt within a day.
     fn default() -> Self {
         let minutes = |n: u64| Duration::from_secs(60 * n);
         Self {
@@ -50,6 +58,8 @@ impl Default for Schedule {
             factor: 2.0,
             longest: minutes(30),
             give_up: minutes(60 * 48),
+            least_attempts: 6,
+            in_order_within: minutes(60 * 12),
             delay_after: minutes(60),
             receipt_within: minutes(60 * 24),
             hours: None,
@@ -72,29 +82,74 @@ impl Schedule {
     ///
     /// `random` is any number; it moves the wait by up to a fifth either way.
     #[must_use]
-    pub fn next(&self, attempt: u32, since: Timestamp, now: Timestamp, random: u64) -> Next {
+    pub fn next(&self, attempt: u32, since: Timestamp, now: impl Into<Moment>, random: u64) -> Next {
         self.next_asked(attempt, None, since, now, random)
     }
 
     /// As [`Self::next`], where the other side asked to be left alone for a time: that lengthens a wait, up to the
     /// longest one.
     #[must_use]
-    pub fn next_asked(&self, attempt: u32, asked: Option<Duration>, since: Timestamp, now: Timestamp, random: u64) -> Next {
-        let grown = self.first.as_secs_f64() * self.factor.powi(i32::try_from(attempt.min(64)).unwrap_or(64));
-        let wait = grown.min(self.longest.as_secs_f64());
+    pub fn next_asked(&self, attempt: u32, asked: Option<Duration>, since: Timestamp, now: impl Into<Moment>, random: u64) -> Next {
+        let moment = now.into();
+        let wait = self.wait(attempt);
         #[expect(clippy::cast_precision_loss, reason = "ten bits of randomness are exact")]
         let jitter = 0.8 + 0.4 * ((random % 1024) as f64 / 1024.0);
         // Not before the time that was asked for: jitter only comes on top.
         let asked = asked.unwrap_or_default().min(self.longest).as_secs_f64();
         let wait = (wait * jitter).max(asked * (jitter + 0.2)).max(0.001);
-        let due = now.saturating_add(SignedDuration::from_secs_f64(wait)).unwrap_or(Timestamp::MAX);
-        if due > self.last(since) { Next::GiveUp } else { Next::At(due) }
+        let due = moment.now.saturating_add(SignedDuration::from_secs_f64(wait)).unwrap_or(Timestamp::MAX);
+        let over = due > self.last_at(since, moment) && attempt.saturating_add(1) >= self.least();
+        if over { Next::GiveUp } else { Next::At(due) }
+    }
+
+    /// Seconds of the wait after attempt number `attempt`, before jitter.
+    fn wait(&self, attempt: u32) -> f64 {
+        let grown = self.first.as_secs_f64() * self.factor.powi(i32::try_from(attempt.min(64)).unwrap_or(64));
+        grown.min(self.longest.as_secs_f64())
+    }
+
+    /// How many attempts there must have been: as many as are asked for, or as fit in.
+    #[must_use]
+    pub fn least(&self) -> u32 {
+        let (mut attempts, mut passed) = (1, 0.0);
+        while attempts < self.least_attempts {
+            // With the longest jitter, so that what fits in fits in always.
+            passed += self.wait(attempts - 1) * 1.2;
+            if passed > self.give_up.as_secs_f64() {
+                break;
+            }
+            attempts += 1;
+        }
+        attempts
+    }
+
+    /// How long attempts go on after the clock has jumped or the gateway stood still, for what began before: four of the longest
+    /// waits.
+    #[must_use]
+    pub fn round(&self) -> Duration {
+        self.longest.saturating_mul(4).min(self.give_up)
     }
 
     /// When the last attempt may be made.
     #[must_use]
     pub fn last(&self, since: Timestamp) -> Timestamp {
         self.ends(since, self.give_up)
+    }
+
+    /// The same, by a clock that may have jumped.
+    #[must_use]
+    pub fn last_at(&self, since: Timestamp, moment: Moment) -> Timestamp {
+        self.once_more(since, self.last(since), self.round(), moment)
+    }
+
+    /// As [`Self::receipt_due`], by a clock that may have jumped: the other side may have tried to send it meanwhile.
+    #[must_use]
+    pub fn receipt_due_at(&self, since: Timestamp, moment: Moment) -> Timestamp {
+        self.once_more(since, self.receipt_due(since), self.round().min(self.receipt_within), moment)
+    }
+
+    fn once_more(&self, since: Timestamp, last: Timestamp, round: Duration, moment: Moment) -> Timestamp {
+        if since < moment.even_since { last.max(later(moment.even_since, round)) } else { last }
     }
 
     /// How long a message receipt is awaited that the access point's came at `since` for.
@@ -179,6 +234,31 @@ mod tests {
         let working = Schedule { patience: Patience::WorkingTime, ..real };
         // 24 hours of work are three days of eight.
         assert_eq!((working.last(since), working.receipt_due(since)), (at("2026-03-25T15:30:00Z"), at("2026-03-12T15:30:00Z")));
+    }
+
+    #[test]
+    fn time_alone_gives_nothing_up() {
+        let (schedule, since) = (Schedule::default(), Timestamp::UNIX_EPOCH);
+        let late = later(since, schedule.give_up * 2);
+        let gives_up = |attempt, now: Moment| schedule.next(attempt, since, now, 0) == Next::GiveUp;
+        assert_eq!((0..9).find(|attempt| gives_up(*attempt, late.into())), Some(5), "six attempts");
+        // The gateway begins to run, or its clock has jumped: four of the longest waits more, however many there were.
+        let jumped = |minutes| Moment { now: later(late, Duration::from_mins(minutes)), even_since: late };
+        assert!(!gives_up(99, jumped(0)) && !gives_up(99, jumped(80)) && gives_up(99, jumped(120)));
+        // What began after the jump has its time as ever.
+        let new = later(late, Duration::from_mins(1));
+        let at = |span| Moment { now: later(new, span), even_since: late };
+        assert_eq!(schedule.last_at(new, at(Duration::ZERO)), schedule.last(new));
+        assert_eq!(schedule.receipt_due_at(since, jumped(0)), later(late, Duration::from_mins(120)));
+        assert_eq!(schedule.receipt_due_at(new, jumped(5)), schedule.receipt_due(new));
+    }
+
+    #[test]
+    fn a_short_patience_has_no_more_attempts_than_fit() {
+        let seconds = Duration::from_secs;
+        let short = Schedule { first: seconds(1), longest: seconds(4), give_up: seconds(5), ..Schedule::default() };
+        assert_eq!((short.least(), Schedule::default().least()), (3, 6));
+        assert_eq!(short.next(2, Timestamp::UNIX_EPOCH, later(Timestamp::UNIX_EPOCH, seconds(6)), 0), Next::GiveUp);
     }
 
     #[test]

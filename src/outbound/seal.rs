@@ -5,7 +5,7 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::state::{Cargo, Dispatch, Outgoing, Reached, Reply, Scheduled, Submitted};
+use super::state::{Cargo, Dispatch, Outgoing, Reached, Reply, Scheduled, Submitted, place};
 use super::told::{self, Sealing};
 use crate::content::Content;
 use crate::crypto::Identity;
@@ -91,7 +91,8 @@ pub fn message(state: Scheduled, lease: Lease, content: &Content, metadata: &Met
     let cargo = Cargo::Letter(letter);
     let sealed = with.sealed(&cargo, envelope.len(), Some(recipient.fingerprint()));
     let record = cargo.record();
-    let submitted = submit(cargo, state.delay_told, envelope, with);
+    let mut submitted = submit(cargo, state.delay_told, envelope, with);
+    submitted.0.dispatch.place = Some(place(&metadata.endpoint));
     let step =
         Step::new().guard(Guard::Held(lease.clone())).guard(Guard::In(record, Outgoing::SCHEDULED)).op(Op::Complete(lease)).op(Op::Audit(sealed));
     finish(submitted, step)
@@ -130,7 +131,8 @@ fn submit(cargo: Cargo, delay_told: Option<Timestamp>, envelope: Vec<u8>, with: 
     // Ids and words have no way to fail.
     let header = serde_json::to_string(&label).unwrap_or_default();
     let blob = Blob { id: with.envelope, kind: BlobKind::Envelope, header };
-    let dispatch = Dispatch { as4_id: with.as4_id.clone(), envelope: with.envelope, request: None, reached: Reached::Never, delay_told };
+    let (as4_id, envelope_blob) = (with.as4_id.clone(), with.envelope);
+    let dispatch = Dispatch { as4_id, envelope: envelope_blob, request: None, reached: Reached::Never, delay_told, place: None, yields: false };
     (Submitted { cargo, dispatch }, NewBlob { blob, body: envelope.into() })
 }
 

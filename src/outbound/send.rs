@@ -6,13 +6,13 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::retry::{Next, Schedule};
-use super::state::{Cargo, Dispatch, End, Ended, Outgoing, Reached, Scheduled, Submitted, Waiting};
+use super::state::{Cargo, Dispatch, End, Ended, Outgoing, Reached, Scheduled, Submitted, Waiting, place};
 use super::told;
 use crate::as4::{EbmsError, Sent, UserMessage};
 use crate::failure::{Blame, Failure, Stage};
 use crate::ident::{AccessPointId, As4MessageId, RecordId, Sha256};
 use crate::mail::alarm::Cause;
-use crate::port::{Blob, BlobId, BlobKind, Delay, Effects, Fail, Guard, Job, JobId, Lease, NewBlob, Op, Queue, Retained, Step, Tell};
+use crate::port::{Blob, BlobId, BlobKind, Delay, Effects, Fail, Guard, Job, JobId, Lease, Moment, NewBlob, Op, Queue, Retained, Step, Tell};
 
 /// What must be remembered of a request to judge its receipt, in the header of the request's blob.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -80,6 +80,7 @@ pub fn prepared(
 ) -> Result<(Submitted, Step), Failure> {
     let event = told::submitted(&state.cargo, &state.dispatch, &prepared.peer, peer_certificate, now);
     state.dispatch.request = Some(request);
+    state.dispatch.place = Some(place(&prepared.endpoint));
     // The first attempt follows at once; what becomes of it is known when it has ended.
     state.dispatch.reached = Reached::Perhaps;
     let step = Step::new()
@@ -203,18 +204,10 @@ impl Attempted {
         }
     }
 
-    fn tell_delay(&mut self, now: Timestamp) -> bool {
-        let told = match self {
+    fn delay_told(&mut self) -> &mut Option<Timestamp> {
+        match self {
             Self::Scheduled(state) => &mut state.delay_told,
             Self::Submitted(state) => &mut state.dispatch.delay_told,
-        };
-        told.replace(now).is_none()
-    }
-
-    fn was_told(&self) -> bool {
-        match self {
-            Self::Scheduled(state) => state.delay_told.is_some(),
-            Self::Submitted(state) => state.dispatch.delay_told.is_some(),
         }
     }
 
@@ -240,31 +233,46 @@ pub fn failed(
     failure: &Failure,
     fail: Fail,
     schedule: &Schedule,
-    now: Timestamp,
+    now: impl Into<Moment>,
     random: u64,
 ) -> Result<Effects, Failure> {
-    let cargo = state.cargo();
+    let (cargo, moment) = (state.cargo(), now.into());
+    let now = moment.now;
     if failure.is_temporary()
-        && let Next::At(due) = schedule.next_asked(lease.job.attempt, failure.wait, cargo.since(), now, random)
+        && let Next::At(due) = schedule.next_asked(lease.job.attempt, failure.wait, cargo.since(), moment, random)
     {
         let event = told::deferred(&cargo, state.dispatch(), failure, lease.job.attempt + 1, due, now);
         let mut step = Step::new().guard(Guard::Held(lease.clone()));
-        let late = schedule.is_late(cargo.since(), now) && !state.was_told();
-        if let Cargo::Letter(letter) = &cargo
-            && late
-            && state.tell_delay(now)
-            && letter.notify.delay
-        {
-            let why = if fail == Fail::Directory { Delay::Directory { next: due } } else { Delay::AccessPoint { next: due } };
-            step = step.op(Tell::Delayed { why, until: schedule.last(cargo.since()) }.job(letter.record, &letter.telling("delayed"), now));
+        let why = if fail == Fail::Directory { Delay::Directory { next: due } } else { Delay::AccessPoint { next: due } };
+        if let Some(Some(told)) = delayed(&cargo, state.delay_told(), why, schedule, now) {
+            step = step.op(told);
         }
         let outgoing = state.into_outgoing();
         let step = step.guard(Guard::In(outgoing.record_id(), outgoing.state())).op(Op::Put(outgoing.to_record()?));
         let note = Job::cause(&failure.what);
         return Ok(step.op(Op::Reschedule { lease, due, note }).op(Op::Audit(event)).into());
     }
+    given_up(state, lease, failure, fail, now)
+}
+
+/// It is tried no more.
+///
+/// # Errors
+/// A [`Failure`] when the record cannot be written.
+pub fn given_up(state: Attempted, lease: Lease, failure: &Failure, fail: Fail, now: Timestamp) -> Result<Effects, Failure> {
     let fail = if fail == Fail::AccessPoint && state.may_be_there() { Fail::Unproven } else { fail };
     end(&state.into_outgoing(), lease, failure, fail, now)
+}
+
+/// Notes once that a letter takes long, when it does: `None` when there is nothing to note, and inside what its sender is told.
+pub(super) fn delayed(cargo: &Cargo, told: &mut Option<Timestamp>, why: Delay, schedule: &Schedule, now: Timestamp) -> Option<Option<Op>> {
+    let Cargo::Letter(letter) = cargo else { return None };
+    if told.is_some() || !schedule.is_late(cargo.since(), now) {
+        return None;
+    }
+    *told = Some(now);
+    let delayed = Tell::Delayed { why, until: schedule.last(cargo.since()) };
+    Some(letter.notify.delay.then(|| delayed.job(letter.record, &letter.telling("delayed"), now)))
 }
 
 /// The name of a job that tells something of it.

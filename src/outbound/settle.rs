@@ -14,7 +14,7 @@ use crate::failure::{Blame, Failure, Stage};
 use crate::ident::{MessageId, ParticipantId, RecordId, Sha256};
 use crate::mail::alarm::Cause;
 use crate::mail::notice::{self, RejectedLine};
-use crate::port::{Blob, BlobId, BlobKind, Delay, Effects, Fail, Guard, JobId, Lease, Op, Step, Tell};
+use crate::port::{Blob, BlobId, BlobKind, Delay, Effects, Fail, Guard, JobId, Lease, Moment, Op, Step, Tell};
 use crate::sdk::receipt::{Outcome, Receipt};
 use crate::sdk::rules::Breach;
 
@@ -194,8 +194,9 @@ fn outcome(letter: &Letter, received: &Received<'_>, late: bool) -> (End, &'stat
 ///
 /// # Errors
 /// A [`Failure`] when the record cannot be written.
-pub fn overdue(mut state: Waiting, lease: Lease, schedule: &Schedule, now: Timestamp) -> Result<Effects, Failure> {
-    let last = schedule.receipt_due(state.acknowledged_at);
+pub fn overdue(mut state: Waiting, lease: Lease, schedule: &Schedule, now: impl Into<Moment>) -> Result<Effects, Failure> {
+    let moment = now.into();
+    let (now, last) = (moment.now, schedule.receipt_due_at(state.acknowledged_at, moment));
     if now >= last {
         let failure = Failure::permanent(Stage::Settle, Blame::Peer, "no message receipt came in time");
         let fail = Fail::NoReceipt { acknowledged: state.acknowledged_at };

@@ -56,6 +56,9 @@ pub struct Letter {
     pub orcpt: Option<String>,
     /// When to tell the sender.
     pub notify: Notify,
+    /// The letter before it in its conversation, from the same function to the same one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub after: Option<RecordId>,
     /// That an operator has it sent again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resent: Option<Resent>,
@@ -228,6 +231,25 @@ pub struct Dispatch {
     pub reached: Reached,
     /// When the sender was told that it takes long.
     pub delay_told: Option<Timestamp>,
+    /// Host and port of the other access point, as they were last known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub place: Option<String>,
+    /// It fails by itself, while others get through: later ones of its conversation wait for it no longer.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub yields: bool,
+}
+
+/// Host and port of an endpoint, as destinations are told apart.
+#[must_use]
+pub fn place(endpoint: &str) -> String {
+    let rest = endpoint.split_once("://").map_or(endpoint, |(_, rest)| rest);
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host).to_ascii_lowercase();
+    let has_port = host.rsplit_once(':').is_some_and(|(_, port)| port.bytes().all(|octet| octet.is_ascii_digit()));
+    let port = if endpoint.starts_with("http://") { 80 } else { 443 };
+    let place = if has_port { host } else { format!("{host}:{port}") };
+    // No host name is longer; what is, names no host, and would not fit a record.
+    place.chars().take(260).collect()
 }
 
 /// Whether the other access point may have taken a message without our knowing.
@@ -470,7 +492,23 @@ pub(crate) mod tests {
             notify: Notify { success: true, failure: true, delay: true },
             resent: None,
             octets: Some(1_000),
+            after: None,
         }
+    }
+
+    #[test]
+    fn destinations_are_told_apart_by_host_and_port() {
+        for (endpoint, expected) in [
+            ("https://AS4.habo.se/as4", "as4.habo.se:443"),
+            ("https://as4.habo.se:443/other", "as4.habo.se:443"),
+            ("https://as4.habo.se:8443", "as4.habo.se:8443"),
+            ("http://127.0.0.1:4080/as4", "127.0.0.1:4080"),
+            ("https://u@[2001:db8::1]/x", "[2001:db8::1]:443"),
+            ("nonsense", "nonsense:443"),
+        ] {
+            assert_eq!(place(endpoint), expected);
+        }
+        assert!(place(&format!("https://{}/", "å".repeat(9_000))).len() <= 1_040);
     }
 
     #[test]
@@ -481,6 +519,8 @@ pub(crate) mod tests {
             request: None,
             reached: Reached::Never,
             delay_told: None,
+            place: None,
+            yields: false,
         };
         let cargo = Cargo::Letter(letter());
         for state in [

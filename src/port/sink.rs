@@ -37,6 +37,16 @@ pub enum SinkError {
 }
 
 impl SinkError {
+    /// Whether it is the server itself that does not work, as far as can be told: it gave no answer, or one for now that names
+    /// neither the address nor the mailbox (RFC 3463 3.2, 3.3).
+    #[must_use]
+    pub fn is_of_the_server(&self) -> bool {
+        match self {
+            Self::Permanent(_) => false,
+            Self::Temporary(text) | Self::Unknown(text) => !matches!(enhanced(text), Some((1 | 2 | 7, _))),
+        }
+    }
+
     /// What the operator may look at, by the enhanced status code that the mail server gave (RFC 3463 3).
     #[must_use]
     pub fn hint(&self) -> &'static str {
@@ -81,6 +91,14 @@ pub trait MailSink: Send + Sync {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_full_mailbox_is_not_a_server_that_is_down() {
+        let temporary = |text: &str| SinkError::Temporary(text.to_owned()).is_of_the_server();
+        assert!(temporary("mail.habo.se:25: connect: no answer in time") && temporary("421 4.3.2 shutting down") && temporary("451 later"));
+        assert!(!temporary("RCPT: transient error (452): 4.2.2 over quota") && !temporary("450 4.1.1 unknown for now"));
+        assert!(SinkError::Unknown("the mail: broken pipe".into()).is_of_the_server() && !SinkError::Permanent("554 no".into()).is_of_the_server());
+    }
 
     #[test]
     fn the_hint_follows_the_enhanced_code_and_nothing_that_looks_like_one() {

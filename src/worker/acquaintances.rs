@@ -59,6 +59,8 @@ struct Allowance {
 
 impl Allowance {
     fn take(&mut self, now: Timestamp) -> bool {
+        // A clock that was put back.
+        self.at = self.at.min(now);
         let more = now.duration_since(self.at).as_secs() / REFILL.as_secs();
         if more > 0 {
             self.left = u32::try_from(more).unwrap_or(BURST).saturating_add(self.left).min(BURST);

@@ -13,7 +13,7 @@ impl MailSide {
             return self.abandon(lease).await;
         };
         let Outgoing::Waiting(state) = Outgoing::from_record(&record)? else { return self.abandon(lease).await };
-        let effects = settle::overdue(state.clone(), lease, self.schedule(&state.letter.organisation), self.now())?;
+        let effects = settle::overdue(state.clone(), lease, self.schedule(&state.letter.organisation), self.moment())?;
         self.carry_out("await", effects).await
     }
 }

@@ -39,6 +39,11 @@ impl MailSide {
             (Incoming::Unread(_), _) if lease.job.id == read::reminder(&taken) => Some(Told::Again),
             _ => return self.abandon(lease).await,
         };
+        let to = self.sinks.way(mailbox);
+        let pass = match self.enter_mail(&to, &lease, taken.arrival.received_at).await? {
+            Ok(pass) => pass,
+            Err(outcome) => return Ok(outcome),
+        };
         let (mut held, delivery) = self.compose(&taken, told).await?;
         // A slow mail server keeps the mail in memory, and nothing else.
         held.keep(Holding::Blob.need(delivery.message.len() as u64));
@@ -49,7 +54,9 @@ impl MailSide {
         let answer = if repeated { sink.deliver_again(delivery).await } else { sink.deliver(delivery).await };
         drop(held);
         point("deliver", "after-mail");
-        let now = self.now();
+        self.leave_mail(pass, &answer).await;
+        let moment = self.moment();
+        let now = moment.now;
         let effects = match (answer, state) {
             (Ok(answer), Incoming::Unread(state)) => read::reminded(state, lease, &answer, now)?,
             (Ok(answer), _) => match mode {
@@ -58,7 +65,7 @@ impl MailSide {
             },
             (Err(error), state) => {
                 let since = if told == Some(Told::Again) { lease.job.due } else { taken.arrival.received_at };
-                let next = match self.mail.delivery.next(lease.job.attempt, since, now, Node::random()) {
+                let next = match self.mail.delivery.next(lease.job.attempt, since, moment, Node::random()) {
                     Next::At(due) => Some(due),
                     Next::GiveUp => None,
                 };

@@ -7,8 +7,9 @@ use super::chance::{fresh, is_fixed};
 use super::lawful::unlawful;
 use super::room::{Held, Holding};
 use crate::failure::{Blame, Failure, Shortage, Stage};
-use crate::ident::{As4MessageId, ParticipantId};
-use crate::port::{Blob, BlobId, Effects, NewBlob, StoreError};
+use crate::ident::{As4MessageId, ParticipantId, RecordId};
+use crate::outbound::Outgoing;
+use crate::port::{Blob, BlobId, Effects, NewBlob, Op, Step, StoreError};
 
 /// What came of a step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,6 +43,7 @@ impl Node {
             }
             point(name, "blob");
         }
+        let moved_on = moved_on(&effects.step);
         match self.apply(self.fenced(effects.step, &written)).await {
             Ok(()) => {}
             Err(StoreError::Conflict(guard)) => {
@@ -59,6 +61,9 @@ impl Node {
             }
         }
         point(name, "applied");
+        for gone in moved_on {
+            self.hasten_next(gone).await;
+        }
         self.discard(name, &effects.discard).await;
         point(name, "done");
         Ok(Outcome::Applied)
@@ -120,6 +125,16 @@ impl Node {
         As4MessageId::new(format!("{}@{}", fresh(), self.settings.domain))
             .map_err(|error| Failure::permanent(Stage::Send, Blame::Us, error.to_string()))
     }
+}
+
+/// Messages that the other access point has, or that have ended: whoever waits for them may go.
+fn moved_on(step: &Step) -> Vec<RecordId> {
+    let states = [Outgoing::WAITING, Outgoing::ACCEPTED, Outgoing::REJECTED, Outgoing::EXCHANGE_ERROR];
+    let put = |op: &Op| match op {
+        Op::Put(record) if states.contains(&record.state) => Some(record.id),
+        _ => None,
+    };
+    step.ops.iter().filter_map(put).collect()
 }
 
 /// A new blob's name.

@@ -57,6 +57,16 @@ pub struct Organisation {
     pub mailboxes: Vec<Mailbox>,
 }
 
+impl Mailbox {
+    /// After how long it is reminded of a message that nobody has read.
+    pub(super) fn reminds_after(&self) -> Option<Duration> {
+        match self.mode {
+            Mode::Full => None,
+            Mode::Notice(after) => after,
+        }
+    }
+}
+
 impl Organisation {
     /// The mailbox of a function.
     #[must_use]

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 
 use super::effects::{Outcome as Done, from_store, point};
 use super::notice::zone;
-use super::{MailSide, Node};
+use super::{MailSide, Node, Sinks};
 use crate::event::{Event, EventName, Field};
 use crate::failure::{Blame, Failure, Stage};
 use crate::inbound::{Incoming, deliver};
@@ -31,15 +31,15 @@ impl MailSide {
                 .map_err(|error| Failure::permanent(Stage::Settle, Blame::Us, format!("an alarm's facts cannot be read: {error}")))?;
         }
         let since = told.since;
-        let (delivery, sink) = match &told.tell {
-            Tell::Alarm { cause, what, hint } => (self.alarm(&lease, since, *cause, what, hint, &event), self.sinks.first()),
+        let (delivery, sink, to) = match &told.tell {
+            Tell::Alarm { cause, what, hint } => (self.alarm(&lease, since, *cause, what, hint, &event), self.sinks.first(), Sinks::first_way()),
             _ => match letter_of(record.as_ref()) {
                 Some(letter) if self.household.sender(&letter.sender).is_none() => return self.keep_silent(lease, event).await,
                 Some(letter) => match self.compose_notice(&lease, &letter, told, record.as_ref()).await? {
                     Some(delivery) => {
                         let mailbox = self.household.mailbox(&letter.organisation, &letter.function);
-                        let sink = self.sinks.of_notices(mailbox, &delivery.to);
-                        (delivery, sink)
+                        let (sink, to) = (self.sinks.of_notices(mailbox, &delivery.to), self.sinks.way_of_notices(mailbox, &delivery.to));
+                        (delivery, sink, to)
                     }
                     // Reconciled with an earlier attempt: there is nothing to tell.
                     None => return self.abandon(lease).await,
@@ -47,10 +47,15 @@ impl MailSide {
                 None => return self.abandon(lease).await,
             },
         };
+        let pass = match self.enter_mail(&to, &lease, since).await? {
+            Ok(pass) => pass,
+            Err(outcome) => return Ok(outcome),
+        };
         let Some(repeated) = self.hand_over(&lease, event.clone()).await? else { return Ok(Done::Overtaken) };
         point("notify", "before-mail");
         let answer = if repeated { sink.deliver_again(delivery).await } else { sink.deliver(delivery).await };
         point("notify", "after-mail");
+        self.leave_mail(pass, &answer).await;
         let held = Step::new().guard(Guard::Held(lease.clone())).op(Op::Forget(deliver::handover(lease.job.id)));
         let step = match answer {
             Ok(answer) => held
@@ -74,7 +79,7 @@ impl MailSide {
         let next = match error {
             // Nobody is told that a notice cannot be delivered: that is how loops begin.
             SinkError::Permanent(_) => Next::GiveUp,
-            SinkError::Temporary(_) | SinkError::Unknown(_) => self.mail.delivery.next(lease.job.attempt, since, now, Node::random()),
+            SinkError::Temporary(_) | SinkError::Unknown(_) => self.mail.delivery.next(lease.job.attempt, since, self.moment(), Node::random()),
         };
         let name = match (next, error) {
             (Next::GiveUp, _) => EventName::Faulted,

@@ -132,6 +132,7 @@ impl Node {
         };
         let event = event.with(Field::Operator, by).with(Field::Attempt, job.attempt);
         let step = Step::new().guard(Guard::In(kept.id, kept.state.clone())).op(Op::Hasten(job.id, now)).op(Op::Audit(event));
+        self.lanes.insist(job.id);
         Ok(self.carry_out("operate.now", step.into()).await? == Outcome::Applied)
     }
 

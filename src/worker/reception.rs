@@ -3,6 +3,7 @@
 //! Everything that can be decided before 250 is decided before 250, so that the mail server tells its user at once.
 //! What depends on DNS or SMP being up is not: a well-formed address is accepted and queued when they are down.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::MailSide;
@@ -17,7 +18,8 @@ use crate::mail::address::{self, Reading};
 use crate::mail::convert::{self, ConvertError, Receipt};
 use crate::outbound::accept::{self, Mail, Recipient, Transaction};
 use crate::outbound::convert as convert_to_sdk;
-use crate::outbound::state::Notify;
+use crate::outbound::state::{Letter, Notify};
+use crate::outbound::turn;
 use crate::port::{BlobId, DirectoryError, Key, StoreError, Stored};
 use jiff::Timestamp;
 
@@ -27,6 +29,9 @@ const UNCONFIRMED: jiff::SignedDuration = jiff::SignedDuration::from_hours(24 * 
 /// How long a mail may wait for room in memory while its client waits for an answer, which it does for ten minutes
 /// (RFC 5321 4.5.3.2.6).
 pub const FOR_ROOM: std::time::Duration = std::time::Duration::from_mins(4);
+
+/// How often a mail is lined up behind others of its conversation that are accepted at the same moment.
+const TRIES: usize = 16;
 
 /// What became of a mail at the end of its data.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -245,7 +250,7 @@ impl MailSide {
             recipient.notify.success |= !never && (mail.receipt == Receipt::Wanted || always_tell || mail.has_lost());
         }
         let threads = self.threads(&transaction, &mail).await?;
-        let letters = accept::letters(&transaction, &kept, &threads, now)?;
+        let mut letters = accept::letters(&transaction, &kept, &threads, now)?;
         let largest = self.mail.sending.payload as u64;
         // Most mails are far from the limit, and then an estimate will do.
         if mail.wire_octets() > largest {
@@ -259,14 +264,33 @@ impl MailSide {
         for letter in &letters {
             self.count_sent(letter).await?;
         }
-        let step = self.fenced(accept::accept(&transaction, letters, &threads, digest, &kept, now)?, &[BlobId(transaction.id)]);
-        match self.carry_out("accept", step.into()).await? {
-            Outcome::Applied => Ok(Settled::Accepted),
-            Outcome::Overtaken => match self.marked(&transaction, &mark, now).await? {
-                Some(first) => Ok(Settled::Repeated(first)),
-                None => Err(Failure::temporary(Stage::Accept, Blame::Us, "the transaction was overtaken by another")),
-            },
+        // Others of the same conversation may be accepted at the same moment; then this one comes after them.
+        for _ in 0..TRIES {
+            self.line_up(&mut letters).await?;
+            let step = accept::accept(&transaction, letters.clone(), &threads, digest, &kept, now)?;
+            let step = self.fenced(step, &[BlobId(transaction.id)]);
+            if self.carry_out("accept", step.into()).await? == Outcome::Applied {
+                return Ok(Settled::Accepted);
+            }
+            if let Some(first) = self.marked(&transaction, &mark, now).await? {
+                return Ok(Settled::Repeated(first));
+            }
         }
+        Err(Failure::temporary(Stage::Accept, Blame::Us, "the transaction was overtaken by others"))
+    }
+
+    /// Names the letter before each, in its conversation.
+    async fn line_up(&self, letters: &mut [Letter]) -> Result<(), Failure> {
+        let mut lasts: HashMap<Key, RecordId> = HashMap::new();
+        for letter in letters {
+            let last = turn::last(letter);
+            letter.after = match lasts.get(&last) {
+                Some(before) => Some(*before),
+                None => self.store.note(last.clone()).await.map_err(|error| from_store(&error))?.as_deref().and_then(turn::read),
+            };
+            lasts.insert(last, letter.record);
+        }
+        Ok(())
     }
 
     /// The mail, once there is room for it in memory.

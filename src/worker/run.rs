@@ -6,8 +6,9 @@ use std::time::Duration;
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 
-use super::Gateway;
 use super::effects::Outcome;
+use super::traffic::{call_waiting, judge_due_times};
+use super::{Gateway, Node};
 use crate::event::{Event, EventName, Field};
 use crate::failure::{Blame, Failure, Stage};
 use crate::mail::alarm::Cause;
@@ -38,6 +39,8 @@ impl Crew {
         for queue in gateway.queues() {
             tasks.spawn(work(Arc::clone(gateway), queue, stopped.clone()));
         }
+        tasks.spawn(call_waiting(Arc::clone(gateway), stopped.clone()));
+        tasks.spawn(judge_due_times(Arc::clone(gateway), stopped));
         Self { tasks, stop }
     }
 
@@ -48,20 +51,21 @@ impl Crew {
     }
 }
 
-/// How many jobs of a queue run at once: the ones that compute are bound by cores, the ones that wait are not.
-fn slots(queue: Queue) -> usize {
+/// How many jobs of a queue run at once: the ones that compute are bound by cores, the ones that wait are not. Of those that wait
+/// there are more than go to one destination, so that a slow one does not have them all.
+fn slots(gateway: &Gateway, queue: Queue) -> usize {
     let cores = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
     match queue {
         Queue::Seal | Queue::Open | Queue::Answer => cores.max(2),
-        Queue::Send => 16,
-        Queue::Deliver | Queue::Notify => 8,
+        Queue::Send => gateway.lanes.options().at_once.max(1),
+        Queue::Deliver | Queue::Notify => 24,
         Queue::Await => 4,
         Queue::Purge => 2,
     }
 }
 
 async fn work(gateway: Arc<Gateway>, queue: Queue, mut stop: watch::Receiver<bool>) {
-    let slots = Arc::new(Semaphore::new(slots(queue)));
+    let slots = Arc::new(Semaphore::new(slots(&gateway, queue)));
     let mut running = JoinSet::new();
     while !*stop.borrow() {
         let free = tokio::select! {
@@ -165,10 +169,10 @@ impl Gateway {
     async fn postpone(&self, lease: Lease, failure: &Failure) {
         let now = self.clock.now();
         let elsewhere = failure.is_temporary() && failure.blame != Blame::Us;
-        // Waits of 5, 10, 20 … seconds: after half a minute, or after twenty.
+        // After half a minute, or after twenty.
         let (name, patience) = if elsewhere { (EventName::Postponed, 8) } else { (EventName::Faulted, 3) };
         tracing::error!(queue = ?lease.job.queue, record = %lease.job.record, stage = ?failure.stage, what = %failure.what, hint = %failure.hint, "a job failed");
-        let wait = Duration::from_secs(5 << lease.job.attempt.min(8));
+        let wait = pause(lease.job.attempt, Node::random());
         let mut event = Event::new(now, name).with(Field::Cause, &failure.what).with(Field::Attempt, lease.job.attempt + 1);
         event.record = Some(lease.job.record);
         let mut step = Step::new().guard(Guard::Held(lease.clone())).op(Op::Audit(event));
@@ -198,5 +202,23 @@ impl Gateway {
             tokio::time::sleep(Duration::from_secs(1)).await;
         }
         tracing::error!("a failed job cannot be postponed; it comes back when its lease ends");
+    }
+}
+
+/// The wait after a failure that nobody decided on: 5, 10, 20 … seconds up to twenty minutes, give or take a fifth, so that what
+/// failed together does not come together again.
+fn pause(attempt: u32, random: u64) -> Duration {
+    Duration::from_millis((5 << attempt.min(8)) * (800 + random % 400))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pauses_grow_to_a_bound_and_vary_by_a_fifth() {
+        assert_eq!([0, 1, 2].map(|attempt| pause(attempt, 200).as_secs()), [5, 10, 20]);
+        assert_eq!((pause(0, 0).as_millis(), pause(0, 399).as_millis()), (4_000, 5_995));
+        assert!(pause(u32::MAX, 399) < Duration::from_mins(26) && pause(8, 0) == pause(800, 0));
     }
 }

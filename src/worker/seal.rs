@@ -43,9 +43,8 @@ impl MailSide {
         let metadata = match self.recipient(&state).await {
             Ok(metadata) => metadata,
             Err(Unaddressed { failure, fail }) => {
-                let now = self.now();
-                let effects =
-                    send::failed(Attempted::Scheduled(state), lease, &failure, fail, self.schedule(&organisation.participant), now, Node::random())?;
+                let (schedule, moment) = (self.schedule(&organisation.participant), self.moment());
+                let effects = send::failed(Attempted::Scheduled(state), lease, &failure, fail, schedule, moment, Node::random())?;
                 return self.carry_out("seal", effects).await;
             }
         };

@@ -3,6 +3,7 @@
 use std::io::{Read, Seek, Write};
 
 use super::effects::{Outcome, blocking, from_store, new_blob, point, unwritten};
+use super::lanes::{Destination, Ended, Pass};
 use super::{AccessPoint, AccessPointSide, Node};
 use crate::as4::Code;
 use crate::as4::answer::{self, Answer};
@@ -12,6 +13,7 @@ use crate::failure::{Blame, Failure, Stage};
 use crate::ident::AccessPointId;
 use crate::outbound::address::{self, Unaddressed};
 use crate::outbound::send::{self, Attempted, Prepared, Proof};
+use crate::outbound::state::place;
 use crate::outbound::verdict::{self, Verdict};
 use crate::outbound::{Dispatch, Outgoing, Reached, Submitted};
 use crate::port::{self, BlobId, Fail, Freshness, Lease, Metadata, Realm, Request, TransportError};
@@ -24,6 +26,38 @@ impl AccessPointSide {
             return self.abandon(lease).await;
         };
         let Outgoing::Submitted(state) = Outgoing::from_record(&record)? else { return self.abandon(lease).await };
+        if let Some(earlier) = self.earlier(&state).await? {
+            return self.stand_behind(state, lease, &earlier).await;
+        }
+        let (to, metadata) = match self.destination_of(&state).await? {
+            Ok(found) => found,
+            Err(Unaddressed { failure, fail }) => return self.fail(state, lease, &failure, fail).await,
+        };
+        let pass = match self.lanes.enter(&to, lease.job.id, lease.job.record, state.cargo.since()) {
+            Ok(pass) => pass,
+            Err(waits) => return self.wait_in_lane(state, lease, &to, waits).await,
+        };
+        self.attempt(state, lease, pass, metadata).await
+    }
+
+    /// Where a message goes, and the metadata that say so, where they had to be asked for.
+    async fn destination_of(&self, state: &Submitted) -> Result<Result<(Destination, Option<Metadata>), Unaddressed>, Failure> {
+        let place = match (&state.dispatch.place, state.dispatch.request) {
+            (Some(place), _) => place.clone(),
+            (None, Some(request)) => {
+                let (blob, _, _) = self.blobs.open(request).await.map_err(|error| from_store(&error))?;
+                place(&Prepared::from_blob(&blob)?.endpoint)
+            }
+            (None, None) => match self.access_point_of(state).await {
+                Ok(metadata) => return Ok(Ok((Destination::AccessPoint(place(&metadata.endpoint)), Some(metadata)))),
+                Err(unaddressed) => return Ok(Err(unaddressed)),
+            },
+        };
+        Ok(Ok((Destination::AccessPoint(place), None)))
+    }
+
+    /// One attempt, in a place of its lane.
+    async fn attempt(&self, state: Submitted, lease: Lease, pass: Pass, metadata: Option<Metadata>) -> Result<Outcome, Failure> {
         // What the attempts before this one say; a crash in one leaves it at the safe side.
         let (mut state, request, earlier) = match state.dispatch.request {
             Some(request) => {
@@ -35,18 +69,26 @@ impl AccessPointSide {
                 let earlier = state.dispatch.reached;
                 (state, request, earlier)
             }
-            None => match self.prepare(state.clone(), &lease).await {
+            None => match self.prepare(state.clone(), &lease, metadata).await {
                 Ok((prepared, request)) => (prepared, request, Reached::Never),
                 Err(Unaddressed { failure, fail }) => return self.fail(state, lease, &failure, fail).await,
             },
         };
+        // The recipient may have moved since it was sealed; then this attempt says nothing of the old place.
+        let mut pass = Some(pass).filter(|pass| state.dispatch.place.as_deref() == Some(pass.to().name()));
         let (mut request, mut renewed) = (request, false);
-        let (verdict, prepared, certificate) = loop {
+        let (verdict, prepared, certificate, ended) = loop {
             let (prepared, certificate, pushed) = self.push(request).await?;
             let pushed = match pushed {
-                Err(error) => break (verdict::of_transport(&error), prepared, certificate),
+                Err(error) => {
+                    if matches!(error, TransportError::Refused { .. }) {
+                        pass = None;
+                    }
+                    break (verdict::of_transport(&error), prepared, certificate, Ended::Unreached(None));
+                }
                 Ok(pushed) => pushed,
             };
+            let ended = Ended::of(pushed.status, pushed.retry_after);
             let (mut read, pushed) = judged(pushed, &prepared, &certificate).await?;
             let mut signer = certificate.clone();
             // The other side may have changed its key since the request was made.
@@ -59,7 +101,7 @@ impl AccessPointSide {
                     renewed = true;
                     let made = Submitted { dispatch: Dispatch { request: None, ..state.dispatch.clone() }, ..state.clone() };
                     let old = request;
-                    (state, request) = match self.prepare(made, &lease).await {
+                    (state, request) = match self.prepare(made, &lease, None).await {
                         Ok(prepared) => prepared,
                         Err(Unaddressed { failure, fail }) => return self.fail(state, lease, &failure, fail).await,
                     };
@@ -81,27 +123,36 @@ impl AccessPointSide {
                         signal: pushed.body,
                         blob: new_blob(),
                     };
+                    self.leave(pass, Ended::Taken, "").await;
                     let schedule = self.schedule(state.cargo.organisation()).clone();
                     let effects = send::acknowledged(state, lease, Some(proof), &schedule, self.now())?;
                     return self.carry_out("send", effects).await;
                 }
-                Answer::Errors(errors) => break (verdict::of_errors(&errors, earlier), prepared, certificate),
+                Answer::Errors(errors) => break (verdict::of_errors(&errors, earlier), prepared, certificate, ended),
                 Answer::Unusable(why) => {
                     let verdict = verdict::of_unusable(&prepared.endpoint, pushed.status, &why, pushed.retry_after);
-                    break (verdict, prepared, certificate);
+                    break (verdict, prepared, certificate, ended);
                 }
             }
         };
         match verdict {
             Verdict::Taken => {
+                self.leave(pass, Ended::Taken, "").await;
                 let schedule = self.schedule(state.cargo.organisation()).clone();
                 let effects = send::acknowledged(state, lease, None, &schedule, self.now())?;
                 self.carry_out("send", effects).await
             }
             Verdict::Failed { failure, fail, reached } => {
                 state.dispatch.reached = earlier.or(reached);
+                let yields = self.leave(pass, ended, &failure.what).await;
+                state.dispatch.yields |= yields;
                 let failure = failure.about(Field::PeerAccessPoint, &prepared.peer).about(Field::PeerCertificate, certificate.fingerprint());
-                self.fail(state, lease, &failure, fail).await
+                let record = lease.job.record;
+                let outcome = self.fail(state, lease, &failure, fail).await?;
+                if yields {
+                    self.hasten_next(record).await;
+                }
+                Ok(outcome)
             }
         }
     }
@@ -136,14 +187,17 @@ impl AccessPointSide {
 
     async fn fail(&self, state: Submitted, lease: Lease, failure: &Failure, fail: Fail) -> Result<Outcome, Failure> {
         tracing::warn!(record = %lease.job.record, what = %failure.what, hint = %failure.hint, "an attempt to send failed");
-        let (schedule, now) = (self.schedule(state.cargo.organisation()).clone(), self.now());
-        let effects = send::failed(Attempted::Submitted(state), lease, failure, fail, &schedule, now, Node::random())?;
+        let schedule = self.schedule(state.cargo.organisation()).clone();
+        let effects = send::failed(Attempted::Submitted(state), lease, failure, fail, &schedule, self.moment(), Node::random())?;
         self.carry_out("send", effects).await
     }
 
     /// Makes the AS4 request and keeps it: from here on every attempt sends its bytes.
-    async fn prepare(&self, state: Submitted, lease: &Lease) -> Result<(Submitted, BlobId), Unaddressed> {
-        let metadata = self.access_point_of(&state).await?;
+    async fn prepare(&self, state: Submitted, lease: &Lease, metadata: Option<Metadata>) -> Result<(Submitted, BlobId), Unaddressed> {
+        let metadata = match metadata {
+            Some(metadata) => metadata,
+            None => self.access_point_of(&state).await?,
+        };
         let internal = |failure| Unaddressed { failure, fail: Fail::Internal };
         let peer = metadata.access_point.common_name().and_then(|name| AccessPointId::new(name).ok()).ok_or_else(|| Unaddressed {
             failure: Failure::permanent(Stage::Address, Blame::Peer, "the access point's certificate has no common name"),

@@ -17,12 +17,12 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use super::{AccessPoint, Acquaintances, Expiry, Household, Limits, Malware, Retention, Room, Sinks};
+use super::{AccessPoint, Acquaintances, Expiry, Household, Lanes, Limits, Malware, Retention, Room, Sinks};
 use crate::event::Field;
 use crate::failure::Failure;
 use crate::ident::{Domain, FederationId, MailAddress, NodeName, ParticipantId};
 use crate::outbound::retry::Schedule;
-use crate::port::{Blobs, Clock, Directory, Lease, Op, Queue, Step, Store, StoreError, Transport, Trust};
+use crate::port::{Blobs, Clock, Directory, Lease, Moment, Op, Queue, Step, Store, StoreError, Transport, Trust};
 use crate::sdk::message::MessageLimits;
 use crate::worker::effects::Outcome;
 
@@ -59,6 +59,8 @@ pub struct Node {
     pub settings: Settings,
     /// Who is served.
     pub participants: Vec<Participant>,
+    /// The ways to other access points and to mail servers.
+    pub lanes: Arc<Lanes>,
 }
 
 /// What all steps share that is no secret.
@@ -267,6 +269,11 @@ impl Node {
     /// Any number, for jitter.
     pub(super) fn random() -> u64 {
         super::chance::number()
+    }
+
+    /// Now, and how far back the clock can be relied on.
+    pub(super) fn moment(&self) -> Moment {
+        Moment::of(self.clock.as_ref())
     }
 
     /// Now.

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::Mailbox;
+use super::lanes::Destination;
 use crate::ident::{MailAddress, MailServerName};
 use crate::port::MailSink;
 
@@ -57,6 +58,29 @@ impl Sinks {
             Some(folder) => folder.as_ref(),
             None => self.server(mailbox),
         }
+    }
+
+    /// The name of where a mailbox's messages go.
+    pub(super) fn way(&self, mailbox: Option<&Mailbox>) -> Destination {
+        match mailbox.filter(|mailbox| self.folders.contains_key(&mailbox.address.folded())) {
+            Some(folder) => Destination::MailServer(folder.address.folded()),
+            None => self.way_to_server(mailbox),
+        }
+    }
+
+    /// The name of where notices about a mailbox's messages go.
+    pub(super) fn way_of_notices(&self, mailbox: Option<&Mailbox>, to: &MailAddress) -> Destination {
+        if mailbox.is_some_and(|mailbox| mailbox.address == *to) { self.way(mailbox) } else { self.way_to_server(mailbox) }
+    }
+
+    /// The name of where mail to the operator goes.
+    pub(super) fn first_way() -> Destination {
+        Destination::MailServer("[mail-server]".to_owned())
+    }
+
+    fn way_to_server(&self, mailbox: Option<&Mailbox>) -> Destination {
+        let named = mailbox.and_then(|mailbox| mailbox.mail_server.as_ref()).filter(|name| self.named.contains_key(name));
+        named.map_or_else(Self::first_way, |name| Destination::MailServer(name.to_string()))
     }
 
     /// Where notices about a mailbox's messages go: as its messages, unless somebody else sent them in its name.

@@ -29,6 +29,10 @@ enum Also {
     Garbage,
     /// The other side is down after it took the message, so that its receipt is late.
     Late,
+    /// The other side is away until the gateway has ended.
+    Away,
+    /// It is away until the operator has been told.
+    Back,
 }
 
 /// One life of the gateway after another: each ends at its point.
@@ -62,6 +66,10 @@ fn cases() -> Vec<Case> {
     add(Also::Nothing, &[], "seal", with_blob, 1);
     add(Also::Nothing, &[], "send.prepared", step, 1);
     add(Also::Nothing, &[], "send", "before-push after-push begin blob applied done", 1);
+    add(Also::Away, &[], "put-off", step, 1);
+    // The operator is told that the other side is down, and that it is back.
+    add(Also::Away, &[], "destination", step, 1);
+    add(Also::Back, &[], "destination", step, 2);
     add(Also::Late, &[], "await", step, 1);
     // The message receipt that comes back, and then the answer.
     for pass in [1, 2] {
@@ -148,7 +156,13 @@ fn run(stage: &mut Stage, number: usize, case: &Case) -> usize {
         play.stage.b.kill();
         play.stage.b.start(Some("answer.begin:1"));
     }
+    if matches!(case.also, Also::Away | Also::Back) {
+        play.stage.b.kill();
+    }
     play.begin();
+    if matches!(case.also, Also::Away | Also::Back) {
+        play.while_away(&token);
+    }
     if case.also == Also::Automatic {
         let headers = [["Auto-Submitted", "auto-replied"]];
         play.hand_in(
@@ -193,11 +207,7 @@ fn run(stage: &mut Stage, number: usize, case: &Case) -> usize {
         play.hand_in(Side::A, &json!({ "token": format!("{token}-auto"), "from": "", "to": [mail["from"]] }));
         play.until("the operator's mail", |stage| log_of(&stage.dir.join("sink.jsonl"), "skickade tillbaka").pop());
     }
-    let lives = case.points.len();
-    wait_for(&format!("{}: the end of gateway a", play.what()), LIMIT, || {
-        play.tend();
-        (play.ends == lives).then_some(())
-    });
+    play.ended();
     play.stage.a.kill();
     println!("{}: {:.1} s", play.what(), began.elapsed().as_secs_f32());
     play.ends
@@ -236,6 +246,34 @@ impl Play<'_> {
             assert_eq!(status.signal(), Some(6), "{}: gateway a ended with {status}", self.what());
             self.ends += 1;
             self.begin();
+        }
+    }
+
+    /// Waits until it has ended at each point.
+    fn ended(&mut self) {
+        let (what, lives) = (format!("{}: the end of gateway a", self.what()), self.case.points.len());
+        wait_for(&what, LIMIT, || {
+            self.tend();
+            (self.ends == lives).then_some(())
+        });
+    }
+
+    /// Two mails wait for the other side until the gateway has ended at its point, or until the operator knows.
+    fn while_away(&mut self, token: &str) {
+        let told = |stage: &Stage| log_of(&stage.dir.join("sink.jsonl"), "A server does not answer").len();
+        let before = told(self.stage);
+        let tokens = [1, 2].map(|number| format!("{token}-away{number}"));
+        for token in &tokens {
+            self.hand_in(Side::A, &json!({ "token": token, "from": Side::A.mailbox(0), "to": [Side::A.towards(1)] }));
+        }
+        if self.case.also == Also::Away {
+            self.ended();
+        } else {
+            self.until("the operator's mail", |stage| (told(stage) > before).then_some(()));
+        }
+        self.stage.b.start(None);
+        for token in &tokens {
+            self.outcome(Side::B, token);
         }
     }
 

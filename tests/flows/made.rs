@@ -60,11 +60,20 @@ pub fn letter() -> Letter {
         notify: Notify { success: true, failure: true, delay: true },
         resent: None,
         octets: Some(1_000),
+        after: None,
     }
 }
 
 pub fn waiting() -> Waiting {
-    let dispatch = Dispatch { as4_id: "a@b".parse().unwrap(), envelope: blob(4), request: Some(blob(5)), reached: Reached::Never, delay_told: None };
+    let dispatch = Dispatch {
+        as4_id: "a@b".parse().unwrap(),
+        envelope: blob(4),
+        request: Some(blob(5)),
+        reached: Reached::Never,
+        delay_told: None,
+        place: None,
+        yields: false,
+    };
     Waiting { letter: letter(), dispatch, acknowledged_at: at(10), signal: Some(blob(6)), delay_told: None }
 }
 

@@ -143,7 +143,15 @@ fn the_journals_summary_of_a_receipt_quotes_nothing() {
 pub(crate) fn submitted(cargo: Cargo) -> Submitted {
     Submitted {
         cargo,
-        dispatch: Dispatch { as4_id: "a@b".parse().unwrap(), envelope: blob(4), request: None, reached: Reached::Never, delay_told: None },
+        dispatch: Dispatch {
+            as4_id: "a@b".parse().unwrap(),
+            envelope: blob(4),
+            request: None,
+            reached: Reached::Never,
+            delay_told: None,
+            place: None,
+            yields: false,
+        },
     }
 }
 

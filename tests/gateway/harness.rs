@@ -280,9 +280,10 @@ impl Gateway {
         }
     }
 
-    /// Waits for the operator's mail.
+    /// Waits for the operator's mail. That a destination is down for long, or back, is no matter of one message.
     pub(crate) async fn alarm(&self) -> Letter {
-        self.sink.letter("an alarm", |letter| letter.to == self.operator).await
+        let of_destinations = |letter: &Letter| ["A server does not answer", "A server answers again"].iter().any(|told| letter.text.contains(told));
+        self.sink.letter("an alarm", |letter| letter.to == self.operator && !of_destinations(letter)).await
     }
 
     /// Mails that the function mailbox got which are not notices.

@@ -109,9 +109,10 @@ async fn sealed(state: &Path, name: &str, peer: &Peer, record: RecordId, envelop
         notify: Notify { success: false, failure: false, delay: false },
         resent: None,
         octets: None,
+        after: None,
     };
     let as4_id = As4MessageId::new(format!("{id}@sdk.{name}.se")).unwrap();
-    let dispatch = Dispatch { as4_id, envelope: blob, request: None, reached: Reached::Never, delay_told: None };
+    let dispatch = Dispatch { as4_id, envelope: blob, request: None, reached: Reached::Never, delay_told: None, place: None, yields: false };
     let outgoing = Outgoing::Submitted(Submitted { cargo: Cargo::Letter(letter), dispatch });
     let step = Step::new().op(Op::Put(outgoing.to_record().unwrap())).op(Op::Enqueue(Job::new(JobId::of(record, "send"), Queue::Send, record, due)));
     store.apply(step).await.unwrap();

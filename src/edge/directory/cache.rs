@@ -73,11 +73,13 @@ impl Cache {
         let kept = self.kept();
         let Some(kept) = kept.get(key) else { return Recalled::Nothing };
         let age = now.duration_since(kept.at);
+        // What seems to be of tomorrow was kept before the clock was put back: nobody knows how old it is.
+        let known = !age.is_negative();
         match &kept.answer {
-            Ok(found) if age < self.max_age && is_in_service(found, now) => Recalled::Young(Ok(found.metadata.clone())),
-            Err(error) if age < self.negative_max_age => Recalled::Young(Err(error.clone())),
+            Ok(found) if known && age < self.max_age && is_in_service(found, now) => Recalled::Young(Ok(found.metadata.clone())),
+            Err(error) if known && age < self.negative_max_age => Recalled::Young(Err(error.clone())),
             Ok(found) if self.may_be_stale(found, now) => match &kept.failed {
-                Some((at, failure)) if now.duration_since(*at) < self.retry_after => Recalled::Stale(found.clone(), failure.clone()),
+                Some((at, failure)) if now.duration_since(*at).abs() < self.retry_after => Recalled::Stale(found.clone(), failure.clone()),
                 _ => Recalled::Nothing,
             },
             _ => Recalled::Nothing,

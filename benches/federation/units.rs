@@ -1,0 +1,186 @@
+//! What the steps of a message cost on this machine, measured.
+
+use std::io::Cursor;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use brevbro::as4::receive::{self, Context, Options};
+use brevbro::as4::{UserMessage, receipt, send};
+use brevbro::content::{Content, Document, File, Party};
+use brevbro::crypto::{Certificate, Identity, KeyReference, PrivateKey};
+use brevbro::event::{Event, EventName};
+use brevbro::ident::{DocumentKind, RecordId};
+use brevbro::port::{Op, Record, State, Step, Store};
+use brevbro::sdk::envelope::Header;
+use brevbro::sdk::message::{self, MessageLimits};
+use brevbro::sdk::seal;
+use brevbro::store::{SledOptions, SledStore};
+use jiff::Timestamp;
+use openssl::asn1::Asn1Time;
+use openssl::hash::MessageDigest;
+use openssl::pkey::PKey;
+use openssl::rsa::Rsa;
+use openssl::x509::{X509, X509NameBuilder};
+
+use super::model::{Cost, Units};
+
+const ID: &str = "7bc5576a-3f87-4cf5-a0c5-277da06fcacb";
+/// Attachments that the steps are measured with: what does not depend on the size, and what does.
+const SMALL: usize = 4_000;
+const LARGE: usize = 4_000_000;
+
+/// Measures each step for about `span`; keys as in the federation: access points 3072, participants 4096 bits.
+pub fn measure(span: Duration, in_earnest: bool) -> Units {
+    let (point, participant) = if in_earnest { (3_072, 4_096) } else { (2_048, 2_048) };
+    let [ours, theirs, sender, recipient] =
+        [("AP0001", point), ("AP0002", point), ("s", participant), ("r", participant)].map(|(name, bits)| identity(name, bits));
+    let [small, large] = [SMALL, LARGE].map(|size| {
+        let content = content(size);
+        let (convert, payload) = timed(span, || message::write(&content).unwrap());
+        let (sealed, envelope) = timed(span, || seal::seal(&header(), &payload, Some(&recipient.certificate), &sender).unwrap());
+        let (package, (body, sent)) = timed(span, || {
+            let (mut body, gzip) = (Vec::new(), Cursor::new(Vec::new()));
+            let sent = send::package(&user_message(), &mut &envelope[..], &ours, &theirs.certificate, gzip, &mut body, "=_b").unwrap();
+            (body, sent)
+        });
+        let (keys, options) = ([theirs.clone()], Options::default());
+        let known = |_: &KeyReference| -> Option<Certificate> { None };
+        let (receive, taken) = timed(span, || {
+            let with = Context { keys: &keys, known: &known, options: &options, at: Timestamp::now() };
+            let mut taken = Vec::new();
+            let received = receive::open(&sent.content_type, &mut &body[..], &with, Cursor::new(Vec::new()), &mut taken).unwrap();
+            receipt::write(&received, &received.header.message_id, Timestamp::now(), &theirs).unwrap();
+            taken
+        });
+        let own = [recipient.clone()];
+        let (open, _) = timed(span, || {
+            let opened = seal::verify(&taken).unwrap().payload(&own).unwrap();
+            message::read(&opened, &MessageLimits::default()).unwrap();
+        });
+        [convert, sealed, package, receive, open]
+    });
+    #[allow(clippy::cast_precision_loss, reason = "sizes of files are exact")]
+    let cost = |step: usize| {
+        let octet = ((large[step] - small[step]) / (LARGE - SMALL) as f64).max(0.0);
+        Cost { fixed: (small[step] - octet * SMALL as f64).max(0.0), octet }
+    };
+    Units { convert: cost(0), seal: cost(1), package: cost(2), receive: cost(3), open: cost(4), step: local_step(span) }
+}
+
+/// Seconds that a durable step of the local store takes of it, with 32 that want one at once.
+fn local_step(span: Duration) -> f64 {
+    let dir = tempfile::tempdir().unwrap();
+    let store: Arc<dyn Store> = Arc::new(SledStore::open(SledOptions::new(dir.path())).unwrap());
+    steps(&store, span)
+}
+
+/// The same of any store.
+pub fn steps(store: &Arc<dyn Store>, span: Duration) -> f64 {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    let span = span.max(Duration::from_millis(50));
+    runtime.block_on(async {
+        let began = Instant::now();
+        let tasks: Vec<_> = (0..32)
+            .map(|_| {
+                let store = Arc::clone(store);
+                tokio::spawn(async move {
+                    let mut done = 0_u32;
+                    while began.elapsed() < span {
+                        let id = RecordId(uuid::Uuid::new_v4());
+                        let record = Record { id, state: State::new("submitted"), body: "b".repeat(1_200) };
+                        let event = Event::new(Timestamp::now(), EventName::Sealed).of(id, &"0203:habo.se".parse().unwrap());
+                        store.apply(Step::new().op(Op::Put(record)).op(Op::Audit(event))).await.unwrap();
+                        done += 1;
+                    }
+                    done
+                })
+            })
+            .collect();
+        let mut done = 0;
+        for task in tasks {
+            done += task.await.unwrap();
+        }
+        began.elapsed().as_secs_f64() / f64::from(done.max(1))
+    })
+}
+
+/// Repeats for about `span`: the mean in seconds, and the last result.
+fn timed<T>(span: Duration, mut step: impl FnMut() -> T) -> (f64, T) {
+    let (began, mut rounds) = (Instant::now(), 1.0);
+    let mut result = step();
+    while began.elapsed() < span {
+        result = step();
+        rounds += 1.0;
+    }
+    (began.elapsed().as_secs_f64() / rounds, result)
+}
+
+fn content(size: usize) -> Content {
+    let party = |participant: &str, function: &str| Party {
+        participant: participant.parse().unwrap(),
+        label: Some("Kommunen".to_owned().into()),
+        function: Some(function.parse().unwrap()),
+        function_label: Some("Funktionen".to_owned().into()),
+        persons: vec![],
+        references: vec![],
+    };
+    // No two octets in a row alike: as a compressed file is.
+    let body: Vec<u8> = (0_u32..).take(size).map(|i| (i.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
+    let file = File { name: "bilaga.pdf".to_owned().into(), media_type: "application/pdf".into(), body: body.into() };
+    Content {
+        created: "2026-01-02T03:04:05.678Z".parse().unwrap(),
+        message_id: ID.parse().unwrap(),
+        conversation_id: ID.parse().unwrap(),
+        in_reply_to: None,
+        label: Some("Ärende".to_owned().into()),
+        confidential: true,
+        generating_system: None,
+        recipient: party("0203:mottagare.se", "m"),
+        sender: party("0203:avsandare.se", "a"),
+        documents: vec![Document { id: "1".into(), name: None, index: Some("1".into()), files: vec![file], texts: vec!["Hej".to_owned().into()] }],
+        foreign: vec![],
+    }
+}
+
+fn header() -> Header {
+    Header {
+        id: ID.parse().unwrap(),
+        created: "2026-01-02T03:04:06.000Z".parse().unwrap(),
+        kind: DocumentKind::Message,
+        federation: "urn:fdc:digg.se:edelivery:federation:test".parse().unwrap(),
+        from: "0203:avsandare.se".parse().unwrap(),
+        to: "0203:mottagare.se".parse().unwrap(),
+        service: Some("m".parse().unwrap()),
+        encrypted: true,
+    }
+}
+
+fn user_message() -> UserMessage {
+    UserMessage {
+        message_id: "1f4c@ap.avsandare.se".parse().unwrap(),
+        timestamp: "2026-01-02T03:04:06.000Z".parse().unwrap(),
+        ref_to: None,
+        from: "AP0001".parse().unwrap(),
+        to: "AP0002".parse().unwrap(),
+        conversation_id: ID.into(),
+        kind: DocumentKind::Message,
+        original_sender: "0203:avsandare.se".parse().unwrap(),
+        final_recipient: "0203:mottagare.se".parse().unwrap(),
+    }
+}
+
+fn identity(name: &str, bits: u32) -> Identity {
+    let key = PKey::from_rsa(Rsa::generate(bits).unwrap()).unwrap();
+    let mut subject = X509NameBuilder::new().unwrap();
+    subject.append_entry_by_text("CN", name).unwrap();
+    let subject = subject.build();
+    let mut builder = X509::builder().unwrap();
+    builder.set_version(2).unwrap();
+    builder.set_subject_name(&subject).unwrap();
+    builder.set_issuer_name(&subject).unwrap();
+    builder.set_pubkey(&key).unwrap();
+    builder.set_not_before(&Asn1Time::days_from_now(0).unwrap()).unwrap();
+    builder.set_not_after(&Asn1Time::days_from_now(1).unwrap()).unwrap();
+    builder.sign(&key, MessageDigest::sha256()).unwrap();
+    Identity::new(PrivateKey::new(key).unwrap(), Certificate::try_from(builder.build()).unwrap(), vec![]).unwrap()
+}
