@@ -11,6 +11,8 @@
     reason = "it fails by panicking and prints"
 )]
 
+#[path = "../../tests/common/mod.rs"]
+mod common;
 mod engine;
 mod model;
 mod units;
@@ -25,9 +27,15 @@ fn main() {
     let in_earnest = asked.is_some() || std::env::args().any(|argument| argument == "--bench");
     let units = units::measure(if in_earnest { Duration::from_secs(2) } else { Duration::ZERO }, in_earnest);
     show(&units);
+    // Several nodes share a database.
+    let shared = units::postgres_step(if in_earnest { Duration::from_secs(10) } else { Duration::ZERO });
+    if let Some(step) = shared {
+        println!("  {:<28}{:>9.3} ({:.0} a second, 32 at once)", "the same of PostgreSQL", step * 1e3, 1.0 / step);
+    }
+    let on = |units: Units, machines: &Machines| Units { step: if machines.nodes > 1 { shared.unwrap_or(units.step) } else { units.step }, ..units };
     let one = Machines { nodes: 1, cores: 2 };
-    for machines in [one, Machines { nodes: 3, cores: 2 }] {
-        let (cores, store) = capacity(&units, &machines);
+    for machines in [one, Machines { nodes: 1, cores: 8 }, Machines { nodes: 3, cores: 2 }, Machines { nodes: 3, cores: 8 }] {
+        let (cores, store) = capacity(&on(units, &machines), &machines);
         println!(
             "{} node(s) of {} cores: {cores:.1} messages a second each way by the cores, {store:.0} by the store",
             machines.nodes, machines.cores
@@ -40,11 +48,13 @@ fn main() {
     }
     report(&Scenario { yearly: volumes[volumes.len() - 1], machines: one, outage: true }, &units);
     if !few {
+        let three = Machines { nodes: 3, cores: 2 };
+        report(&Scenario { yearly: 50e6, machines: three, outage: false }, &on(units, &three));
         // A machine that others share, or much slower ones.
-        let slow = Units { step: units.step * 10.0, ..units.slower(10.0) };
-        println!("the same with machines and disks a tenth as fast");
-        report(&Scenario { yearly: 50e6, machines: one, outage: false }, &slow);
-        report(&Scenario { yearly: 50e6, machines: Machines { nodes: 3, cores: 2 }, outage: false }, &slow);
+        let slow = |units: Units| Units { step: units.step * 10.0, ..units.slower(10.0) };
+        println!("\nthe same with machines and disks a tenth as fast");
+        report(&Scenario { yearly: 50e6, machines: one, outage: false }, &slow(units));
+        report(&Scenario { yearly: 50e6, machines: three, outage: false }, &slow(on(units, &three)));
     }
 }
 

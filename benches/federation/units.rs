@@ -14,7 +14,7 @@ use brevbro::port::{Op, Record, State, Step, Store};
 use brevbro::sdk::envelope::Header;
 use brevbro::sdk::message::{self, MessageLimits};
 use brevbro::sdk::seal;
-use brevbro::store::{SledOptions, SledStore};
+use brevbro::store::{PostgresOptions, PostgresStore, SledOptions, SledStore};
 use jiff::Timestamp;
 use openssl::asn1::Asn1Time;
 use openssl::hash::MessageDigest;
@@ -22,6 +22,7 @@ use openssl::pkey::PKey;
 use openssl::rsa::Rsa;
 use openssl::x509::{X509, X509NameBuilder};
 
+use super::common::postgres::{Cluster, Plan, Stop};
 use super::model::{Cost, Units};
 
 const ID: &str = "7bc5576a-3f87-4cf5-a0c5-277da06fcacb";
@@ -69,39 +70,53 @@ pub fn measure(span: Duration, in_earnest: bool) -> Units {
 
 /// Seconds that a durable step of the local store takes of it, with 32 that want one at once.
 fn local_step(span: Duration) -> f64 {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
     let store: Arc<dyn Store> = Arc::new(SledStore::open(SledOptions::new(dir.path())).unwrap());
-    steps(&store, span)
+    runtime().block_on(steps(store, span))
 }
 
-/// The same of any store.
-pub fn steps(store: &Arc<dyn Store>, span: Duration) -> f64 {
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+/// The same of a PostgreSQL of our own on this machine, durable as in life; `None` where there is none.
+pub fn postgres_step(span: Duration) -> Option<f64> {
+    let cluster = Cluster::start(&Plan { durable: true, ..Plan::default() })?;
+    let options = PostgresOptions::new(&cluster.url(&cluster.database())).unwrap();
+    let runtime = runtime();
+    let step = runtime.block_on(async {
+        let store = PostgresStore::open(options).await.unwrap();
+        steps(Arc::new(store), span).await
+    });
+    drop(runtime);
+    cluster.stop(Stop::Fast);
+    Some(step)
+}
+
+fn runtime() -> tokio::runtime::Runtime {
+    tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap()
+}
+
+async fn steps(store: Arc<dyn Store>, span: Duration) -> f64 {
     let span = span.max(Duration::from_millis(50));
-    runtime.block_on(async {
-        let began = Instant::now();
-        let tasks: Vec<_> = (0..32)
-            .map(|_| {
-                let store = Arc::clone(store);
-                tokio::spawn(async move {
-                    let mut done = 0_u32;
-                    while began.elapsed() < span {
-                        let id = RecordId(uuid::Uuid::new_v4());
-                        let record = Record { id, state: State::new("submitted"), body: "b".repeat(1_200) };
-                        let event = Event::new(Timestamp::now(), EventName::Sealed).of(id, &"0203:habo.se".parse().unwrap());
-                        store.apply(Step::new().op(Op::Put(record)).op(Op::Audit(event))).await.unwrap();
-                        done += 1;
-                    }
-                    done
-                })
+    let began = Instant::now();
+    let tasks: Vec<_> = (0..32)
+        .map(|_| {
+            let store = Arc::clone(&store);
+            tokio::spawn(async move {
+                let mut done = 0_u32;
+                while began.elapsed() < span {
+                    let id = RecordId(uuid::Uuid::new_v4());
+                    let record = Record { id, state: State::new("submitted"), body: "b".repeat(1_200) };
+                    let event = Event::new(Timestamp::now(), EventName::Sealed).of(id, &"0203:habo.se".parse().unwrap());
+                    store.apply(Step::new().op(Op::Put(record)).op(Op::Audit(event))).await.unwrap();
+                    done += 1;
+                }
+                done
             })
-            .collect();
-        let mut done = 0;
-        for task in tasks {
-            done += task.await.unwrap();
-        }
-        began.elapsed().as_secs_f64() / f64::from(done.max(1))
-    })
+        })
+        .collect();
+    let mut done = 0;
+    for task in tasks {
+        done += task.await.unwrap();
+    }
+    began.elapsed().as_secs_f64() / f64::from(done.max(1))
 }
 
 /// Repeats for about `span`: the mean in seconds, and the last result.

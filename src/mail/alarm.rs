@@ -183,8 +183,8 @@ impl Cause {
             ),
             Self::LimitOver => ("Det som sköts upp kommer in igen av sig självt.", "What was put off comes in again by itself."),
             Self::DestinationDown => (
-                "Servern nedan har inte svarat på länge. Allt som ska dit väntar och går iväg av sig självt när den svarar igen; servern provas med några minuters mellanrum. Är det er egen mejlserver: åtgärda den. Är det en annan organisations accesspunkt: kontakta dess operatör om det drar ut på tiden.",
-                "The server below has not answered for long. All that is for it waits and goes by itself when it answers again; it is tried every few minutes. If it is your own mail server, mend it. If it is another organisation's access point, contact its operator if it lasts.",
+                "Servern nedan har inte svarat på länge. Allt som ska dit väntar och går iväg av sig självt när den svarar igen; servern provas med några minuters mellanrum. Är det er egen mejlserver: åtgärda den. Är det en annan organisations accesspunkt: kontakta dess operatör om det drar ut på tiden. Är det DNS eller en SMP: se till att gatewayen når ut.",
+                "The server below has not answered for long. All that is for it waits and goes by itself when it answers again; it is tried every few minutes. If it is your own mail server, mend it. If it is another organisation's access point, contact its operator if it lasts. If it is DNS or an SMP, see to it that the gateway gets out.",
             ),
             Self::DestinationBack => (
                 "Servern nedan svarar igen. Det som har väntat går iväg i tur och ordning, långsamt i början. Ingenting behöver göras.",

@@ -7,6 +7,7 @@ use jiff::Timestamp;
 
 use super::accept::Link;
 use super::state::{Cargo, Ended, Outgoing};
+use super::turn;
 use crate::ident::ConversationId;
 use crate::port::{BlobKind, Doomed, JobId, Key, Retained};
 
@@ -49,12 +50,12 @@ impl Ended {
         }
     }
 
-    /// The marks by which it is found.
+    /// The marks by which it is found, and its place in its conversation.
     #[must_use]
     pub fn marks(&self) -> Vec<Key> {
         let Cargo::Letter(letter) = &self.cargo else { return Vec::new() };
         let mail = letter.mail_message_id.as_ref().map(|id| Link::mail(id, &letter.participant, &letter.to_function));
-        std::iter::once(Link::sent(&letter.message_id)).chain(mail).collect()
+        [Link::sent(&letter.message_id), turn::last(letter), turn::next(letter.record)].into_iter().chain(mail).collect()
     }
 
     /// The jobs that need what is kept of it: while one is there nothing is deleted.
@@ -67,5 +68,23 @@ impl Ended {
             Cargo::Reply(_) => (*name).to_owned(),
         };
         TELLING.iter().map(|told| JobId::of(record, &format!("tell-{}", name(told)))).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::Timestamp;
+
+    use super::*;
+    use crate::outbound::state::End;
+    use crate::outbound::state::tests::letter;
+
+    #[test]
+    fn a_message_is_forgotten_with_its_place_in_its_conversation() {
+        let (letter, at) = (letter(), Timestamp::UNIX_EPOCH);
+        let cargo = Cargo::Letter(letter.clone());
+        let ended = Ended { cargo, end: End::Accepted, at, late_told: false, kept: Vec::new(), retained: Retained::Whole };
+        let marks = ended.marks();
+        assert!(marks.contains(&turn::last(&letter)) && marks.contains(&turn::next(letter.record)), "{marks:?}");
     }
 }

@@ -139,16 +139,16 @@ impl Schedule {
     /// The same, by a clock that may have jumped.
     #[must_use]
     pub fn last_at(&self, since: Timestamp, moment: Moment) -> Timestamp {
-        self.once_more(since, self.last(since), self.round(), moment)
+        Self::once_more(since, self.last(since), self.round(), moment)
     }
 
     /// As [`Self::receipt_due`], by a clock that may have jumped: the other side may have tried to send it meanwhile.
     #[must_use]
     pub fn receipt_due_at(&self, since: Timestamp, moment: Moment) -> Timestamp {
-        self.once_more(since, self.receipt_due(since), self.round().min(self.receipt_within), moment)
+        Self::once_more(since, self.receipt_due(since), self.round().min(self.receipt_within), moment)
     }
 
-    fn once_more(&self, since: Timestamp, last: Timestamp, round: Duration, moment: Moment) -> Timestamp {
+    fn once_more(since: Timestamp, last: Timestamp, round: Duration, moment: Moment) -> Timestamp {
         if since < moment.even_since { last.max(later(moment.even_since, round)) } else { last }
     }
 

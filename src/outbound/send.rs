@@ -12,7 +12,7 @@ use crate::as4::{EbmsError, Sent, UserMessage};
 use crate::failure::{Blame, Failure, Stage};
 use crate::ident::{AccessPointId, As4MessageId, RecordId, Sha256};
 use crate::mail::alarm::Cause;
-use crate::port::{Blob, BlobId, BlobKind, Delay, Effects, Fail, Guard, Job, JobId, Lease, Moment, NewBlob, Op, Queue, Retained, Step, Tell};
+use crate::port::{Blob, BlobId, BlobKind, Delay, Effects, Fail, Guard, Job, JobId, Lease, Moment, NewBlob, Op, Queue, Retained, State, Step, Tell};
 
 /// What must be remembered of a request to judge its receipt, in the header of the request's blob.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -189,7 +189,9 @@ pub enum Attempted {
 }
 
 impl Attempted {
-    fn cargo(&self) -> Cargo {
+    /// What it carries.
+    #[must_use]
+    pub fn cargo(&self) -> Cargo {
         match self {
             Self::Scheduled(state) => Cargo::Letter(state.letter.clone()),
             Self::Submitted(state) => state.cargo.clone(),
@@ -204,10 +206,26 @@ impl Attempted {
         }
     }
 
-    fn delay_told(&mut self) -> &mut Option<Timestamp> {
+    pub(super) fn delay_told(&mut self) -> &mut Option<Timestamp> {
         match self {
             Self::Scheduled(state) => &mut state.delay_told,
             Self::Submitted(state) => &mut state.dispatch.delay_told,
+        }
+    }
+
+    pub(super) fn state(&self) -> State {
+        match self {
+            Self::Scheduled(_) => Outgoing::SCHEDULED,
+            Self::Submitted(_) => Outgoing::SUBMITTED,
+        }
+    }
+
+    /// Whether its sender was told that it takes long.
+    #[must_use]
+    pub fn is_told(&self) -> bool {
+        match self {
+            Self::Scheduled(state) => state.delay_told.is_some(),
+            Self::Submitted(state) => state.dispatch.delay_told.is_some(),
         }
     }
 
@@ -215,7 +233,7 @@ impl Attempted {
         matches!(self, Self::Submitted(Submitted { dispatch, .. }) if dispatch.request.is_some() && dispatch.reached == Reached::Perhaps)
     }
 
-    fn into_outgoing(self) -> Outgoing {
+    pub(super) fn into_outgoing(self) -> Outgoing {
         match self {
             Self::Scheduled(state) => Outgoing::Scheduled(state),
             Self::Submitted(state) => Outgoing::Submitted(state),
@@ -244,8 +262,8 @@ pub fn failed(
         let event = told::deferred(&cargo, state.dispatch(), failure, lease.job.attempt + 1, due, now);
         let mut step = Step::new().guard(Guard::Held(lease.clone()));
         let why = if fail == Fail::Directory { Delay::Directory { next: due } } else { Delay::AccessPoint { next: due } };
-        if let Some(Some(told)) = delayed(&cargo, state.delay_told(), why, schedule, now) {
-            step = step.op(told);
+        if let Some(told) = delayed(&cargo, state.delay_told(), why, schedule, now) {
+            step = told.into_iter().fold(step, Step::op);
         }
         let outgoing = state.into_outgoing();
         let step = step.guard(Guard::In(outgoing.record_id(), outgoing.state())).op(Op::Put(outgoing.to_record()?));
@@ -264,15 +282,15 @@ pub fn given_up(state: Attempted, lease: Lease, failure: &Failure, fail: Fail, n
     end(&state.into_outgoing(), lease, failure, fail, now)
 }
 
-/// Notes once that a letter takes long, when it does: `None` when there is nothing to note, and inside what its sender is told.
-pub(super) fn delayed(cargo: &Cargo, told: &mut Option<Timestamp>, why: Delay, schedule: &Schedule, now: Timestamp) -> Option<Option<Op>> {
+/// Notes once that a letter takes long, when it does: `None` when there is nothing to note, else what its sender is told.
+pub(super) fn delayed(cargo: &Cargo, told: &mut Option<Timestamp>, why: Delay, schedule: &Schedule, now: Timestamp) -> Option<Vec<Op>> {
     let Cargo::Letter(letter) = cargo else { return None };
     if told.is_some() || !schedule.is_late(cargo.since(), now) {
         return None;
     }
     *told = Some(now);
     let delayed = Tell::Delayed { why, until: schedule.last(cargo.since()) };
-    Some(letter.notify.delay.then(|| delayed.job(letter.record, &letter.telling("delayed"), now)))
+    Some(letter.notify.delay.then(|| delayed.job(letter.record, &letter.telling("delayed"), now)).into_iter().collect())
 }
 
 /// The name of a job that tells something of it.

@@ -10,7 +10,7 @@
 use jiff::Timestamp;
 
 use super::retry::{Schedule, later};
-use super::send::delayed;
+use super::send::{Attempted, delayed};
 use super::state::{Cargo, End, Ended, Letter, Outgoing, Submitted};
 use crate::event::{EventName, Field};
 use crate::failure::Failure;
@@ -58,9 +58,8 @@ pub enum Earlier {
 #[must_use]
 pub fn judge(earlier: &Outgoing) -> Earlier {
     match earlier {
-        Outgoing::Scheduled(_) | Outgoing::Held(_) => Earlier::OnItsWay,
         Outgoing::Submitted(Submitted { dispatch, .. }) if dispatch.yields => Earlier::Gone,
-        Outgoing::Submitted(_) => Earlier::OnItsWay,
+        Outgoing::Scheduled(_) | Outgoing::Held(_) | Outgoing::Submitted(_) => Earlier::OnItsWay,
         Outgoing::Ended(Ended { cargo: Cargo::Letter(letter), end: End::ExchangeError, .. }) => Earlier::Never(letter.after),
         Outgoing::Waiting(_) | Outgoing::Ended(_) => Earlier::Gone,
     }
@@ -72,34 +71,37 @@ pub fn waits_until(letter: &Letter, schedule: &Schedule) -> Timestamp {
     later(letter.accepted_at, schedule.in_order_within.min(schedule.give_up / 2))
 }
 
+/// Why a message is put off.
+#[derive(Debug, Clone, Copy)]
+pub struct Why<'a> {
+    /// In words.
+    pub words: &'a str,
+    /// What its sender is told when it takes long.
+    pub delay: Delay,
+    /// Whom it waits for, when that is one letter.
+    pub behind: Option<&'a Outgoing>,
+}
+
 /// The job is put off until `due` without having cost an attempt: others are first, or the destination is down. The sender is
-/// told once when it takes long. `behind` is whom it waits for, when that is one letter.
+/// told once when it takes long.
 ///
 /// # Errors
 /// A [`Failure`] when the record cannot be written.
-pub fn put_off(
-    mut state: Submitted,
-    lease: Lease,
-    why: &str,
-    behind: Option<&Outgoing>,
-    due: Timestamp,
-    schedule: &Schedule,
-    now: Timestamp,
-) -> Result<Effects, Failure> {
-    let record = state.cargo.record();
-    let mut step = Step::new().guard(Guard::Held(lease.clone())).guard(Guard::In(record, Outgoing::SUBMITTED));
+pub fn put_off(mut state: Attempted, lease: Lease, why: Why<'_>, due: Timestamp, schedule: &Schedule, now: Timestamp) -> Result<Effects, Failure> {
+    let (cargo, Why { words, delay, behind }) = (state.cargo(), why);
+    let (record, before) = (cargo.record(), state.state());
+    let mut step = Step::new().guard(Guard::Held(lease.clone())).guard(Guard::In(record, before));
     if let Some(behind) = behind {
         // It must not have moved on meanwhile, or nobody would hasten this one.
         let guard = Guard::In(behind.record_id(), behind.state());
         step = step.guard(guard).op(Op::Note(next(behind.record_id()), noted(record)));
     }
-    let note = Job::cause(why);
+    let note = Job::cause(words);
     if lease.job.note != note {
-        step = step.op(Op::Audit(state.cargo.event(now, EventName::SendQueued).with(Field::Cause, why)));
+        step = step.op(Op::Audit(cargo.event(now, EventName::SendQueued).with(Field::Cause, words)));
     }
-    let delay = Delay::AccessPoint { next: due };
-    if let Some(told) = delayed(&state.cargo, &mut state.dispatch.delay_told, delay, schedule, now) {
-        step = told.into_iter().fold(step, Step::op).op(Op::Put(Outgoing::Submitted(state).to_record()?));
+    if let Some(told) = delayed(&cargo, state.delay_told(), delay, schedule, now) {
+        step = told.into_iter().fold(step, Step::op).op(Op::Put(state.into_outgoing().to_record()?));
     }
     let job = Job { due, note, ..lease.job.clone() };
     Ok(step.op(Op::Complete(lease)).op(Op::Enqueue(job)).into())

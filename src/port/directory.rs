@@ -96,6 +96,16 @@ pub trait Directory: Send + Sync {
         Vec::new()
     }
 
+    /// Whether it has an answer without asking anybody, if only an old one to fall back upon.
+    fn knows(&self, _participant: &ParticipantId, _kind: DocumentKind) -> bool {
+        true
+    }
+
+    /// Who would be asked for a participant's metadata: the base URL of its SMP, as DNS has it now. `None` where nobody is.
+    fn asks<'a>(&'a self, _participant: &'a ParticipantId) -> Pending<'a, Result<Option<String>, DirectoryError>> {
+        Box::pin(async { Ok(None) })
+    }
+
     /// The metadata of one kind of document. The SMP's signature and its signer are verified; the access point's and
     /// the participant's certificates are not yet judged (see [`Trust`]).
     fn metadata<'a>(

@@ -12,9 +12,10 @@
 //! it is hastened. What is remembered is a help and no more: a job that nobody calls comes by itself when it is due. So
 //! a restart forgets nothing, and each node of several keeps lanes of its own.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::fmt;
-use std::ops::Bound;
+mod destination;
+mod lane;
+
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -22,65 +23,19 @@ use jiff::Timestamp;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
+pub(super) use self::destination::Destination;
+pub(super) use self::lane::{Ended, Turn, Waits};
+use self::lane::{Lane, Who};
 use crate::ident::RecordId;
 use crate::outbound::retry::Schedule;
-use crate::port::{JobId, Key};
+use crate::port::JobId;
 
-/// Failures in a row that shut a lane.
-pub(super) const FAILURES: u32 = 3;
-/// The longest wait for a probe.
-const LONGEST_PROBE: Duration = Duration::from_mins(5);
-/// A lane that opens lets one job go in this time at first, and twice as many after each [`DOUBLING`], until it is
-/// [`FASTEST`] and open.
-const SLOWEST: Duration = Duration::from_secs(1);
-const FASTEST: Duration = Duration::from_millis(20);
-const DOUBLING: Duration = Duration::from_secs(5);
-/// A job that was called and has not come since will not come: somebody else has it.
-const COMES_WITHIN: Duration = Duration::from_secs(2);
 /// Jobs that are remembered in all lanes together. More wait until they are due.
 const REMEMBERED: usize = 100_000;
 /// Jobs that an operator wants tried now and that have not come yet.
 const URGENT: usize = 10_000;
 /// Lanes that nothing happens in are forgotten beyond this number.
 const LANES: usize = 1_000;
-/// Attempts of one message that fail while others get through, after which it keeps later ones waiting no longer.
-const STRIKES: u32 = 3;
-
-/// Where something goes.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(super) enum Destination {
-    /// The host and port of another access point.
-    AccessPoint(String),
-    /// A mail server, or a mailbox by IMAP.
-    MailServer(String),
-}
-
-impl Destination {
-    /// As one word.
-    pub(super) fn name(&self) -> &str {
-        match self {
-            Self::AccessPoint(name) | Self::MailServer(name) => name,
-        }
-    }
-
-    /// Where it is noted that the operator knows it to be down.
-    pub(super) fn down(&self) -> Key {
-        let kind = match self {
-            Self::AccessPoint(_) => "point",
-            Self::MailServer(_) => "mail",
-        };
-        Key::new("down", &format!("{kind} {}", self.name()))
-    }
-}
-
-impl fmt::Display for Destination {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::AccessPoint(place) => write!(f, "the access point at {place}"),
-            Self::MailServer(name) => write!(f, "the mail server {name}"),
-        }
-    }
-}
 
 /// How many go at once, and how long a destination that is down is left alone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -91,6 +46,8 @@ pub struct LaneOptions {
     pub to_access_point: usize,
     /// To one mail server.
     pub to_mail_server: usize,
+    /// Questions to one SMP, and to DNS.
+    pub to_directory: usize,
     /// The wait before the first probe. Each is twice as long as the last, up to five minutes or [`Self::longest`].
     pub first: Duration,
     /// The longest wait, also where the other side asks for a longer one.
@@ -100,227 +57,11 @@ pub struct LaneOptions {
 }
 
 impl LaneOptions {
-    /// The waits of a schedule, with 64 places in all, four to each access point and eight to each mail server.
+    /// The waits of a schedule, with 64 places in all, four to each access point and eight to each mail server and each SMP.
     #[must_use]
     pub fn of(schedule: &Schedule) -> Self {
         let Schedule { first, longest, delay_after, .. } = schedule;
-        Self { at_once: 64, to_access_point: 4, to_mail_server: 8, first: *first, longest: *longest, told_after: *delay_after }
-    }
-}
-
-/// How an attempt ended, as far as the destination is concerned.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Ended {
-    /// It took it.
-    Taken,
-    /// It answered, and did not take it.
-    Answered,
-    /// It gave no answer, or one that says that it is not there; perhaps it asked to be left alone for so long.
-    Unreached(Option<Duration>),
-}
-
-impl Ended {
-    /// What an HTTP answer without a receipt says of the destination: 429 and what gateways answer when nobody is behind them
-    /// (RFC 9110 15.6.3 to 15.6.5, RFC 6585 4).
-    pub(super) fn of(status: u16, retry_after: Option<Duration>) -> Self {
-        match status {
-            429 | 503 => Self::Unreached(retry_after),
-            502 | 504 => Self::Unreached(None),
-            _ => Self::Answered,
-        }
-    }
-}
-
-/// What an end did to a lane.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Turn {
-    /// It is shut since just now.
-    Shut,
-    /// It has been shut for so long.
-    StillShut(Duration),
-    /// It was shut for so long, and opens.
-    Opens(Duration),
-    /// It is the first time that the destination took something.
-    First,
-}
-
-/// Why a job waits.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Waits {
-    /// All places are taken, or others were there before.
-    Behind,
-    /// The destination is down; so many attempts failed in a row.
-    Shut(u32),
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Gate {
-    Open,
-    Shut { since: Instant, wait: Duration, probe: Instant },
-    Opening { since: Instant, next: Instant },
-}
-
-#[derive(Debug)]
-struct Lane {
-    gate: Gate,
-    running: usize,
-    /// In a row.
-    failed: u32,
-    /// How many were taken, ever.
-    taken: u64,
-    waiting: BTreeSet<(Timestamp, JobId)>,
-    /// Who was called and has not come yet.
-    called: HashMap<JobId, Instant>,
-    /// Who was the last probe: the next one is another, as long as there are others.
-    probe: Option<(Timestamp, JobId)>,
-    /// How often a message failed while others were taken: how many were taken when it last failed.
-    strikes: BTreeMap<RecordId, (u32, u64)>,
-}
-
-impl Lane {
-    fn new() -> Self {
-        Self {
-            gate: Gate::Open,
-            running: 0,
-            failed: 0,
-            taken: 0,
-            waiting: BTreeSet::new(),
-            called: HashMap::new(),
-            probe: None,
-            strikes: BTreeMap::new(),
-        }
-    }
-
-    fn is_idle(&self) -> bool {
-        self.gate == Gate::Open && self.running == 0 && self.failed == 0 && self.waiting.is_empty() && self.called.is_empty()
-    }
-
-    /// Whether one more may go that nobody called, with so many who have been called and are not there yet.
-    fn admits(&self, now: Instant, places: usize) -> bool {
-        let taken = self.running + self.called.len();
-        match self.gate {
-            Gate::Shut { probe, .. } => taken == 0 && now >= probe,
-            Gate::Opening { next, .. } => taken < places && now >= next,
-            Gate::Open => taken < places,
-        }
-    }
-
-    /// Whether one that was called may go: what it was called to may have changed.
-    fn still_admits(&self, now: Instant, places: usize) -> bool {
-        match self.gate {
-            Gate::Shut { probe, .. } => self.running == 0 && now >= probe,
-            Gate::Opening { .. } | Gate::Open => self.running < places,
-        }
-    }
-
-    /// How many may be called now.
-    fn calls(&self, now: Instant, places: usize) -> usize {
-        let free = places.saturating_sub(self.running + self.called.len());
-        match self.gate {
-            Gate::Open => free,
-            Gate::Shut { probe, .. } => usize::from(now >= probe && self.running == 0 && self.called.is_empty()),
-            Gate::Opening { next, .. } => usize::from(now >= next).min(free),
-        }
-    }
-
-    /// When it is worth looking at it again, where nothing happens before.
-    fn next_look(&self) -> Option<Instant> {
-        if self.waiting.is_empty() {
-            return None;
-        }
-        let gate = match self.gate {
-            Gate::Open => None,
-            // While a probe runs, its end is what changes something.
-            Gate::Shut { probe, .. } => (self.running == 0 && self.called.is_empty()).then_some(probe),
-            Gate::Opening { next, .. } => Some(next),
-        };
-        let comes = self.called.values().min().map(|called| *called + COMES_WITHIN);
-        gate.into_iter().chain(comes).min()
-    }
-
-    fn ended(&mut self, who: &Who, ended: Ended, now: Instant, options: &LaneOptions, jitter: f64) -> (Option<Turn>, bool) {
-        let record = who.record;
-        let mut yields = false;
-        if ended == Ended::Taken {
-            self.taken += 1;
-            self.strikes.remove(&record);
-        } else {
-            let (strikes, taken) = self.strikes.get(&record).copied().unwrap_or((0, self.taken));
-            let strikes = if self.taken > taken { strikes + 1 } else { strikes };
-            yields = strikes >= STRIKES;
-            if self.strikes.len() >= 1_000 {
-                self.strikes.pop_first();
-            }
-            self.strikes.insert(record, (strikes, self.taken));
-        }
-        let turn = match ended {
-            Ended::Taken | Ended::Answered => {
-                self.failed = 0;
-                match self.gate {
-                    Gate::Shut { since, .. } => {
-                        self.gate = Gate::Opening { since: now, next: now };
-                        Some(Turn::Opens(now - since))
-                    }
-                    Gate::Open | Gate::Opening { .. } => (ended == Ended::Taken && self.taken == 1).then_some(Turn::First),
-                }
-            }
-            Ended::Unreached(asked) => {
-                self.failed = self.failed.saturating_add(1);
-                let asked = asked.unwrap_or_default().min(options.longest);
-                let until = |wait: Duration| now + wait.mul_f64(jitter).max(asked);
-                match self.gate {
-                    Gate::Shut { since, wait, .. } => {
-                        let wait = (wait * 2).min(LONGEST_PROBE).min(options.longest);
-                        self.gate = Gate::Shut { since, wait, probe: until(wait) };
-                        // It may be the next probe again, before its own time.
-                        self.waiting.insert((who.since, who.job));
-                        Some(Turn::StillShut(now - since))
-                    }
-                    Gate::Open if self.failed < FAILURES && asked.is_zero() => None,
-                    Gate::Open | Gate::Opening { .. } => {
-                        self.gate = Gate::Shut { since: now, wait: options.first, probe: until(options.first) };
-                        self.waiting.insert((who.since, who.job));
-                        Some(Turn::Shut)
-                    }
-                }
-            }
-        };
-        (turn, yields)
-    }
-
-    /// Whose turn it is: the oldest one's, and as a probe everybody's in turn.
-    fn next(&mut self) -> Option<(Timestamp, JobId)> {
-        let Gate::Shut { .. } = self.gate else { return self.waiting.pop_first() };
-        let after = self.probe.and_then(|last| self.waiting.range((Bound::Excluded(last), Bound::Unbounded)).next().copied());
-        self.probe = after.or_else(|| self.waiting.first().copied());
-        self.probe.filter(|next| self.waiting.remove(next))
-    }
-
-    /// Those who are called now, the oldest first.
-    fn call(&mut self, now: Instant, places: usize) -> Vec<(Timestamp, JobId)> {
-        self.called.retain(|_, called| now < *called + COMES_WITHIN);
-        let mut calls = Vec::new();
-        for _ in 0..self.calls(now, places) {
-            let Some((since, job)) = self.next() else { break };
-            self.called.insert(job, now);
-            calls.push((since, job));
-        }
-        self.opens_further(now);
-        calls
-    }
-
-    /// Who goes while a lane opens keeps the next one for a while.
-    fn opens_further(&mut self, now: Instant) {
-        if let Gate::Opening { since, next } = &mut self.gate
-            && now >= *next
-        {
-            let doublings = i32::try_from((now - *since).as_secs() / DOUBLING.as_secs()).unwrap_or(i32::MAX).min(16);
-            let pause = SLOWEST.div_f64(2_f64.powi(doublings));
-            *next = now + pause;
-            if pause <= FASTEST || self.waiting.is_empty() {
-                self.gate = Gate::Open;
-            }
-        }
+        Self { at_once: 64, to_access_point: 4, to_mail_server: 8, to_directory: 8, first: *first, longest: *longest, told_after: *delay_after }
     }
 }
 
@@ -336,7 +77,7 @@ pub(super) struct Calls {
 /// All lanes.
 pub struct Lanes {
     options: LaneOptions,
-    lanes: Mutex<BTreeMap<Destination, Lane>>,
+    all: Mutex<BTreeMap<Destination, Lane>>,
     /// Jobs that go when they come next, though a lane be shut.
     urgent: Mutex<BTreeSet<JobId>>,
     changed: Notify,
@@ -346,7 +87,7 @@ impl Lanes {
     /// Lanes that nothing is known of yet.
     #[must_use]
     pub fn new(options: LaneOptions) -> Arc<Self> {
-        Arc::new(Self { options, lanes: Mutex::default(), urgent: Mutex::default(), changed: Notify::new() })
+        Arc::new(Self { options, all: Mutex::default(), urgent: Mutex::default(), changed: Notify::new() })
     }
 
     pub(super) fn options(&self) -> &LaneOptions {
@@ -354,7 +95,7 @@ impl Lanes {
     }
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<Destination, Lane>> {
-        self.lanes.lock().unwrap_or_else(PoisonError::into_inner)
+        self.all.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn urgent(&self) -> MutexGuard<'_, BTreeSet<JobId>> {
@@ -373,6 +114,7 @@ impl Lanes {
         match to {
             Destination::AccessPoint(_) => self.options.to_access_point,
             Destination::MailServer(_) => self.options.to_mail_server,
+            Destination::Dns | Destination::Smp(_) => self.options.to_directory,
         }
         .max(1)
     }
@@ -387,7 +129,7 @@ impl Lanes {
         let remembered: usize = lanes.values().map(|lane| lane.waiting.len()).sum();
         let lane = lanes.entry(to.clone()).or_insert_with(Lane::new);
         let called = lane.called.remove(&job).is_some();
-        lane.called.retain(|_, called| now < *called + COMES_WITHIN);
+        lane.forget_absent(now);
         let first = lane.waiting.first().is_none_or(|first| (since, job) <= *first);
         // Places that others were called to are theirs.
         let goes = if self.urgent().remove(&job) {
@@ -408,7 +150,7 @@ impl Lanes {
         if remembered < REMEMBERED {
             lane.waiting.insert((since, job));
         }
-        let waits = if matches!(lane.gate, Gate::Shut { .. }) { Waits::Shut(lane.failed) } else { Waits::Behind };
+        let waits = if lane.is_shut() { Waits::Shut(lane.failed) } else { Waits::Behind };
         drop(lanes);
         self.changed.notify_one();
         Err(waits)
@@ -447,14 +189,6 @@ pub(super) struct Pass {
     to: Destination,
     who: Who,
     over: bool,
-}
-
-/// Who has a place.
-#[derive(Debug, Clone, Copy)]
-struct Who {
-    job: JobId,
-    record: RecordId,
-    since: Timestamp,
 }
 
 impl Pass {

@@ -30,6 +30,7 @@ mod household;
 mod lanes;
 mod lawful;
 mod limits;
+mod lookup;
 mod loops;
 mod nearest;
 mod notice;

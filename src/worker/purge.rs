@@ -25,6 +25,7 @@ use crate::outbound::Outgoing;
 use crate::outbound::accept::{Link, Transaction};
 use crate::outbound::retry::later;
 use crate::outbound::state::Ended;
+use crate::outbound::turn;
 use crate::port::{BlobId, BlobKind, Doomed, Guard, JobId, Key, Lease, Op, Record, Retained, Step, StoreError};
 
 /// The note of a job that waits for the end of a hold.
@@ -266,7 +267,8 @@ impl Node {
         step = holds.iter().fold(step, |step, hold| step.guard(Guard::New(*hold)));
         for key in over.marks() {
             let Some(value) = self.store.note(key.clone()).await.map_err(|error| from_store(&error))? else { continue };
-            if is_mark_of(&value, record.id, &left) {
+            // Who waited for it is noted under its own name.
+            if key == turn::next(record.id) || is_mark_of(&value, record.id, &left) {
                 step = step.guard(Guard::Noted(key.clone(), value)).op(Op::Forget(key));
             }
         }

@@ -1,6 +1,7 @@
 //! [`Queue::Seal`](crate::port::Queue::Seal): address and seal an outgoing message.
 
 use super::effects::{Outcome, blocking, from_store, new_blob};
+use super::lookup::{InLine, Unfound};
 use super::room::Holding;
 use super::threads::Linked;
 use super::{MailSide, Node, Organisation};
@@ -15,7 +16,7 @@ use crate::outbound::address::{self, Unaddressed};
 use crate::outbound::convert::{Returned, content};
 use crate::outbound::seal::{self, Seal};
 use crate::outbound::send::{self, Attempted};
-use crate::outbound::{Letter, Outgoing, Scheduled, told};
+use crate::outbound::{Cargo, Letter, Outgoing, Scheduled, told};
 use crate::port::{Effects, Fail, Freshness, Lease, Metadata, Op, Realm, Step, StoreError};
 use crate::sdk::message;
 
@@ -40,9 +41,10 @@ impl MailSide {
             Err(outcome) => return Ok(outcome),
         };
         let organisation = self.organisation(&state.letter.organisation)?;
-        let metadata = match self.recipient(&state).await {
+        let metadata = match self.recipient(&state, &lease).await {
             Ok(metadata) => metadata,
-            Err(Unaddressed { failure, fail }) => {
+            Err(Unfound::InLine(InLine(to, waits))) => return self.wait_in_lane(Attempted::Scheduled(state), lease, &to, waits).await,
+            Err(Unfound::Unaddressed(Unaddressed { failure, fail })) => {
                 let (schedule, moment) = (self.schedule(&organisation.participant), self.moment());
                 let effects = send::failed(Attempted::Scheduled(state), lease, &failure, fail, schedule, moment, Node::random())?;
                 return self.carry_out("seal", effects).await;
@@ -102,10 +104,11 @@ impl MailSide {
     }
 
     /// The recipient's metadata, judged; on a bad certificate it is looked up once more past the cache.
-    async fn recipient(&self, state: &Scheduled) -> Result<Metadata, Unaddressed> {
+    async fn recipient(&self, state: &Scheduled, lease: &Lease) -> Result<Metadata, Unfound> {
+        let (whose, since) = ((&state.letter.participant, DocumentKind::Message), Cargo::Letter(state.letter.clone()).since());
         let mut freshness = Freshness::Cached;
         loop {
-            let metadata = match self.directory.metadata(&state.letter.participant, DocumentKind::Message, freshness).await {
+            let metadata = match self.registered(whose, freshness, lease, since).await? {
                 Err(error) if error.is_absence() && freshness == Freshness::Cached => {
                     freshness = Freshness::Fresh;
                     continue;
@@ -119,7 +122,7 @@ impl MailSide {
                     let noted = self.note_stale(state.letter.record, &state.letter.organisation, &metadata).await;
                     return noted
                         .map(|()| Metadata { encryption: vec![certificate], ..metadata })
-                        .map_err(|failure| Unaddressed { failure, fail: Fail::Internal });
+                        .map_err(|failure| Unaddressed { failure, fail: Fail::Internal }.into());
                 }
             }
         }

@@ -4,6 +4,7 @@ use std::io::{Read, Seek, Write};
 
 use super::effects::{Outcome, blocking, from_store, new_blob, point, unwritten};
 use super::lanes::{Destination, Ended, Pass};
+use super::lookup::{InLine, Unfound};
 use super::{AccessPoint, AccessPointSide, Node};
 use crate::as4::Code;
 use crate::as4::answer::{self, Answer};
@@ -29,29 +30,30 @@ impl AccessPointSide {
         if let Some(earlier) = self.earlier(&state).await? {
             return self.stand_behind(state, lease, &earlier).await;
         }
-        let (to, metadata) = match self.destination_of(&state).await? {
+        let (to, metadata) = match self.destination_of(&state, &lease).await? {
             Ok(found) => found,
-            Err(Unaddressed { failure, fail }) => return self.fail(state, lease, &failure, fail).await,
+            Err(Unfound::InLine(InLine(to, waits))) => return self.wait_in_lane(Attempted::Submitted(state), lease, &to, waits).await,
+            Err(Unfound::Unaddressed(Unaddressed { failure, fail })) => return self.fail(state, lease, &failure, fail).await,
         };
         let pass = match self.lanes.enter(&to, lease.job.id, lease.job.record, state.cargo.since()) {
             Ok(pass) => pass,
-            Err(waits) => return self.wait_in_lane(state, lease, &to, waits).await,
+            Err(waits) => return self.wait_in_lane(Attempted::Submitted(state), lease, &to, waits).await,
         };
         self.attempt(state, lease, pass, metadata).await
     }
 
     /// Where a message goes, and the metadata that say so, where they had to be asked for.
-    async fn destination_of(&self, state: &Submitted) -> Result<Result<(Destination, Option<Metadata>), Unaddressed>, Failure> {
+    async fn destination_of(&self, state: &Submitted, lease: &Lease) -> Result<Result<(Destination, Option<Metadata>), Unfound>, Failure> {
         let place = match (&state.dispatch.place, state.dispatch.request) {
             (Some(place), _) => place.clone(),
             (None, Some(request)) => {
                 let (blob, _, _) = self.blobs.open(request).await.map_err(|error| from_store(&error))?;
                 place(&Prepared::from_blob(&blob)?.endpoint)
             }
-            (None, None) => match self.access_point_of(state).await {
-                Ok(metadata) => return Ok(Ok((Destination::AccessPoint(place(&metadata.endpoint)), Some(metadata)))),
-                Err(unaddressed) => return Ok(Err(unaddressed)),
-            },
+            (None, None) => {
+                let found = self.access_point_of(state, lease).await;
+                return Ok(found.map(|metadata| (Destination::AccessPoint(place(&metadata.endpoint)), Some(metadata))));
+            }
         };
         Ok(Ok((Destination::AccessPoint(place), None)))
     }
@@ -196,7 +198,7 @@ impl AccessPointSide {
     async fn prepare(&self, state: Submitted, lease: &Lease, metadata: Option<Metadata>) -> Result<(Submitted, BlobId), Unaddressed> {
         let metadata = match metadata {
             Some(metadata) => metadata,
-            None => self.access_point_of(&state).await?,
+            None => self.access_point_of(&state, lease).await.map_err(Unfound::into_unaddressed)?,
         };
         let internal = |failure| Unaddressed { failure, fail: Fail::Internal };
         let peer = metadata.access_point.common_name().and_then(|name| AccessPointId::new(name).ok()).ok_or_else(|| Unaddressed {
@@ -247,10 +249,11 @@ impl AccessPointSide {
     }
 
     /// The recipient's access point, judged; on a bad certificate it is looked up once more past the cache.
-    async fn access_point_of(&self, state: &Submitted) -> Result<Metadata, Unaddressed> {
+    async fn access_point_of(&self, state: &Submitted, lease: &Lease) -> Result<Metadata, Unfound> {
+        let (whose, since) = ((state.cargo.participant(), state.cargo.kind()), state.cargo.since());
         let mut freshness = Freshness::Cached;
         loop {
-            let metadata = match self.directory.metadata(state.cargo.participant(), state.cargo.kind(), freshness).await {
+            let metadata = match self.registered(whose, freshness, lease, since).await? {
                 Err(error) if error.is_absence() && freshness == Freshness::Cached => {
                     freshness = Freshness::Fresh;
                     continue;
@@ -260,7 +263,7 @@ impl AccessPointSide {
             let judged = match address::endpoint(&metadata, &self.settings.transport_profiles, self.now()) {
                 // SDK C3.2.1 2.10.a-b
                 Ok(()) => self.trust.judge(Realm::AccessPoint, &metadata.access_point, &[]).await,
-                Err(unaddressed) => return Err(unaddressed),
+                Err(unaddressed) => return Err(unaddressed.into()),
             };
             let about = |failure: Failure| {
                 failure
@@ -274,9 +277,9 @@ impl AccessPointSide {
             match judged {
                 Ok(()) => {
                     let noted = self.note_stale(state.cargo.record(), state.cargo.organisation(), &metadata).await;
-                    return noted.map(|()| metadata).map_err(|failure| Unaddressed { failure, fail: Fail::Internal });
+                    return noted.map(|()| metadata).map_err(|failure| Unaddressed { failure, fail: Fail::Internal }.into());
                 }
-                Err(unaddressed) if unaddressed.failure.is_temporary() || freshness == Freshness::Fresh => return Err(unaddressed),
+                Err(unaddressed) if unaddressed.failure.is_temporary() || freshness == Freshness::Fresh => return Err(unaddressed.into()),
                 Err(_) => freshness = Freshness::Fresh,
             }
         }

@@ -19,9 +19,9 @@ use crate::ident::RecordId;
 use crate::mail::alarm::Cause;
 use crate::outbound::retry::{Schedule, later};
 use crate::outbound::send::{self, Attempted};
-use crate::outbound::turn::{self, Earlier};
+use crate::outbound::turn::{self, Earlier, Why};
 use crate::outbound::{Cargo, Outgoing, Submitted};
-use crate::port::{Fail, Guard, Job, Lease, Op, Queue, SinkAnswer, SinkError, Step, Tell};
+use crate::port::{Delay, Fail, Guard, Job, Lease, Op, Queue, SinkAnswer, SinkError, Step, Tell};
 
 /// How long a job that waits for its turn is put off at most, give or take a fifth.
 const LOOKS_AFTER: Duration = Duration::from_mins(30);
@@ -58,32 +58,40 @@ impl Node {
 
     /// Puts a message off behind an earlier one of its conversation.
     pub(super) async fn stand_behind(&self, state: Submitted, lease: Lease, earlier: &Outgoing) -> Result<Outcome, Failure> {
-        self.put_off_message(state, lease, "an earlier message of its conversation is first", Some(earlier)).await
+        let why = "an earlier message of its conversation is first";
+        self.put_off_message(Attempted::Submitted(state), lease, why, Fail::AccessPoint, Some(earlier)).await
     }
 
     /// Puts a message off that has no place in its lane, or gives it up when its time has run out and its destination is down.
-    pub(super) async fn wait_in_lane(&self, state: Submitted, lease: Lease, to: &Destination, waits: Waits) -> Result<Outcome, Failure> {
-        let schedule = self.schedule(state.cargo.organisation());
-        let moment = self.moment();
+    pub(super) async fn wait_in_lane(&self, state: Attempted, lease: Lease, to: &Destination, waits: Waits) -> Result<Outcome, Failure> {
+        let (cargo, moment) = (state.cargo(), self.moment());
+        let schedule = self.schedule(cargo.organisation());
+        let (fail, blame) = match to {
+            Destination::Dns | Destination::Smp(_) => (Fail::Directory, Blame::Federation),
+            Destination::AccessPoint(_) | Destination::MailServer(_) => (Fail::AccessPoint, Blame::Peer),
+        };
         match waits {
-            Waits::Behind => self.put_off_message(state, lease, &format!("others to {to} are before it"), None).await,
+            Waits::Behind => self.put_off_message(state, lease, &format!("others to {to} are before it"), fail, None).await,
             // The probes were attempts for all that wait.
-            Waits::Shut(failed) if failed >= schedule.least() && moment.now > schedule.last_at(state.cargo.since(), moment) => {
-                let failure = Failure::temporary(Stage::Send, Blame::Peer, format!("{to} was down until the time for it ran out"));
-                let effects = send::given_up(Attempted::Submitted(state), lease, &failure, Fail::AccessPoint, moment.now)?;
-                self.carry_out("send", effects).await
+            Waits::Shut(failed) if failed >= schedule.least() && moment.now > schedule.last_at(cargo.since(), moment) => {
+                let failure = Failure::temporary(Stage::Send, blame, format!("{to} was down until the time for it ran out"));
+                self.carry_out("send", send::given_up(state, lease, &failure, fail, moment.now)?).await
             }
-            Waits::Shut(_) => self.put_off_message(state, lease, &format!("{to} is down, and is tried again from time to time"), None).await,
+            Waits::Shut(_) => {
+                let why = format!("{to} is down, and is tried again from time to time");
+                self.put_off_message(state, lease, &why, fail, None).await
+            }
         }
     }
 
-    async fn put_off_message(&self, state: Submitted, lease: Lease, why: &str, behind: Option<&Outgoing>) -> Result<Outcome, Failure> {
-        let (schedule, moment) = (self.schedule(state.cargo.organisation()), self.moment());
-        let (since, told) = (state.cargo.since(), state.dispatch.delay_told.is_some());
+    async fn put_off_message(&self, state: Attempted, lease: Lease, words: &str, fail: Fail, behind: Option<&Outgoing>) -> Result<Outcome, Failure> {
+        let (cargo, moment, told) = (state.cargo(), self.moment(), state.is_told());
+        let (schedule, since) = (self.schedule(cargo.organisation()), cargo.since());
         let late = Some(schedule.late_at(since)).filter(|at| !told && *at > moment.now);
         let last = Some(schedule.last_at(since, moment)).filter(|at| *at > moment.now);
         let due = late.into_iter().chain(last).fold(looks_at(moment.now, since, schedule), Timestamp::min);
-        let effects = turn::put_off(state, lease, why, behind, due, schedule, moment.now)?;
+        let delay = if fail == Fail::Directory { Delay::Directory { next: due } } else { Delay::AccessPoint { next: due } };
+        let effects = turn::put_off(state, lease, Why { words, delay, behind }, due, schedule, moment.now)?;
         self.carry_out("put-off", effects).await
     }
 

@@ -355,6 +355,69 @@ fn a_mail_server_that_is_away_is_left_alone_and_gets_everything_once() {
     });
 }
 
+#[test]
+fn a_directory_that_is_down_is_left_alone_and_keeps_no_others_waiting() {
+    for down in ["smp.one", "dns"] {
+        run(|| async move {
+            let world = World::new(&["first", "second", "other", "well"], Schedule::default());
+            let smps = [("first", "smp.one"), ("second", "smp.one"), ("other", "smp.two")];
+            world.registry.lock().unwrap().smps = smps.map(|(peer, smp)| (peer.to_owned(), smp.to_owned())).into();
+            world.registry.lock().unwrap().down.insert(down.to_owned());
+            let (gateway, crew) = world.start();
+            for n in 0..200 {
+                let peer = if n % 2 == 0 { "first" } else { "second" };
+                world.hand_in(&gateway, peer, &format!("m{n}"), (n >= 2).then(|| format!("m{}", n % 2)).as_deref()).await;
+                sleep(SECOND * 10).await;
+            }
+            // Of `well` everything is remembered, and `other` has an SMP that answers, where DNS does.
+            let mut slowest = Duration::ZERO;
+            for n in 0..20 {
+                world.hand_in(&gateway, "well", &format!("w{n}"), None).await;
+                slowest = slowest.max(until_taken(&world, "well", n + 1, MINUTE).await);
+                if down != "dns" {
+                    world.hand_in(&gateway, "other", &format!("o{n}"), None).await;
+                    slowest = slowest.max(until_taken(&world, "other", n + 1, MINUTE).await);
+                }
+                sleep(SECOND * 97).await;
+            }
+            assert!(slowest < SECOND * 3, "{down}: {slowest:?}");
+            sleep(HOUR * 4 - world.elapsed()).await;
+            let asked = world.registry.lock().unwrap().asked[down];
+            assert!((30..=70).contains(&asked), "{down} was asked {asked} times");
+            assert_eq!((world.peer("first").taken(), world.peer("second").taken()), (0, 0));
+            assert_eq!((world.mails_with("server does not answer"), world.mails_with("server answers again")), (1, 0));
+            world.registry.lock().unwrap().down.clear();
+            for peer in ["first", "second"] {
+                until_taken(&world, peer, 100, MINUTE * 15).await;
+            }
+            sleep(MINUTE).await;
+            assert_eq!(world.mails_with("server answers again"), 1);
+            assert_eq!(in_order(&world).await, 100);
+            nothing_lost(&world).await;
+            println!("{down} away for 4 h: 200 messages waited, it was asked {asked} times; the slowest message to others: {slowest:?}");
+            crew.drain().await;
+        });
+    }
+}
+
+#[test]
+fn what_waits_for_an_smp_that_stays_away_is_given_up_in_its_time() {
+    run(|| async {
+        let world = World::new(&["gone"], Schedule::default());
+        world.registry.lock().unwrap().smps.insert("gone".to_owned(), "smp.one".to_owned());
+        world.registry.lock().unwrap().down.insert("smp.one".to_owned());
+        let (gateway, crew) = world.start();
+        for n in 0..10 {
+            world.hand_in(&gateway, "gone", &format!("m{n}"), None).await;
+        }
+        sleep(HOUR * 47).await;
+        assert_eq!((world.count(EventName::ExchangeFailed).await, world.mails_with("Action: delayed")), (0, 10));
+        sleep(HOUR * 3).await;
+        assert_eq!((world.count(EventName::ExchangeFailed).await, world.mails_with("Action: failed")), (10, 10));
+        crew.drain().await;
+    });
+}
+
 /// What `docs/reliability.md` says of waits is what holds where nothing is configured.
 #[test]
 fn the_table_of_waits_is_the_schedule_s() {

@@ -27,8 +27,8 @@ use brevbro::port::{
 use brevbro::sdk::message::MessageLimits;
 use brevbro::store::{MemoryBlobs, MemoryStore};
 use brevbro::worker::{
-    AccessPoint, AccessPointSide, Acquaintances, Company, Crew, Expiry, Gateway, Household, LaneOptions, Lanes, MailSettings, MailSide, Mailbox,
-    Mode, Node, Organisation, Participant, Retention, Room, Settings, Settled, Sides, Sinks,
+    AccessPoint, AccessPointSide, Acquaintances, Company, Crew, Expiry, Gateway, Household, LaneOptions, Lanes, Limits, MailSettings, MailSide,
+    Mailbox, Mode, Node, Organisation, Participant, Quotas, Retention, Room, Settings, Settled, Sides, Sinks,
 };
 use jiff::{SignedDuration, Timestamp};
 use tokio::time::{Instant, sleep};
@@ -147,6 +147,24 @@ impl Peer {
     }
 }
 
+/// What DNS and SMPs do, and how often each was asked for somebody.
+#[derive(Default)]
+pub struct Registry {
+    /// The host of each peer's SMP. Of others everything is known.
+    pub smps: BTreeMap<String, String>,
+    /// Hosts that do not answer; `dns` is DNS.
+    pub down: BTreeSet<String>,
+    pub asked: BTreeMap<String, usize>,
+}
+
+impl Registry {
+    /// Whether an answer comes.
+    fn ask(&mut self, host: &str) -> bool {
+        *self.asked.entry(host.to_owned()).or_default() += 1;
+        !self.down.contains(host)
+    }
+}
+
 /// What is outside.
 pub struct World {
     pub hands: Arc<Hands>,
@@ -156,6 +174,7 @@ pub struct World {
     pub mails: Mutex<Vec<(Duration, String)>>,
     /// Whether the mail server is there; how often it was tried while it was not.
     pub mail_server: Mutex<Option<usize>>,
+    pub registry: Mutex<Registry>,
     schedule: Schedule,
     accepted: AtomicUsize,
 }
@@ -172,6 +191,7 @@ impl World {
             peers,
             mails: Mutex::default(),
             mail_server: Mutex::default(),
+            registry: Mutex::default(),
             schedule,
             accepted: AtomicUsize::new(0),
         })
@@ -260,6 +280,10 @@ impl World {
     }
 }
 
+fn unlimited() -> Quotas {
+    Quotas { organisation: OWN.parse().unwrap(), waiting: 1_000_000, unopened: 1_000_000, stored: u64::MAX, mailboxes: Vec::new() }
+}
+
 fn gateway(world: &Arc<World>) -> Gateway {
     let keys = keys();
     let node = Arc::new(Node {
@@ -267,10 +291,11 @@ fn gateway(world: &Arc<World>) -> Gateway {
         company: Company::Alone,
         store: Arc::clone(&world.store) as _,
         blobs: Arc::clone(&world.blobs) as _,
-        directory: Arc::new(Register),
-        trust: Arc::new(Register),
+        directory: Arc::new(Register(Arc::clone(world))),
+        trust: Arc::new(Register(Arc::clone(world))),
         clock: Arc::clone(&world.hands) as _,
         room: Room::of(256 << 20),
+        limits: Limits::new(vec![unlimited()], &"gw".parse().unwrap()),
         settings: Settings {
             name: "gw.own.example".parse().unwrap(),
             domain: "sdk.own.example".parse().unwrap(),
@@ -388,16 +413,46 @@ fn take(world: &World, peer: &Peer, content_type: &str, body: &[u8]) -> Answer {
     Answer { status: 200, content_type: "application/soap+xml".into(), retry_after: None, body: answer }
 }
 
-/// DNS, SMP and the CAs: everybody is there.
-struct Register;
+/// DNS, SMP and the CAs.
+struct Register(Arc<World>);
+
+/// The name of a peer among participants.
+fn name_of(participant: &ParticipantId) -> &str {
+    participant.as_str().strip_prefix("0203:").and_then(|domain| domain.split('.').next()).unwrap()
+}
+
+impl Register {
+    /// Asks a host: what does not answer takes its time.
+    async fn ask(&self, host: &str) -> Result<(), DirectoryError> {
+        let answers = self.0.registry.lock().unwrap().ask(host);
+        sleep(if answers { Duration::from_millis(20) } else { Duration::from_secs(10) }).await;
+        if answers { Ok(()) } else { Err(DirectoryError::Unavailable { service: host.to_owned(), reason: "no answer".into() }) }
+    }
+}
 
 impl Directory for Register {
     fn kinds<'a>(&'a self, _: &'a ParticipantId) -> Pending<'a, Result<Vec<DocumentKind>, DirectoryError>> {
         Box::pin(async { Ok(DocumentKind::ALL.to_vec()) })
     }
 
+    fn knows(&self, participant: &ParticipantId, _: DocumentKind) -> bool {
+        !self.0.registry.lock().unwrap().smps.contains_key(name_of(participant))
+    }
+
+    fn asks<'a>(&'a self, participant: &'a ParticipantId) -> Pending<'a, Result<Option<String>, DirectoryError>> {
+        Box::pin(async move {
+            self.ask("dns").await?;
+            let registry = self.0.registry.lock().unwrap();
+            Ok(registry.smps.get(name_of(participant)).map(|host| format!("http://{host}/")))
+        })
+    }
+
     fn metadata<'a>(&'a self, of: &'a ParticipantId, kind: DocumentKind, _: Freshness) -> Pending<'a, Result<Metadata, DirectoryError>> {
         Box::pin(async move {
+            let smp = self.0.registry.lock().unwrap().smps.get(name_of(of)).cloned();
+            if let Some(smp) = smp {
+                self.ask(&smp).await?;
+            }
             let name = of.as_str().strip_prefix("0203:").unwrap();
             Ok(Metadata {
                 participant: of.clone(),

@@ -12,8 +12,8 @@ use brevbro::outbound::address::TRANSPORT_PROFILE;
 use brevbro::outbound::retry::{Patience, Schedule};
 use brevbro::sdk::message::MessageLimits;
 use brevbro::worker::{
-    AccessPoint, AccessPointSide, Acquaintances, Company, Directions, Expiry, Gateway, Household, Limits, MailSettings, MailSide, Mailbox, Malware,
-    Mode, Node, OnFailure, Organisation, Participant, Quotas, Retention, Room, Settings, Sides, Sinks, Watched,
+    AccessPoint, AccessPointSide, Acquaintances, Company, Directions, Expiry, Gateway, Household, LaneOptions, Lanes, Limits, MailSettings, MailSide,
+    Mailbox, Malware, Mode, Node, OnFailure, Organisation, Participant, Quotas, Retention, Room, Settings, Sides, Sinks, Watched,
 };
 use jiff::SignedDuration;
 
@@ -77,6 +77,7 @@ pub fn gateway(world: &Arc<World>, side: usize, life: &Arc<Life>) -> Gateway {
             expiry: Expiry { days: vec![100_000], watched: if world.plan.extras.contains(&Extra::Expiring) { vec![watched] } else { Vec::new() } },
         },
         participants: vec![Participant { id: participant(side), schedule: schedule(), retention: KEPT }],
+        lanes: Lanes::new(LaneOptions::of(&schedule())),
     });
     let own: AccessPointId = point.certificate.common_name().unwrap().parse().unwrap();
     let access_point = AccessPointSide {
@@ -125,6 +126,8 @@ fn schedule() -> Schedule {
         factor: 2.0,
         longest: minutes(20),
         give_up: minutes(180),
+        least_attempts: 6,
+        in_order_within: minutes(90),
         delay_after: minutes(30),
         receipt_within: minutes(300),
         hours: None,

@@ -178,7 +178,9 @@ fn schedules_by_dice_lose_nothing_and_end_at_every_point() {
     let failed = failed.into_inner().unwrap();
     assert!(failed.is_empty(), "seeds that failed: {failed:?}; BREVBRO_SCHEDULE=seed prints one");
     if first == 0 && seeds >= 500 {
-        let never: Vec<_> = points.iter().filter(|point| !ended.contains_key(*point)).collect();
+        // Which of these a life comes to is chance; `tests/crash` ends at each of them, one after another.
+        let by_name = |point: &str| point.starts_with("put-off.") || point.starts_with("destination.");
+        let never: Vec<_> = points.iter().filter(|point| !ended.contains_key(*point) && !by_name(point)).collect();
         let unseen: Vec<_> = never.iter().filter(|point| !passed.contains_key(**point)).collect();
         assert!(never.is_empty(), "no life ended at {never:?}; of these nobody passed {unseen:?}");
     }

@@ -7,8 +7,8 @@ use brevbro::cli::control::Unanswered;
 use brevbro::daemon::control::Command;
 use brevbro::event::{EventName, Field};
 use brevbro::inbound::Incoming;
-use brevbro::outbound::Outgoing;
 use brevbro::outbound::send::Prepared;
+use brevbro::outbound::{Cargo, Outgoing, turn};
 use brevbro::port::{BlobKind, Listed, Queue};
 use brevbro::sdk::receipt::Outcome;
 use brevbro::worker::{Hold, Target};
@@ -71,6 +71,11 @@ fn after_its_time_nothing_of_a_message_is_left_but_what_the_journal_says() {
         let to = sender.address_of("inkorg", "purge-b.se");
         let reply = submit(&sender, &[&to], "", &mail(&sender.mailbox, "a1", SECRET)).await;
         assert!(reply.starts_with("250"), "{reply}");
+        let accepted = sender.event(EventName::MailAccepted).await.record.unwrap();
+        let record = sender.daemon.gateway.store.record(accepted).await.unwrap().unwrap();
+        let Cargo::Letter(letter) = Outgoing::from_record(&record).unwrap().cargo() else { panic!("a mail is a letter") };
+        let last = turn::last(&letter);
+        assert_eq!(sender.daemon.gateway.store.note(last.clone()).await.unwrap(), Some(turn::noted(accepted)));
         let delivered = receiver.delivery().await;
         assert!(delivered.text.contains(SECRET));
         let message = sender.event(EventName::Accepted).await;
@@ -95,6 +100,7 @@ fn after_its_time_nothing_of_a_message_is_left_but_what_the_journal_says() {
                 assert_eq!(store.list(state, 9).await.unwrap(), []);
             }
         }
+        assert_eq!(sender.daemon.gateway.store.note(last).await.unwrap(), None, "its place in its conversation is forgotten");
         let asleep = [sender.sleep().await, receiver.sleep().await];
         for gateway in &asleep {
             assert_eq!(holding(gateway.dir(), SECRET.as_bytes()), Vec::<PathBuf>::new(), "content is nowhere");

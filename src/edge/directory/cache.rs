@@ -86,6 +86,11 @@ impl Cache {
         }
     }
 
+    /// Whether there is an answer to give, also when nobody else has one.
+    pub(super) fn has(&self, key: &Key, now: Timestamp) -> bool {
+        !matches!(self.recall(key, now), Recalled::Nothing) || self.old(key, now).is_some()
+    }
+
     /// What is kept and may still be used when nothing newer is to be had.
     pub(super) fn old(&self, key: &Key, now: Timestamp) -> Option<Found> {
         let kept = self.kept();

@@ -256,6 +256,17 @@ impl Directory for DnsDirectory {
         Box::pin(self.find_kinds(participant))
     }
 
+    fn knows(&self, participant: &ParticipantId, kind: DocumentKind) -> bool {
+        self.cache.has(&(participant.clone(), kind), self.clock.now())
+    }
+
+    fn asks<'a>(&'a self, participant: &'a ParticipantId) -> Pending<'a, Result<Option<String>, DirectoryError>> {
+        Box::pin(async move {
+            let timed_out = |_| DirectoryError::Unavailable { service: "DNS".into(), reason: "it took too long".into() };
+            tokio::time::timeout(self.options.timeout, self.smp(participant)).await.map_err(timed_out).flatten().map(Some)
+        })
+    }
+
     fn metadata<'a>(
         &'a self,
         participant: &'a ParticipantId,
