@@ -60,8 +60,8 @@ pub fn failed(mut state: Taken, lease: Lease, error: &SinkError, next: Next, now
     let record = state.arrival.record;
     let held = Step::new().guard(Guard::Held(lease.clone())).guard(Guard::In(record, Incoming::NEW)).op(Op::Forget(handover(lease.job.id)));
     let what = format!("message {} cannot be delivered to {}: {error}", state.arrival.envelope_id, state.mailbox);
-    // A mail each: the second would be lost at a mail server that has seen the Message-ID of the first.
-    let alarm = Tell::alarm(Cause::MailRefused, &what, error.hint()).job(record, if next.is_none() { "undeliverable" } else { "alarm" }, now);
+    // A mail each, also when it is delivered once more: a mail server that has seen the Message-ID of the first may drop the second.
+    let alarm = Tell::alarm(Cause::MailRefused, &what, error.hint()).job(record, &format!("undelivered-{}", now.as_millisecond()), now);
     let event = |name, due| told::undelivered(&state, name, error, lease.job.attempt + 1, due, now);
     let Some(due) = next else {
         let event = event(EventName::Faulted, None);

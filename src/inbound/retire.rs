@@ -89,6 +89,6 @@ impl Past {
     #[must_use]
     pub fn needed_by(&self) -> Vec<JobId> {
         let record = self.arrival().record;
-        ["answer", "tell-alarm", "tell-undeliverable", "tell-returned"].into_iter().map(|name| JobId::of(record, name)).collect()
+        ["answer", "tell-alarm"].into_iter().map(|name| JobId::of(record, name)).collect()
     }
 }

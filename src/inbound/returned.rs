@@ -31,7 +31,8 @@ pub fn returned(state: Incoming, notice: &Notice, transaction: &str, now: Timest
     let what =
         format!("message {} was taken by the mail server for {} and came back: {}", taken.arrival.envelope_id, taken.mailbox, notice.in_words());
     let hint = SinkError::Permanent(notice.status.clone().unwrap_or_default()).hint();
-    let alarm = Tell::alarm(Cause::Returned, &what, hint).job(record, "returned", now);
+    // A mail each: the notice about a waiting message and its reminder may both come back, and a mail that is delivered once more.
+    let alarm = Tell::alarm(Cause::Returned, &what, hint).job(record, &format!("returned-{transaction}"), now);
     let event = told::returned(taken, transaction, &cause, now);
     let step = step.op(Op::Audit(event)).op(alarm);
     Ok(match next {

@@ -12,7 +12,7 @@ use brevbro::inbound::state::How;
 use brevbro::inbound::{Arrival, Closed, Delivered, Incoming, Purged, Read, Returned, Undeliverable, Unread, Was, deliver, returned};
 use brevbro::mail::returned::{Fate, Returned as Notice};
 use brevbro::outbound::accept::Link;
-use brevbro::port::{BlobKind, DirectoryError, Effects, Guard, Metadata, Op, Queue, Retained, SinkAnswer, SinkError, Tell};
+use brevbro::port::{BlobKind, DirectoryError, Effects, Guard, JobId, Metadata, Op, Queue, Retained, SinkAnswer, SinkError, Tell};
 use brevbro::sdk::message::{self, MessageLimits};
 use brevbro::sdk::receipt::{self, Outcome};
 use brevbro::sdk::rules::{Breach, Detail};
@@ -322,6 +322,30 @@ fn a_mail_server_that_says_later_is_asked_again_and_only_a_long_outage_alarms() 
     assert_eq!(names(&early), [EventName::DeliveryDeferred]);
     assert!(tells(&early).is_empty());
     assert!(matches!(tells(&failed(9, &SinkError::Temporary("busy".into()), true, 3_601))[..], [Tell::Alarm { .. }]));
+}
+
+/// The names of the jobs that tell the operator.
+fn alarms(effects: &Effects) -> Vec<JobId> {
+    let jobs = effects.step.ops.iter().filter_map(|op| match op {
+        Op::Enqueue(job) if job.queue == Queue::Notify => Some(job.id),
+        _ => None,
+    });
+    jobs.collect()
+}
+
+/// A job's name makes the Message-ID, and a mail server may drop a mail whose Message-ID it has seen.
+#[test]
+fn what_comes_back_or_is_refused_twice_is_told_by_two_mails() {
+    let notice = Notice { fate: Fate::Failed, status: Some("5.1.1".into()), diagnostic: None, recipient: None, envelope_id: None };
+    let unread = |reminded_at| Incoming::Unread(Unread { taken: taken(), told_at: at(3), reminded_at });
+    let of_notice = alarms(&returned::returned(unread(None), &notice, "t1", at(9)).unwrap());
+    let of_reminder = alarms(&returned::returned(unread(Some(at(10))), &notice, "t2", at(19)).unwrap());
+    assert_eq!((of_notice.len(), of_reminder.len()), (1, 1));
+    assert_ne!(of_notice, of_reminder);
+    let refused = SinkError::Permanent("550".into());
+    let (first, redelivered) = (alarms(&failed(0, &refused, false, 5)), alarms(&failed(0, &refused, false, 905)));
+    assert_eq!((first.len(), redelivered.len()), (1, 1));
+    assert_ne!(first, redelivered);
 }
 
 #[test]
