@@ -21,9 +21,9 @@ pub fn all() -> Vec<String> {
     names.into_iter().collect()
 }
 
-/// Whether a point lies in the store or the spool, where a step or a body becomes durable.
+/// Whether a point lies in the store or the spool, where a step or a body becomes durable, or in a tool that fills them.
 pub fn is_of_disk(name: &str) -> bool {
-    name.starts_with("store.") || name.starts_with("spool.")
+    ["store.", "spool.", "import."].iter().any(|place| name.starts_with(place))
 }
 
 fn read(folder: &Path, names: &mut BTreeSet<String>) {
@@ -52,6 +52,46 @@ fn of_source(text: &str, names: &mut BTreeSet<String>) {
         rest = after;
     }
     names.extend(after(text, "fail_point!(\"").map(ToOwned::to_owned));
+}
+
+/// Where a name is made by the program: of the points themselves, and of what is no point but a lever of tests.
+const MADE: [&str; 8] = [
+    "with_incoming(&self",
+    "carry_out(&self, name: &str",
+    "carry_out(name, step(",
+    "point(name: &str, effect",
+    "point(name, \"",
+    "eval(&format!(\"{name}.{effect}\")",
+    "eval(\"purge.day\"",
+    "eval(\"store.postgres.migration\"",
+];
+
+/// Points in the source whose names cannot be read there.
+pub fn unread() -> Vec<String> {
+    let mut found = Vec::new();
+    unread_in(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"), &mut found);
+    found
+}
+
+fn unread_in(folder: &Path, found: &mut Vec<String>) {
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            unread_in(&path, found);
+            continue;
+        }
+        let text = if path.extension().is_some_and(|extension| extension == "rs") { std::fs::read_to_string(&path).unwrap() } else { continue };
+        for call in ["carry_out(", "with_incoming(", "fail_point!(", " point(", "fail::eval("] {
+            for (at, _) in text.match_indices(call) {
+                let rest = text[at..].trim_start().trim_start_matches("fail::");
+                let is_named = rest.split_once('(').is_some_and(|(_, rest)| rest.trim_start_matches("id, ").starts_with('"'));
+                let is_made = MADE.iter().any(|own| rest.starts_with(own));
+                if !is_made && (!is_named || call == "fail::eval(") {
+                    found.push(format!("{}: {}", path.display(), rest.lines().next().unwrap_or_default()));
+                }
+            }
+        }
+    }
 }
 
 /// The texts between this and the next quote.

@@ -1,7 +1,7 @@
 //! What the logs of clients and mail servers prove, and what the journals add.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use brevbro::event::{Event, EventName, Field};
 use brevbro::port::{Key, Queue};
@@ -9,7 +9,7 @@ use brevbro::store::journal::{self, Change, Entry, JournalError};
 use serde_json::Value;
 
 use crate::common::counted::{counted, is_sum, there};
-use crate::stage::{Side, Stage, log};
+use crate::stage::{NOBODY, Side, Stage, log};
 
 /// A mail to one recipient.
 pub type Letter = (String, String);
@@ -23,6 +23,8 @@ pub struct Verdict {
     pub handed_in_again: usize,
     /// Recipients of those mails.
     pub letters: usize,
+    /// Of those, the ones that the other side rejects.
+    pub rejected: usize,
     /// Letters that ended in neither delivery nor notice.
     pub lost: Vec<Letter>,
     /// Letters that arrived as two messages.
@@ -50,6 +52,11 @@ impl Verdict {
 /// The mailbox at the other side that an address leads to: the part before the `@` is the function.
 fn function(address: &str) -> String {
     address.split('@').next().unwrap_or_default().to_owned()
+}
+
+/// Whether the other side rejects it.
+fn is_for_nobody((_, function): &Letter) -> bool {
+    function == NOBODY
 }
 
 fn text<'a>(line: &'a Value, name: &str) -> &'a str {
@@ -89,9 +96,9 @@ impl Inbox {
         inbox
     }
 
-    /// Whether every letter is delivered and its sender told.
+    /// Whether every letter is delivered, or rejected, and its sender told.
     pub fn is_complete(&self, letters: impl IntoIterator<Item = Letter>) -> bool {
-        letters.into_iter().all(|letter| self.delivered.contains_key(&letter) && self.notices.contains_key(&letter))
+        letters.into_iter().all(|letter| (is_for_nobody(&letter) || self.delivered.contains_key(&letter)) && self.notices.contains_key(&letter))
     }
 
     pub fn len(&self) -> usize {
@@ -158,9 +165,14 @@ pub fn weigh(stage: &Stage, journals: &[Journal], wrong: Vec<String>) -> Verdict
                 verdict.unexplained.push(format!("{letter:?}: {again} more of {id}"));
             }
         }
-        // Everything is healthy in the end, so every sender is told of one success.
+        if is_for_nobody(letter) {
+            verdict.rejected += 1;
+            verdict.wrong.extend(copies.iter().map(|(id, _)| format!("{letter:?} is for nobody, and delivered as {id}")));
+        }
+        // Everything is healthy in the end, so every sender is told of one success, or of the rejection.
         let told: BTreeSet<&(String, String)> = notices.iter().collect();
-        if told.len() != 1 || told.iter().any(|(action, _)| action != "delivered") {
+        let wanted = if is_for_nobody(letter) { "failed" } else { "delivered" };
+        if told.len() != 1 || told.iter().any(|(action, _)| action != wanted) {
             verdict.wrong.push(format!("{letter:?}: its sender was told {told:?}"));
         }
         let again = notices.len().saturating_sub(told.len());
@@ -266,10 +278,15 @@ impl Journal {
 
 /// Files that were not put in their place or not removed.
 pub fn left(state: &Path) -> Vec<String> {
+    let misplaced = files(state).into_iter().filter(|path| path.extension().is_none_or(|extension| extension != "blob"));
+    misplaced.map(|path| path.display().to_string()).collect()
+}
+
+/// All files of the spool.
+pub fn files(state: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();
     for folder in std::fs::read_dir(state.join("spool")).unwrap().flatten().filter(|entry| entry.path().is_dir()) {
-        let files = std::fs::read_dir(folder.path()).unwrap().flatten().map(|entry| entry.path());
-        found.extend(files.filter(|path| path.extension().is_none_or(|extension| extension != "blob")).map(|path| path.display().to_string()));
+        found.extend(std::fs::read_dir(folder.path()).into_iter().flatten().flatten().map(|entry| entry.path()));
     }
     found
 }

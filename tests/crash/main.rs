@@ -13,6 +13,8 @@
 
 mod evidence;
 #[cfg(feature = "failpoints")]
+mod left;
+#[cfg(feature = "failpoints")]
 mod points;
 mod stage;
 
@@ -24,10 +26,12 @@ use std::time::{Duration, Instant};
 use serde_json::json;
 
 use evidence::{Inbox, accepted, judge};
-use stage::{MAILBOXES, Side, Stage, wait_for};
+use stage::{MAILBOXES, NOBODY, Side, Stage, wait_for};
 
 /// How long everything may take to become quiet after the last kill.
 const QUIET: Duration = Duration::from_mins(3);
+/// A day of retention while mails come: content is deleted so long after its end, among the kills.
+const DAY: Duration = Duration::from_millis(1_500);
 
 fn setting(name: &str, default: u64) -> u64 {
     std::env::var(name).map_or(default, |value| value.parse().unwrap_or_else(|_| panic!("{name} is a number")))
@@ -59,6 +63,7 @@ fn gateways_killed_at_any_moment_lose_nothing() {
     let began = Instant::now();
     let mut stage = Stage::set("crash-random");
     for side in Side::BOTH {
+        stage.gateway(side).day = Some(DAY);
         stage.gateway(side).start(None);
     }
     assert!(stage.a.is_up() && stage.b.is_up());
@@ -91,9 +96,10 @@ fn gateways_killed_at_any_moment_lose_nothing() {
     stage.stop();
     let verdict = judge(&stage);
     println!(
-        "{} mails with {} recipients, {} handed in again; {} lost, {} doubled, {} repeated of {} possible duplicates; killed for {:.0} s, quiet after {:.0} s",
+        "{} mails with {} recipients, {} of them rejected, {} handed in again; {} lost, {} doubled, {} repeated of {} possible duplicates; killed for {:.0} s, quiet after {:.0} s",
         verdict.accepted,
         verdict.letters,
+        verdict.rejected,
         verdict.handed_in_again,
         verdict.lost.len(),
         verdict.doubled.len(),
@@ -104,14 +110,62 @@ fn gateways_killed_at_any_moment_lose_nothing() {
     );
     verdict.assert(kills as usize);
     assert_eq!(verdict.accepted as u64, mails);
+    #[cfg(feature = "failpoints")]
+    over(&mut stage, kills.div_ceil(6), &mut dice);
 }
 
-/// A mail: one in three with files, one in ten to two recipients.
+/// The time of everything goes over among more kills: nothing is left, and the journal says what was deleted.
+#[cfg(feature = "failpoints")]
+fn over(stage: &mut Stage, kills: u64, dice: &mut Dice) {
+    use left::Left;
+    // A day from here on: short enough for what is not content.
+    const LATER: Duration = Duration::from_millis(1);
+    let began = Instant::now();
+    for side in Side::BOTH {
+        stage.gateway(side).day = Some(LATER);
+        stage.gateway(side).start(None);
+    }
+    // What ended last is over by then; the first looks come within seven of the longer days.
+    let last = LATER * stage::KEPT + DAY * 7;
+    let mut killed = 0;
+    while killed < kills || Side::BOTH.iter().any(|side| Left::of(*side, stage).is_none_or(|left| !left.left.is_empty())) {
+        let left = || Side::BOTH.map(|side| Left::of(side, stage).map(|left| left.left));
+        assert!(began.elapsed() < last + QUIET, "{:?} is left", left());
+        if killed < kills {
+            let gateway = stage.gateway(Side::BOTH[dice.roll(2) as usize]);
+            if dice.roll(2) == 0 {
+                assert!(gateway.is_up());
+            }
+            std::thread::sleep(Duration::from_millis(dice.roll(2 * last.as_millis() as u64 / kills)));
+            gateway.kill();
+            gateway.start(None);
+            killed += 1;
+        } else {
+            std::thread::sleep(Duration::from_secs(1));
+        }
+    }
+    for side in Side::BOTH {
+        assert!(stage.gateway(side).is_up());
+    }
+    stage.stop();
+    for side in Side::BOTH {
+        let left = Left::of(side, stage).unwrap();
+        println!("{}: {} records and {} bodies deleted among {kills} kills more", side.name(), left.records, left.bodies);
+        assert!(left.left.is_empty() && left.wrong.is_empty(), "{}: {:?} {:?}", side.name(), left.left, left.wrong);
+        assert!(left.records > 0 && left.bodies > 0, "nothing was deleted at {}", side.name());
+        brevbro::store::journal::verify(&stage.gateway(side).journal()).unwrap();
+    }
+}
+
+/// A mail: one in three with files, one in ten to two recipients, one in eight to a function that nobody has.
 fn order(number: u64, dice: &mut Dice) -> serde_json::Value {
     let (from, to) = (dice.roll(MAILBOXES as u64) as usize, dice.roll(MAILBOXES as u64) as usize);
     let mut to = vec![Side::A.towards(to), Side::A.towards((to + 1) % MAILBOXES)];
     if dice.roll(10) > 0 {
         to.pop();
+    }
+    if dice.roll(8) == 0 {
+        to[0] = Side::A.towards_function(NOBODY);
     }
     let files = if dice.roll(3) == 0 { 1 + dice.roll(2) } else { 0 };
     json!({ "token": format!("crash-{number:04}"), "from": Side::A.mailbox(from), "to": to, "files": files })

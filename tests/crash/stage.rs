@@ -15,6 +15,12 @@ pub const MAILBOXES: usize = 3;
 /// The number of one more, which only sends: its function id is too long for an address and gets a short one.
 pub const LONG: usize = MAILBOXES;
 
+/// Days for which what is not content is kept.
+pub const KEPT: u32 = 8_000;
+
+/// A function that nobody has.
+pub const NOBODY: &str = "finnsinte";
+
 /// One organisation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Side {
@@ -50,7 +56,12 @@ impl Side {
 
     /// The address of one of the other side's mailboxes, as this side writes it.
     pub fn towards(self, number: usize) -> String {
-        format!("inkorg{number}@{}.sdk.{}", self.other().organisation(), self.organisation())
+        self.towards_function(&format!("inkorg{number}"))
+    }
+
+    /// The address of a function of the other side's.
+    pub fn towards_function(self, function: &str) -> String {
+        format!("{function}@{}.sdk.{}", self.other().organisation(), self.organisation())
     }
 }
 
@@ -120,6 +131,8 @@ pub struct Gateway {
     pub config: PathBuf,
     /// More of its environment.
     pub environment: Vec<(&'static str, PathBuf)>,
+    /// How long a day of retention is in the lives that begin from here on; content is kept for one, the rest for [`KEPT`].
+    pub day: Option<Duration>,
     log: PathBuf,
     process: Option<Process>,
 }
@@ -130,6 +143,9 @@ impl Gateway {
         let mut command = Command::new(env!("CARGO_BIN_EXE_brevbro"));
         command.args(["run", "--config"]).arg(&self.config).stdin(Stdio::null()).stdout(Stdio::null());
         command.envs(self.environment.iter().map(|(name, value)| (name, value)));
+        if let Some(day) = self.day {
+            command.env("FAILPOINTS", format!("purge.day=return({})", day.as_millis()));
+        }
         if let Some(abort) = abort {
             command.env("BREVBRO_ABORT_AT", abort);
         }
@@ -139,7 +155,8 @@ impl Gateway {
     /// Waits until it greets, which is after everything that an earlier run left was put in order; `false` when it
     /// ends before.
     pub fn is_up(&mut self) -> bool {
-        wait_for("a gateway's greeting", Duration::from_mins(1), || {
+        // A start looks at every file of the spool, which takes its time on a machine that does much else.
+        wait_for("a gateway's greeting", Duration::from_mins(4), || {
             if self.ended().is_some() {
                 return Some(false);
             }
@@ -352,6 +369,10 @@ longest = "2s"
 give-up = "1h"
 delayed-notice-after = "1s"
 
+[retention]
+content-days = 1
+metadata-days = {KEPT}
+
 # Nobody answers there: each mail and message is noted as one that was not looked into.
 [malware]
 clamd = "/nonexistent/clamd.ctl"
@@ -385,5 +406,5 @@ name = "Organisation {organisation}"
     }
     let config = folder.join("gateway.toml");
     File::create(&config).unwrap().write_all(text.as_bytes()).unwrap();
-    Gateway { side, smtp, as4, tls, state, config, environment: Vec::new(), log: folder.join("gateway.log"), process: None }
+    Gateway { side, smtp, as4, tls, state, config, environment: Vec::new(), day: None, log: folder.join("gateway.log"), process: None }
 }

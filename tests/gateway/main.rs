@@ -20,6 +20,7 @@ mod mailserver;
 mod notices;
 mod outcomes;
 mod postfix;
+mod receipts;
 mod returned;
 mod rules;
 mod secrets;

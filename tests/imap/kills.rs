@@ -172,6 +172,75 @@ fn a_mail_that_was_taken_is_recognised_when_the_folder_was_made_anew() {
     });
 }
 
+/// SplitMix64.
+struct Dice(u64);
+
+impl Dice {
+    fn roll(&mut self, sides: u64) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        (z ^ (z >> 31)) % sides
+    }
+}
+
+fn setting(name: &str, default: u64) -> u64 {
+    std::env::var(name).map_or(default, |value| value.parse().unwrap_or_else(|_| panic!("{name} is a number")))
+}
+
+/// `BREVBRO_CRASH_KILLS` makes it longer, `BREVBRO_CRASH_SEED` rolls the dice of another run again.
+#[test]
+fn a_gateway_killed_at_any_moment_takes_each_mail_of_its_outbox_once() {
+    run(async {
+        let Some(dovecot) = dovecot("ut-dice", "") else { return };
+        let clock = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_millis() as u64;
+        let (kills, seed) = (setting("BREVBRO_CRASH_KILLS", 12), setting("BREVBRO_CRASH_SEED", clock));
+        println!("{kills} kills, BREVBRO_CRASH_SEED={seed}");
+        let (mut dice, began) = (Dice(seed), std::time::Instant::now());
+        let (mut gateway, peer) = (Outside::new("ut-dice", &dovecot).await, Peer::start("ut-dice-peer").await);
+        let (user, to) = (gateway.mailbox.clone(), format!("inkorg@{}.sdk.{}.se", peer.name, gateway.name));
+        let (mut sent, mut refused) = (BTreeSet::new(), BTreeSet::new());
+        gateway.start(None);
+        for kill in 0..kills {
+            for turn in 0..1 + dice.roll(3) {
+                let label = format!("brev-{kill}-{turn}");
+                if dice.roll(5) == 0 {
+                    dovecot.put(&user, OUTBOX, mail(&user, "inkorg@okand.se.sdk.ut-dice.se", &label));
+                    refused.insert(label);
+                } else {
+                    dovecot.put(&user, OUTBOX, mail(&user, &to, &label));
+                    sent.insert(label);
+                }
+            }
+            // Some kills fall into the start, some into the work of later rounds.
+            tokio::time::sleep(Duration::from_millis(dice.roll(2_500))).await;
+            assert!(gateway.child.as_mut().unwrap().try_wait().unwrap().is_none(), "it ended by itself, see {}", gateway.log().display());
+            gateway.kill();
+            gateway.start(None);
+        }
+        mails(&dovecot, &user, OUTBOX, 0).await;
+        mails(&dovecot, &user, SENT, sent.len()).await;
+        mails(&dovecot, &user, FAILED, refused.len()).await;
+        let labels = async || messages(&peer).await.into_values().collect::<Vec<_>>();
+        wait_for("all messages", || async { (labels().await.len() >= sent.len()).then_some(()) }).await;
+        let mut arrived = labels().await;
+        arrived.sort();
+        assert!(arrived.iter().eq(&sent), "each once, in no order: {arrived:?} {sent:?}");
+        let mut again = 0;
+        for label in &refused {
+            let about = format!("Subject: Inte levererat: {label}");
+            let told = || gateway.sink.letters().into_iter().filter(|letter| letter.line(&about).is_some()).collect::<Vec<_>>();
+            wait_for(&about, || async { (!told().is_empty()).then_some(()) }).await;
+            let ids: BTreeSet<_> = told().iter().map(|notice| notice.line("Message-ID:").map(str::to_owned)).collect();
+            assert_eq!(ids.len(), 1, "{label} is told by one notice");
+            again += told().len() - 1;
+        }
+        assert!(again as u64 <= kills, "{again} notices came again");
+        println!("{} mails sent, {} refused, {again} notices again; {:.0} s", sent.len(), refused.len(), began.elapsed().as_secs_f32());
+    });
+}
+
 /// What has arrived at the other side: messages by their ids, with their labels.
 async fn messages(peer: &Peer) -> BTreeMap<String, String> {
     let mut messages = BTreeMap::new();
