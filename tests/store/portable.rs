@@ -133,3 +133,46 @@ fn an_empty_store_moves_too_and_a_file_that_is_none_changes_nothing() {
     drop(store);
     journal::verify(&there.join("store/journal")).unwrap();
 }
+
+/// Figures of docs/reliability.md: `BREVBRO_BACKUP_BODIES=20000 cargo test --test store what_copies_cost -- --ignored --nocapture`.
+#[test]
+#[ignore = "figures, for a quiet machine"]
+#[allow(clippy::print_stdout, reason = "it is all that it is for")]
+fn what_copies_cost() {
+    let bodies: u128 = std::env::var("BREVBRO_BACKUP_BODIES").map_or(2_000, |bodies| bodies.parse().unwrap());
+    let folder = tempfile::tempdir().unwrap();
+    let (state, dir) = (folder.path().join("state"), folder.path().join("backups"));
+    let place_of = files(&state);
+    let Place::Files { store, blobs, .. } = &place_of else { panic!("files") };
+    block(async {
+        for n in 0..bodies {
+            let id = Uuid::from_u128(n << 96 | n);
+            let blob = Blob { id: BlobId(id), kind: BlobKind::Mail, header: "{}".into() };
+            let mut writer = blobs.create(blob, None).await.unwrap();
+            std::io::Write::write_all(&mut writer, &vec![n as u8; 20_000]).unwrap();
+            writer.commit().await.unwrap();
+            let named = Record { id: brevbro::ident::RecordId(id), ..record(n, "waiting") };
+            store.apply(Step::new().op(Op::Put(named)).op(Op::Enqueue(job(n, Queue::Send, at(5_000))))).await.unwrap();
+        }
+    });
+    let timed = |what: &str, work: &mut dyn FnMut()| {
+        let began = std::time::Instant::now();
+        work();
+        println!("{what}: {:.1} s", began.elapsed().as_secs_f32());
+    };
+    println!("{bodies} bodies of 20 kB");
+    let plan = |round| Plan { state_dir: &state, dir: &dir, names: names(), beside: &[], at: at(round) };
+    timed("first backup", &mut || assert_eq!(take(&plan(0)).unwrap().manifest.bodies as u128, bodies));
+    timed("second backup", &mut || assert!(take(&plan(1)).unwrap().shared as u128 >= bodies));
+    timed("restore", &mut || drop(brevbro::store::backup::restore(&dir, &folder.path().join("restored")).unwrap()));
+    let file = folder.path().join("file");
+    let mut place_of = Some(place_of);
+    timed("export", &mut || assert_eq!(u128::from(written(place_of.take().unwrap(), &file)), bodies));
+    timed("import into files", &mut || drop(brought(&file, into_files(&folder.path().join("there"))).unwrap()));
+    if let Some(options) = place() {
+        let store = block(PostgresStore::open(PostgresOptions { alone: true, ..options })).unwrap();
+        let blobs = Box::new(block(async { store.blobs() }));
+        let mut target = Some(Target::Database { store, blobs });
+        timed("import into PostgreSQL", &mut || drop(brought(&file, target.take().unwrap()).unwrap()));
+    }
+}

@@ -126,7 +126,7 @@ impl Copier {
         from.rewind()?;
         let metadata = from.metadata()?;
         let to = self.dir.join(place);
-        if let Some(sum) = self.unchanged(place, &Print::of(&metadata))?
+        if let Some(sum) = self.unchanged(place, &Print::of(&metadata))
             && let Some((previous, _)) = &self.previous
         {
             to.parent().map_or(Ok(()), create_directory)?;
@@ -171,12 +171,12 @@ impl Copier {
     }
 
     /// The sum of the file in the backup before, when it is the same and still what was written.
-    fn unchanged(&self, place: &str, print: &Print) -> io::Result<Option<Sha256>> {
-        let Some((previous, sums)) = &self.previous else { return Ok(None) };
-        let (Some(known), Ok(metadata)) = (sums.get(place), fs::metadata(previous.join(place))) else { return Ok(None) };
+    fn unchanged(&self, place: &str, print: &Print) -> Option<Sha256> {
+        let (previous, sums) = self.previous.as_ref()?;
+        let (known, metadata) = (sums.get(place)?, fs::metadata(previous.join(place)).ok()?);
         if !Print::of(&metadata).has_same_content(print) {
-            return Ok(None);
+            return None;
         }
-        Ok(sum(&previous.join(place)).ok().filter(|sum| sum == known))
+        sum(&previous.join(place)).ok().filter(|sum| sum == known)
     }
 }
