@@ -139,7 +139,13 @@ fn touched(cluster: &Cluster, database: &str, verify: &dyn Fn(i32, bool) -> Stri
     found(format!("UPDATE journal SET line = replace(line, 'karin@', 'sven@') WHERE seq = {about}"), &line(about));
     found(format!("DELETE FROM journal WHERE seq = {about}"), &line(about));
     found("DELETE FROM journal WHERE seq = 0".into(), "does not say that those before it were to be deleted");
-    found(format!("UPDATE journal SET seq = -1 WHERE seq = {about}; UPDATE journal SET seq = seq - 1 WHERE seq > {about}"), "line");
+    found(
+        format!(
+            "UPDATE journal SET seq = -1 WHERE seq = {about}; UPDATE journal SET seq = -seq WHERE seq > {about}; \
+             UPDATE journal SET seq = -seq - 1 WHERE seq < -1"
+        ),
+        &line(about),
+    );
     // Two change places, with or without what is said about them.
     found(
         format!("UPDATE journal AS j SET line = k.line FROM kept AS k WHERE (j.seq, k.seq) IN (({about}, {about} + 1), ({about} + 1, {about}))"),

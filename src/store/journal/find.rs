@@ -83,8 +83,8 @@ struct Block {
     octets: u32,
     first: i64,
     last: i64,
-    /// Sorted.
-    ids: Vec<u32>,
+    /// Hashes as they stand in the index, sorted: only those that are looked at are made numbers of.
+    ids: Vec<u8>,
 }
 
 impl Block {
@@ -94,7 +94,11 @@ impl Block {
 
     fn may_hold(&self, want: &Want, hashes: &[u32]) -> bool {
         let then = want.window.is_none_or(|(first, last)| self.first <= last.as_second() && first.as_second() <= self.last);
-        then && (want.ids.is_empty() || hashes.iter().any(|hash| self.ids.binary_search(hash).is_ok()))
+        then && (want.ids.is_empty() || hashes.iter().any(|hash| self.names(*hash)))
+    }
+
+    fn names(&self, hash: u32) -> bool {
+        self.ids.as_chunks::<4>().0.binary_search(&hash.to_be_bytes()).is_ok()
     }
 }
 
@@ -199,10 +203,8 @@ fn encode(octets: u64, blocks: &[Block]) -> Vec<u8> {
         text.extend_from_slice(&block.octets.to_be_bytes());
         text.extend_from_slice(&block.first.to_be_bytes());
         text.extend_from_slice(&block.last.to_be_bytes());
-        text.extend_from_slice(&(block.ids.len() as u32).to_be_bytes());
-        for id in &block.ids {
-            text.extend_from_slice(&id.to_be_bytes());
-        }
+        text.extend_from_slice(&((block.ids.len() / 4) as u32).to_be_bytes());
+        text.extend_from_slice(&block.ids);
     }
     text
 }
@@ -220,9 +222,9 @@ fn decode(text: &[u8], octets: u64) -> Option<Vec<Block>> {
         (block.first, block.last) = (i64::from_be_bytes(rest.take()?), i64::from_be_bytes(rest.take()?));
         let ids = u32::from_be_bytes(rest.take()?) as usize;
         let (hashes, after) = rest.0.split_at_checked(ids.checked_mul(4)?)?;
-        block.ids = hashes.chunks_exact(4).filter_map(|hash| hash.try_into().ok().map(u32::from_be_bytes)).collect();
+        block.ids = hashes.to_vec();
         rest = Rest(after);
-        if block.offset != end || !block.ids.is_sorted() {
+        if block.offset != end {
             return None;
         }
         end = block.offset.checked_add(block.octets.into())?;
@@ -275,8 +277,9 @@ fn read(segment: &Segment, unread: &mut u64) -> Result<Vec<Block>, JournalError>
 }
 
 fn finished(mut block: Block, seen: &mut HashSet<u32>) -> Block {
-    block.ids = seen.drain().collect();
-    block.ids.sort_unstable();
+    let mut ids: Vec<u32> = seen.drain().collect();
+    ids.sort_unstable();
+    block.ids = ids.into_iter().flat_map(u32::to_be_bytes).collect();
     block
 }
 
@@ -292,7 +295,8 @@ mod tests {
 
     #[test]
     fn an_index_is_read_as_it_was_written_and_never_for_another_segment() {
-        let block = Block { offset: 0, octets: 90, first: -5, last: 7, ids: vec![1, 5, u32::MAX] };
+        let block = Block { offset: 0, octets: 90, first: -5, last: 7, ids: [1, 5, u32::MAX].into_iter().flat_map(u32::to_be_bytes).collect() };
+        assert!(block.names(5) && block.names(u32::MAX) && !block.names(6));
         let other = Block { offset: 90, octets: 10, first: 8, last: 9, ids: Vec::new() };
         let text = encode(100, &[block.clone(), other.clone()]);
         assert_eq!(decode(&text, 100), Some(vec![block, other]));
