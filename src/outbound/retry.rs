@@ -249,7 +249,7 @@ mod tests {
         let new = later(late, Duration::from_mins(1));
         let at = |span| Moment { now: later(new, span), even_since: late };
         assert_eq!(schedule.last_at(new, at(Duration::ZERO)), schedule.last(new));
-        assert_eq!(schedule.receipt_due_at(since, jumped(0)), later(late, Duration::from_mins(120)));
+        assert_eq!(schedule.receipt_due_at(since, jumped(0)), later(late, Duration::from_hours(2)));
         assert_eq!(schedule.receipt_due_at(new, jumped(5)), schedule.receipt_due(new));
     }
 
