@@ -214,6 +214,7 @@ macro_rules! section {
     ($(#[doc = $doc:literal])+ $name:ident { $( $(#[doc = $option_doc:literal])+ $field:ident: $type:ty = $need:ident $text:literal; )+ }) => {
         $(#[doc = $doc])+
         #[derive(Debug)]
+        #[allow(clippy::struct_field_names, reason = "options are named for those who read the file")]
         pub(super) struct $name {
             $( $(#[doc = $option_doc])+ pub(super) $field: Option<$type>, )+
         }

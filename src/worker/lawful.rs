@@ -23,17 +23,36 @@ pub fn unlawful(step: &Step) -> Option<String> {
         let word = |state: Option<&State>| state.map_or_else(|| "nothing".to_owned(), ToString::to_string);
         match before(step, id) {
             None => Some(format!("record {id} becomes {} whatever it was", word(to))),
-            Some(from) if is_lawful(from, to) => None,
-            Some(from) => Some(format!("record {id} may not become {} from {}", word(to), word(from))),
+            Some(from) if is_lawful(from.state(), to) => None,
+            Some(from) => Some(format!("record {id} may not become {} from {}", word(to), word(from.state()))),
         }
     })
 }
 
-/// The state in which a step wants to find a record: `Some(None)` where there is to be none, `None` where it does not say.
-pub(super) fn before(step: &Step, id: RecordId) -> Option<Option<&State>> {
+/// What a step wants to find of a record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Before<'a> {
+    /// That there is none.
+    Nothing,
+    /// It, in this state.
+    In(&'a State),
+}
+
+impl<'a> Before<'a> {
+    /// The state, of a record that is to be there.
+    pub(super) fn state(self) -> Option<&'a State> {
+        match self {
+            Self::Nothing => None,
+            Self::In(state) => Some(state),
+        }
+    }
+}
+
+/// What a step wants to find of a record; `None` where it does not say.
+pub(super) fn before(step: &Step, id: RecordId) -> Option<Before<'_>> {
     step.guards.iter().find_map(|guard| match guard {
-        Guard::In(guarded, state) if *guarded == id => Some(Some(state)),
-        Guard::New(guarded) if *guarded == id => Some(None),
+        Guard::In(guarded, state) if *guarded == id => Some(Before::In(state)),
+        Guard::New(guarded) if *guarded == id => Some(Before::Nothing),
         _ => None,
     })
 }

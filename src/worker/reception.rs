@@ -296,15 +296,14 @@ impl MailSide {
     /// The mail, once there is room for it in memory.
     async fn hold_mail(&self, transaction: &Transaction) -> Result<(Held, Vec<u8>), Failure> {
         let organisation = &transaction.organisation;
-        match tokio::time::timeout(FOR_ROOM, self.hold_blob(organisation, BlobId(transaction.id), Holding::Mail)).await {
-            Ok(held) => held.map(|(held, _, bytes)| (held, bytes)),
-            Err(_) => {
-                let (used, most) = self.room.taken();
-                self.tell_reached(&Reached { limit: Limit::Memory, whose: self.name.to_string(), used, most }).await;
-                let failure = Failure::temporary(Stage::Accept, Blame::Us, "there was no room in memory in time");
-                Err(failure.hint("raise memory, or send less at once").for_want_of(Shortage::Memory))
-            }
+        let held = tokio::time::timeout(FOR_ROOM, self.hold_blob(organisation, BlobId(transaction.id), Holding::Mail)).await;
+        if let Ok(held) = held {
+            return held.map(|(held, _, bytes)| (held, bytes));
         }
+        let (used, most) = self.room.taken();
+        self.tell_reached(&Reached { limit: Limit::Memory, whose: self.name.to_string(), used, most }).await;
+        let failure = Failure::temporary(Stage::Accept, Blame::Us, "there was no room in memory in time");
+        Err(failure.hint("raise memory, or send less at once").for_want_of(Shortage::Memory))
     }
 
     /// The client has shown that it saw our 250: from here on an equal mail is another mail.

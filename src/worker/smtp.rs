@@ -250,10 +250,11 @@ fn quota() -> Reply {
 }
 
 pub(super) fn failed(failure: &Failure) -> Reply {
-    match failure.shortage {
+    if failure.shortage == Some(Shortage::Quota) {
         // The operator was told when it began.
-        Some(Shortage::Quota) => tracing::debug!(what = %failure.what, "a mail is put off"),
-        _ => tracing::error!(what = %failure.what, hint = %failure.hint, "a mail cannot be taken in"),
+        tracing::debug!(what = %failure.what, "a mail is put off");
+    } else {
+        tracing::error!(what = %failure.what, hint = %failure.hint, "a mail cannot be taken in");
     }
     match failure.shortage {
         Some(Shortage::Disk) => full(),

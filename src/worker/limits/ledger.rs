@@ -19,7 +19,7 @@ use crate::outbound::Outgoing;
 use crate::port::{Key, Load, Op, Record, State, Step, Tally, Underway};
 use crate::worker::Node;
 use crate::worker::effects::from_store;
-use crate::worker::lawful::before;
+use crate::worker::lawful::{Before, before};
 
 /// Parts of a sum.
 const SHARDS: u8 = 4;
@@ -67,13 +67,13 @@ impl Changes {
         let mut changes = Self::default();
         for op in &step.ops {
             let Op::Put(record) = op else { continue };
-            let was = before(step, record.id).flatten();
+            let was = before(step, record.id).and_then(Before::state);
             if was == Some(&record.state) {
                 continue;
             }
             let Some(load) = loads(record) else { continue };
             if let Some(load) = was.and_then(&load) {
-                changes.add(&load, |sum, tally| sum.minus(tally));
+                changes.add(&load, Tally::minus);
             }
             if let Some(load) = load(&record.state) {
                 changes.add(&load, Tally::plus);
@@ -91,8 +91,11 @@ impl Changes {
     }
 }
 
-/// What a record takes in a state; `None` for a record of no message.
-fn loads(record: &Record) -> Option<Box<dyn Fn(&State) -> Option<Load>>> {
+/// What a record takes in a state.
+type Loads = Box<dyn Fn(&State) -> Option<Load>>;
+
+/// What a record takes in each state; `None` for a record of no message.
+fn loads(record: &Record) -> Option<Loads> {
     if let Ok(outgoing) = Outgoing::from_record(record) {
         return Some(Box::new(move |state| outgoing.load(state)));
     }
