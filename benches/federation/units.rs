@@ -54,7 +54,7 @@ pub fn measure(span: Duration, in_earnest: bool) -> Units {
             taken
         });
         let own = [recipient.clone()];
-        let (open, _) = timed(span, || {
+        let (open, ()) = timed(span, || {
             let opened = seal::verify(&taken).unwrap().payload(&own).unwrap();
             message::read(&opened, &MessageLimits::default()).unwrap();
         });

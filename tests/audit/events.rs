@@ -43,7 +43,7 @@ fn demanded(name: EventName) -> Option<Vec<&'static [F]>> {
 
 /// Events of the gateway itself belong to no message and to no organisation.
 fn is_the_gateways(name: EventName) -> bool {
-    matches!(name, E::Started | E::Expiring | E::LimitReached | E::LimitOver)
+    matches!(name, E::Started | E::Expiring | E::LimitReached | E::LimitOver | E::DestinationDown | E::DestinationBack)
 }
 
 fn check(events: &[Event], seen: &mut BTreeSet<EventName>) {

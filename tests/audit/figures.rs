@@ -45,7 +45,7 @@ fn uuid(what: &str, number: u64) -> Uuid {
 fn event(n: u64) -> Event {
     let (round, place) = (n / (40 * LIFE.len() as u64), n % (40 * LIFE.len() as u64));
     let (step, message) = (place / 40, round * 40 + place % 40);
-    let at = "2024-01-01T00:00:00Z".parse::<Timestamp>().unwrap() + SignedDuration::from_secs(n as i64 * 15);
+    let at = "2024-01-01T00:00:00Z".parse::<Timestamp>().unwrap() + SignedDuration::from_secs(i64::try_from(n).unwrap() * 15);
     let own: ParticipantId = "0203:kommun.se".parse().unwrap();
     let other = format!("0203:annan{}.se", message % 300);
     let certificate = |of: &str| sha256(of.as_bytes()).to_string();
@@ -73,7 +73,7 @@ fn line(entry: &Entry) -> (Vec<u8>, Sha256) {
     let mut octets = serde_json::to_vec(entry).unwrap();
     octets.pop();
     let hash = sha256(&octets);
-    write!(octets, ",\"hash\":\"{hash}\"}}\n").unwrap();
+    writeln!(octets, ",\"hash\":\"{hash}\"}}").unwrap();
     (octets, hash)
 }
 

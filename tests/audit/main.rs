@@ -14,6 +14,7 @@ mod gateway {
 mod edits;
 mod events;
 mod export;
+#[expect(clippy::print_stdout, reason = "figures are printed")]
 mod figures;
 mod question;
 mod rows;

@@ -1,5 +1,6 @@
 //! The same question and the same proof where nodes share a database: any of them can be asked, and whoever touches a row is told of.
 
+use std::fmt::Write as _;
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -191,10 +192,10 @@ fn forge(cluster: &Cluster, database: &str, from: &str, to: &str) {
         let hash = if found { brevbro::crypto::sha256(body.as_bytes()).to_string() } else { said.trim_end_matches("\"}").to_owned() };
         prev = found.then(|| hash.clone());
         // Lines without names are named by the nodes.
-        changes += &format!("UPDATE journal SET line = $forged${body},\"hash\":\"{hash}\"}}$forged$, names = NULL WHERE seq = {seq};");
+        write!(changes, "UPDATE journal SET line = $forged${body},\"hash\":\"{hash}\"}}$forged$, names = NULL WHERE seq = {seq};").unwrap();
     }
     assert!(found, "nothing to forge");
-    changes += &format!("UPDATE journal_end SET hash = '{}'", prev.unwrap());
+    write!(changes, "UPDATE journal_end SET hash = '{}'", prev.unwrap()).unwrap();
     let mut file = tempfile::NamedTempFile::new().unwrap();
     file.write_all(changes.as_bytes()).unwrap();
     cluster.file(database, file.path()).unwrap();

@@ -12,7 +12,7 @@ use crate::stage::{Side, Stage};
 /// and its spool alone; `None` while the journal cannot be read.
 pub struct Left {
     /// Records, jobs and files of the spool.
-    pub left: Vec<String>,
+    pub things: Vec<String>,
     /// Records whose deletion the journal tells.
     pub records: usize,
     /// Bodies whose deletion the journal tells.
@@ -58,6 +58,6 @@ impl Left {
         wrong.extend(ever.difference(&records).filter(|record| !told.contains_key(*record)).map(|record| format!("{record} went without a word")));
         let mut left: Vec<String> = records.into_iter().map(|record| format!("record {record}")).chain(jobs).collect();
         left.extend(files(&gateway.state).into_iter().map(|path| path.display().to_string()));
-        Some(Self { left, records: told.len(), bodies, wrong })
+        Some(Self { things: left, records: told.len(), bodies, wrong })
     }
 }

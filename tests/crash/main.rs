@@ -128,8 +128,8 @@ fn over(stage: &mut Stage, kills: u64, dice: &mut Dice) {
     // What ended last is over by then; the first looks come within seven of the longer days.
     let last = LATER * stage::KEPT + DAY * 7;
     let mut killed = 0;
-    while killed < kills || Side::BOTH.iter().any(|side| Left::of(*side, stage).is_none_or(|left| !left.left.is_empty())) {
-        let left = || Side::BOTH.map(|side| Left::of(side, stage).map(|left| left.left));
+    while killed < kills || Side::BOTH.iter().any(|side| Left::of(*side, stage).is_none_or(|left| !left.things.is_empty())) {
+        let left = || Side::BOTH.map(|side| Left::of(side, stage).map(|left| left.things));
         assert!(began.elapsed() < last + QUIET, "{:?} is left", left());
         if killed < kills {
             let gateway = stage.gateway(Side::BOTH[dice.roll(2) as usize]);
@@ -151,7 +151,7 @@ fn over(stage: &mut Stage, kills: u64, dice: &mut Dice) {
     for side in Side::BOTH {
         let left = Left::of(side, stage).unwrap();
         println!("{}: {} records and {} bodies deleted among {kills} kills more", side.name(), left.records, left.bodies);
-        assert!(left.left.is_empty() && left.wrong.is_empty(), "{}: {:?} {:?}", side.name(), left.left, left.wrong);
+        assert!(left.things.is_empty() && left.wrong.is_empty(), "{}: {:?} {:?}", side.name(), left.things, left.wrong);
         assert!(left.records > 0 && left.bodies > 0, "nothing was deleted at {}", side.name());
         brevbro::store::journal::verify(&stage.gateway(side).journal()).unwrap();
     }

@@ -128,7 +128,7 @@ fn said(output: &Output) -> String {
     String::from_utf8(output.stdout.clone()).unwrap()
 }
 
-async fn tell(gateway: &Gateway, args: &'static [&'static str]) -> Output {
+fn tell(gateway: &Gateway, args: &'static [&'static str]) -> Output {
     tokio::task::block_in_place(|| store(gateway, args))
 }
 
@@ -144,7 +144,7 @@ fn keys_change_on_a_running_gateway_with_messages_passing() {
         let receiver = Gateway::start(Setup::new("rekey-peer")).await;
         let to = "inkorg@rekey-peer.se.sdk.rekey.se";
         let send = async |gateway: &Gateway, id: &str| {
-            let mail = mail_with(&gateway.mailbox, id, "a.pdf", "application/pdf", &[b"%PDF-1.4 ", &[b'x'; 200_000][..]].concat());
+            let mail = mail_with(&gateway.mailbox, id, "a.pdf", "application/pdf", &[b"%PDF-1.4 ", &b"x".repeat(200_000)[..]].concat());
             let taken = submit(gateway, &[to], "", &mail).await;
             assert!(taken.starts_with("250"), "{taken}");
         };
@@ -168,24 +168,24 @@ fn keys_change_on_a_running_gateway_with_messages_passing() {
             let text = std::fs::read_to_string(&path).unwrap();
             let configure = |keys: &[&PathBuf]| std::fs::write(&path, text.replace(section(&[&old]), section(keys))).unwrap();
             configure(&[&new]);
-            let refused = tell(&gateway, &["reload-keys"]).await;
+            let refused = tell(&gateway, &["reload-keys"]);
             let told = String::from_utf8_lossy(&refused.stderr).into_owned();
             assert!(!refused.status.success() && told.contains(&id(&old)), "{told}");
             configure(&[&new, &old]);
-            let told = said(&tell(&gateway, &["reload-keys"]).await);
+            let told = said(&tell(&gateway, &["reload-keys"]));
             assert_eq!(told, format!("keys: {}, {}\n", id(&new), id(&old)));
-            let told = said(&tell(&gateway, &["rekey", "--check"]).await);
+            let told = said(&tell(&gateway, &["rekey", "--check"]));
             assert!(told.contains(&format!("key {}  ", id(&old))) && told.contains("they need it"), "{told}");
             assert!(!told.contains("in the clear  0 bodies"), "what was kept before encryption: {told}");
-            let told = said(&tell(&gateway, &["rekey"]).await);
+            let told = said(&tell(&gateway, &["rekey"]));
             assert!(told.contains("in the clear  0 bodies") && !told.contains("failed"), "{told}");
             wait_for("the end of the old key", || async {
-                let told = said(&tell(&gateway, &["rekey"]).await);
+                let told = said(&tell(&gateway, &["rekey"]));
                 told.contains(&format!("key {}  no body: it may be removed", id(&old))).then_some(())
             })
             .await;
             configure(&[&new]);
-            assert_eq!(said(&tell(&gateway, &["reload-keys"]).await), format!("keys: {}\n", id(&new)));
+            assert_eq!(said(&tell(&gateway, &["reload-keys"])), format!("keys: {}\n", id(&new)));
         };
         tokio::join!(sending, changing);
         wait_for("all of them", || async { (receiver.delivered().len() == 10).then_some(()) }).await;
@@ -194,7 +194,7 @@ fn keys_change_on_a_running_gateway_with_messages_passing() {
         assert!(!gateway.events(EventName::Rekeyed).await.is_empty());
         // It starts without the old key, and reads everything.
         let gateway = gateway.sleep().await.wake(setup(&[&new])).await;
-        assert!(said(&tell(&gateway, &["rekey", "--check"]).await).contains("in the clear  0 bodies"));
+        assert!(said(&tell(&gateway, &["rekey", "--check"])).contains("in the clear  0 bodies"));
         gateway.stop().await;
         receiver.stop().await;
     });
@@ -234,15 +234,15 @@ fn bodies_in_postgresql_lie_under_keys_which_change_on_a_running_gateway() {
         let text = std::fs::read_to_string(&path).unwrap();
         let configure = |keys: &[&PathBuf]| std::fs::write(&path, text.replace(section(&[&old]), section(keys))).unwrap();
         configure(&[&new]);
-        let refused = tell(&gateway, &["reload-keys"]).await;
+        let refused = tell(&gateway, &["reload-keys"]);
         assert!(!refused.status.success() && String::from_utf8_lossy(&refused.stderr).contains(&id(&old)));
         configure(&[&new, &old]);
-        said(&tell(&gateway, &["reload-keys"]).await);
-        let told = said(&tell(&gateway, &["rekey"]).await);
+        said(&tell(&gateway, &["reload-keys"]));
+        let told = said(&tell(&gateway, &["rekey"]));
         assert!(told.contains(&format!("key {}  no body: it may be removed", id(&old))), "{told}");
         assert_eq!(ask(under), id(&new));
         configure(&[&new]);
-        assert_eq!(said(&tell(&gateway, &["reload-keys"]).await), format!("keys: {}\n", id(&new)));
+        assert_eq!(said(&tell(&gateway, &["reload-keys"])), format!("keys: {}\n", id(&new)));
         gateway.stop().await;
         receiver.stop().await;
     });

@@ -203,7 +203,7 @@ fn a_gateway_killed_at_any_moment_takes_each_mail_of_its_outbox_once() {
         let (mut sent, mut refused) = (BTreeSet::new(), BTreeSet::new());
         gateway.start(None);
         for kill in 0..kills {
-            for turn in 0..1 + dice.roll(3) {
+            for turn in 0..=dice.roll(3) {
                 let label = format!("brev-{kill}-{turn}");
                 if dice.roll(5) == 0 {
                     dovecot.put(&user, OUTBOX, mail(&user, "inkorg@okand.se.sdk.ut-dice.se", &label));

@@ -53,7 +53,7 @@ async fn begin(from: &str, to: SocketAddr, octets: usize) -> TcpStream {
 
 async fn answer(stream: &mut TcpStream) -> String {
     let mut heard = Vec::new();
-    tokio::time::timeout(Duration::from_secs(60), stream.read_to_end(&mut heard)).await.unwrap().unwrap();
+    tokio::time::timeout(Duration::from_mins(1), stream.read_to_end(&mut heard)).await.unwrap().unwrap();
     String::from_utf8(heard).unwrap()
 }
 

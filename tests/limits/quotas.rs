@@ -105,7 +105,7 @@ fn messages_to_an_organisation_at_its_limit_are_put_off_and_the_others_come() {
         // It has ended, and its content is kept: that counts.
         wait_for("the second to be put off", || async {
             let reply = peer.send(&two.gateway, &peer.draft(&two.gateway)).await;
-            (!reply.is_acknowledged()).then(|| assert_eq!((reply.status, reply.retry_after), (507, Some(Duration::from_secs(60)))))
+            (!reply.is_acknowledged()).then(|| assert_eq!((reply.status, reply.retry_after), (507, Some(Duration::from_mins(1)))))
         })
         .await;
         let taken = two.gateway.events(EventName::Received).await.len();

@@ -1,6 +1,7 @@
 //! An access point in the DMZ and a mail node inside, on one database with a role each: whoever has the DMZ's machine, its disk,
 //! its memory, its rights in the database, has no message and no participant's key.
 
+use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -101,7 +102,7 @@ fn a_node_in_the_dmz_has_no_clear_message_and_no_participants_key() {
         node.environment = vec![crate::common::needles::UNWIPED];
         let mut section = format!("\n[encryption]\nkeys = [{:?}]\n", key_file(&node.folder, "transport.key", &transport));
         if node.role == Role::Mail {
-            section += &format!("content-keys = [{:?}]\n", key_file(&node.folder, "content.key", &content));
+            writeln!(section, "content-keys = [{:?}]", key_file(&node.folder, "content.key", &content)).unwrap();
         }
         let path = node.folder.join("gateway.toml");
         fs::write(&path, fs::read_to_string(&path).unwrap() + &section).unwrap();

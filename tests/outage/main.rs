@@ -32,10 +32,10 @@ const HOUR: Duration = Duration::from_hours(1);
 async fn until_taken(world: &World, peer: &str, number: usize, at_most: Duration) -> Duration {
     let began = world.elapsed();
     while world.peer(peer).taken() < number {
-        assert!(world.elapsed() - began < at_most, "{peer} took {} of {number}", world.peer(peer).taken());
+        assert!(world.elapsed().saturating_sub(began) < at_most, "{peer} took {} of {number}", world.peer(peer).taken());
         sleep(SECOND / 4).await;
     }
-    world.elapsed() - began
+    world.elapsed().saturating_sub(began)
 }
 
 /// What nobody may find, whatever happened.
@@ -91,7 +91,7 @@ fn after_eight_hours_what_has_waited_goes_in_its_order_and_slowly_at_first() {
         world.hand_in(&gateway, "well", "other", None).await;
         assert!(until_taken(&world, "well", 1, MINUTE).await < SECOND * 2, "the others do not notice");
         let waiting = resident();
-        sleep(HOUR * 8 - world.elapsed()).await;
+        sleep((HOUR * 8).saturating_sub(world.elapsed())).await;
         let (probes, _) = gone.count_anew();
         // Three to find out, then at most one in the time that probes grow to, shortened by jitter.
         assert!((60..=150).contains(&probes), "{probes} attempts in eight hours");
@@ -107,7 +107,7 @@ fn after_eight_hours_what_has_waited_goes_in_its_order_and_slowly_at_first() {
         let first = taken[0].at;
         let mut by_second = BTreeMap::<u64, usize>::new();
         for taken in &taken {
-            *by_second.entry((taken.at - first).as_secs()).or_default() += 1;
+            *by_second.entry(taken.at.saturating_sub(first).as_secs()).or_default() += 1;
         }
         let busiest = by_second.values().max().copied().unwrap();
         let in_first = |seconds| by_second.range(..seconds).map(|(_, taken)| taken).sum::<usize>();
@@ -381,7 +381,7 @@ fn a_directory_that_is_down_is_left_alone_and_keeps_no_others_waiting() {
                 sleep(SECOND * 97).await;
             }
             assert!(slowest < SECOND * 3, "{down}: {slowest:?}");
-            sleep(HOUR * 4 - world.elapsed()).await;
+            sleep((HOUR * 4).saturating_sub(world.elapsed())).await;
             let asked = world.registry.lock().unwrap().asked[down];
             assert!((30..=70).contains(&asked), "{down} was asked {asked} times");
             assert_eq!((world.peer("first").taken(), world.peer("second").taken()), (0, 0));

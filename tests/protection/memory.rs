@@ -1,5 +1,6 @@
 //! A message that has passed is not in the memory of the gateways that it passed.
 
+use std::fmt::Write as _;
 use std::fs;
 use std::time::{Duration, Instant};
 
@@ -12,7 +13,7 @@ use crate::stage::{Side, Stage, wait_for};
 const SECRET: &str = "Sekretess4711OmEnskildaFraganFranDonatorBarnet";
 /// How long it may be there after the last step of all. Threads that block end when they have had nothing to do for ten seconds,
 /// connections to mail servers when they have been kept for a while.
-const SOON: Duration = Duration::from_secs(60);
+const SOON: Duration = Duration::from_mins(1);
 /// Messages in each direction.
 const EACH: usize = 4;
 
@@ -60,7 +61,7 @@ fn where_in(process: u32) -> String {
         for form in Needle::text("secret", SECRET).forms {
             for at in memchr::memmem::find_iter(&octets[..read], &form) {
                 let around = &octets[at.saturating_sub(100)..read.min(at + form.len() + 60)];
-                told += &format!("{line} at {at:#x}: {:?}\n", String::from_utf8_lossy(around));
+                writeln!(told, "{line} at {at:#x}: {:?}", String::from_utf8_lossy(around)).unwrap();
             }
         }
     }

@@ -114,9 +114,9 @@ pub async fn take(world: &Arc<World>, life: &Life, delivery: &Delivery) -> usize
         world.wrong(format!("the operator is told of content: {id}"));
     }
     let events = world.sides[side].disk.events().await;
-    let ends =
+    let mut ends =
         events.iter().filter(|event| matches!(event.name, EventName::Delivered | EventName::Redelivered) && is(event, Field::MessageId, &message));
-    if kind == Kind::Message && ends.last().is_some_and(|event| event.name == EventName::Delivered) {
+    if kind == Kind::Message && ends.next_back().is_some_and(|event| event.name == EventName::Delivered) {
         world.wrong(format!("{message} comes again after its delivery is durable"));
     }
     let taken = Taken { side, to: delivery.to.to_string(), id, kind, message, digest: sha256(mail), heard: false, life: life.number };

@@ -23,6 +23,9 @@ use crate::net::is;
 use crate::operator;
 use crate::world::{NAMES, SECRET, World, participant};
 
+/// Marks by which messages were known.
+const MARKS: [&str; 6] = ["as4/", "facts/", "got/", "hand/", "rejected/", "sent/"];
+
 const DAY: i64 = 60 * 60 * 24;
 
 /// What a side had when everything had ended.
@@ -214,8 +217,6 @@ async fn nothing_is_left(world: &World, side: usize, had: &Had) {
     for blob in disk.blobs.heads().await.unwrap() {
         world.wrong(format!("{name}: the {:?} {} is left", blob.kind, blob.id.0));
     }
-    // By which messages were known.
-    const MARKS: [&str; 6] = ["as4/", "facts/", "got/", "hand/", "rejected/", "sent/"];
     for note in notes.iter().filter(|note| MARKS.iter().any(|family| note.starts_with(family))) {
         world.wrong(format!("{name}: a mark is left: {note}"));
     }

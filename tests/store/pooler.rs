@@ -94,7 +94,7 @@ fn a_pooler_that_pools_sessions_is_as_good_as_none() {
         let step = Step::new().op(Op::Enqueue(job(n, Queue::Send, Timestamp::now()))).op(Op::Audit(Event::new(Timestamp::now(), EventName::Sealed)));
         block(one.apply(step)).unwrap();
     }
-    let leases = block(other.claim(Queue::Send, Duration::from_secs(60), 99)).unwrap();
+    let leases = block(other.claim(Queue::Send, Duration::from_mins(1), 99)).unwrap();
     assert_eq!(leases.len(), 20);
     for lease in leases {
         block(other.apply(Step::new().op(Op::Complete(lease)))).unwrap();

@@ -162,8 +162,8 @@ fn what_copies_cost() {
     };
     println!("{bodies} bodies of 20 kB");
     let plan = |round| Plan { state_dir: &state, dir: &dir, names: names(), beside: &[], at: at(round) };
-    timed("first backup", &mut || assert_eq!(take(&plan(0)).unwrap().manifest.bodies as u128, bodies));
-    timed("second backup", &mut || assert!(take(&plan(1)).unwrap().shared as u128 >= bodies));
+    timed("first backup", &mut || assert_eq!(take(&plan(0)).unwrap().manifest.bodies, u64::try_from(bodies).unwrap()));
+    timed("second backup", &mut || assert!(take(&plan(1)).unwrap().shared >= u64::try_from(bodies).unwrap()));
     timed("restore", &mut || drop(brevbro::store::backup::restore(&dir, &folder.path().join("restored")).unwrap()));
     let file = folder.path().join("file");
     let mut place_of = Some(place_of);

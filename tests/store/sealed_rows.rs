@@ -40,7 +40,7 @@ fn tables(options: &PostgresOptions) -> String {
 }
 
 fn hex(text: &str) -> String {
-    text.bytes().map(|octet| format!("{octet:02x}")).collect()
+    text.bytes().fold(String::new(), |digits, octet| digits + &format!("{octet:02x}"))
 }
 
 #[test]
@@ -215,7 +215,9 @@ fn what_is_deleted_or_replaced_meanwhile_stays_so() {
                 _ => assert_eq!(read(writing, n), [0; 3_000]),
             }
         }
-        turning.into_iter().for_each(|thread| thread.join().unwrap());
+        for thread in turning {
+            thread.join().unwrap();
+        }
     });
     for n in 0..45 {
         match n % 3 {

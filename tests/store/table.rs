@@ -35,7 +35,7 @@ fn psql(options: &PostgresOptions, asked: &str) -> String {
 fn fill(store: &PostgresStore, steps: u64) {
     for n in 0..steps {
         let event = |name, field, value: String| {
-            let mut event = Event::new(at(n as i64 * 3_600), name).with(field, value).with(Field::Cause, "no name");
+            let mut event = Event::new(at(i64::try_from(n).unwrap() * 3_600), name).with(field, value).with(Field::Cause, "no name");
             event.record = Some(RecordId(Uuid::from_u128(u128::from(n % 7))));
             event
         };

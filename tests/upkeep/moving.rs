@@ -38,7 +38,9 @@ fn beside(config: &Path, name: &str, top: &str, state: Option<&Path>) -> PathBuf
     let own = config.parent().unwrap().join("state");
     let mut lines: Vec<String> = text.lines().filter(|line| !line.starts_with("store = ")).map(str::to_owned).collect();
     if let Some(state) = state {
-        lines.iter_mut().for_each(|line| *line = line.replace(own.to_str().unwrap(), state.to_str().unwrap()));
+        for line in &mut lines {
+            *line = line.replace(own.to_str().unwrap(), state.to_str().unwrap());
+        }
     }
     let place = lines.iter().position(|line| line.starts_with("state-dir")).unwrap();
     lines.insert(place, top.to_owned());

@@ -25,7 +25,7 @@
 //!        lock                   held by the process that writes
 //! ```
 //!
-//! Lines that came from another store stand at the front ([`import`]).
+//! Lines that came from another store stand at the front (`import`).
 //!
 //! Segments that are older than the oldest snapshot and were kept for as long as they shall be are deleted. A line says so
 //! before (`"pruned":{"before":104206,"prev":"<64 hex>"}`), so that what remains still proves what it follows.
