@@ -123,6 +123,8 @@ impl<'l> Told<'l> {
             EventName::MailAccepted,
             EventName::Addressed,
             EventName::Sealed,
+            // A message waits until the one before it has its receipt.
+            EventName::SendQueued,
             EventName::Submitted,
             EventName::Acknowledged,
             EventName::Accepted,
