@@ -171,6 +171,7 @@ fn an_end_while_the_operator_is_told_of_the_disk_costs_no_mail() {
         assert_eq!(status.signal(), Some(6), "{point}: it ended with {status}");
     }
     stage.a.start(None);
+    assert!(stage.a.is_up());
     wait_for("the mail to the operator", Duration::from_mins(1), || (alarms(&stage, Side::A, "Diskutrymmet") > 0).then_some(()));
     stage.a.stop();
 }
