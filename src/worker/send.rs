@@ -1,13 +1,13 @@
 //! [`Queue::Send`](crate::port::Queue::Send): wrap an envelope in AS4 once, push it, judge the answer.
 
-use std::io::{Read, Seek, Write};
+use std::io::{ErrorKind, Read, Seek, Write};
 
-use super::effects::{Outcome, blocking, from_store, new_blob, point, unwritten};
+use super::effects::{Outcome, blocking, from_store, new_blob, point, unread, unwritten};
 use super::lanes::{Destination, Ended, Pass};
 use super::lookup::{InLine, Unfound};
 use super::{AccessPoint, AccessPointSide, Node};
-use crate::as4::Code;
 use crate::as4::answer::{self, Answer};
+use crate::as4::{As4Error, Code};
 use crate::crypto::Certificate;
 use crate::event::Field;
 use crate::failure::{Blame, Failure, Stage};
@@ -19,6 +19,16 @@ use crate::outbound::verdict::{self, Verdict};
 use crate::outbound::{Dispatch, Outgoing, Reached, Submitted};
 use crate::port::{self, BlobId, Fail, Freshness, Lease, Metadata, Realm, Request, TransportError};
 use crate::store::Scratch;
+
+/// What it means that a message could not be packaged: a disk that is full or a database that is away comes back, what is
+/// damaged stays so.
+fn unmade(error: &As4Error) -> Failure {
+    match error {
+        As4Error::Stream { source, .. } if matches!(source.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded) => unwritten(source),
+        As4Error::Stream { source, .. } => unread(source),
+        error => Failure::permanent(Stage::Send, Blame::Us, format!("the AS4 message cannot be made: {error}")),
+    }
+}
 
 impl AccessPointSide {
     /// Runs a send job.
@@ -220,7 +230,7 @@ impl AccessPointSide {
             let gzip = Scratch::new(&scratch).map_err(disk)?;
             let mut body = Scratch::new(&scratch).map_err(disk)?;
             let sent = crate::as4::send::package(&message, &mut envelope, &identity, &certificate, gzip, &mut body, &boundary)
-                .map_err(|error| Failure::permanent(Stage::Send, Blame::Us, format!("the AS4 message cannot be made: {error}")))?;
+                .map_err(|error| unmade(&error))?;
             body.rewind().map_err(disk)?;
             Ok((sent, body))
         });
