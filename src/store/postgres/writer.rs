@@ -29,9 +29,10 @@ const REPLACE: &str = "UPDATE {}_blobs SET replaced = now(), key = NULL WHERE id
 const REPLACE_ONE: &str =
     "UPDATE {}_blobs SET replaced = now(), key = NULL WHERE id = $1 AND body <> $2 AND body = $3 AND written IS NOT NULL AND replaced IS NULL";
 const FINISH: &str = "UPDATE {}_blobs SET written = now(), octets = $2, digest = $3 WHERE body = $1 AND written IS NULL";
-/// Its age is that of the body in whose place it comes.
-const FINISH_ONE: &str = "UPDATE {}_blobs SET written = (SELECT written FROM {}_blobs WHERE body = $4), octets = $2, digest = $3 \
-                          WHERE body = $1 AND written IS NULL";
+/// Its age is that of the body in whose place it comes. Nothing is changed where another body has come in that place.
+const FINISH_ONE: &str = "UPDATE {}_blobs AS own SET written = (SELECT written FROM {}_blobs WHERE body = $4), octets = $2, digest = $3 \
+                          WHERE own.body = $1 AND own.written IS NULL AND NOT EXISTS \
+                          (SELECT FROM {}_blobs AS other WHERE other.id = own.id AND other.written IS NOT NULL AND other.replaced IS NULL)";
 const ABANDON: &str = "DELETE FROM {}_blobs WHERE body = $1 AND written IS NULL";
 
 /// [`BlobWriter`] into PostgreSQL.
