@@ -73,6 +73,8 @@ fn nothing_that_was_acknowledged_before_the_backup_is_lost_with_the_machine() {
     }
     wait("some to arrive", PATIENCE, || (Inbox::read(&stage).delivered.len() >= 10).then_some(()));
     backup(&state, &dir);
+    backup(&state, &dir);
+    assert_eq!(backups(&dir).len(), 2, "also when both are of one second");
     // From here on what comes waits here, and more comes while it is copied.
     stage.b.stop();
     for number in 15..60 {
@@ -199,9 +201,9 @@ fn a_message_that_waited_for_the_mail_server_is_delivered_from_the_backup_and_da
 fn what_is_no_backup_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let (dir, state) = (folder.path().join("backups"), folder.path().join("state"));
-    fs::create_dir_all(dir.join("2026-11-22T101500Z.unfinished")).unwrap();
-    fs::write(dir.join("2026-11-22T101500Z.unfinished/backup.json"), "{}").unwrap();
-    for none in [dir.clone(), dir.join("2026-11-22T101500Z.unfinished"), folder.path().join("nowhere")] {
+    fs::create_dir_all(dir.join("2026-11-22T101500.250Z.unfinished")).unwrap();
+    fs::write(dir.join("2026-11-22T101500.250Z.unfinished/backup.json"), "{}").unwrap();
+    for none in [dir.clone(), dir.join("2026-11-22T101500.250Z.unfinished"), folder.path().join("nowhere")] {
         let (code, told) = restore(&none, &state);
         assert!(code == Some(1) && told.contains("there is no whole backup in"), "{told}");
     }

@@ -1,7 +1,7 @@
 //! A copy of what a gateway keeps in files, taken while it works, and the way back from it.
 //!
 //! ```text
-//!  <dir>/2026-11-22T101500Z/     a backup; `.unfinished` stands behind its name until it is whole and verified
+//!  <dir>/2026-11-22T101500.250Z/ a backup; `.unfinished` stands behind its name until it is whole and verified
 //!          backup.json           its form, when, up to which line of the journal
 //!          SHA256SUMS            of every other file, as sha256sum(1) reads and writes them
 //!          federation            whose state it is

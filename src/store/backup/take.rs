@@ -68,7 +68,7 @@ pub fn take(plan: &Plan<'_>) -> Result<Taken, BackupError> {
         Some(previous) => read_sums(&previous.join(SUMS)).ok().map(|sums| (previous, sums)),
         None => None,
     };
-    let path = dir.join(at.strftime("%Y-%m-%dT%H%M%SZ").to_string());
+    let path = dir.join(at.strftime("%Y-%m-%dT%H%M%S.%3fZ").to_string());
     if path.exists() {
         return Err(BackupError::Taking(path));
     }
