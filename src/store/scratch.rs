@@ -7,7 +7,7 @@ use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
-use crate::crypto::rest::Veil;
+use crate::crypto::rest::{Veil, sought};
 
 /// Octets that are hidden or shown at a time.
 const PIECE: usize = 64 * 1024;
@@ -65,12 +65,7 @@ impl Read for Scratch {
 
 impl Seek for Scratch {
     fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
-        let at = match to {
-            SeekFrom::Start(at) => Some(at),
-            SeekFrom::End(by) => self.end.checked_add_signed(by),
-            SeekFrom::Current(by) => self.at.checked_add_signed(by),
-        };
-        self.at = at.ok_or(io::ErrorKind::InvalidInput)?;
+        self.at = sought(to, self.at, self.end)?;
         Ok(self.at)
     }
 }

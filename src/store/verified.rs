@@ -3,6 +3,7 @@
 use std::io::{self, Read, Seek, SeekFrom};
 
 use crate::crypto::Hasher;
+use crate::crypto::rest::sought;
 use crate::ident::Sha256;
 
 /// A body whose length and digest are known.
@@ -21,6 +22,11 @@ pub(super) struct Verified<R> {
 impl<R> Verified<R> {
     pub(super) fn new(inner: R, octets: u64, digest: Sha256) -> Self {
         Self { inner, octets, digest, at: 0, hashed: 0, hasher: Some(Hasher::new()) }
+    }
+
+    /// Its length.
+    pub(super) fn octets(&self) -> u64 {
+        self.octets
     }
 }
 
@@ -55,12 +61,7 @@ impl<R: Read> Read for Verified<R> {
 
 impl<R: Seek> Seek for Verified<R> {
     fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
-        let at = match to {
-            SeekFrom::Start(at) => Some(at),
-            SeekFrom::End(by) => self.octets.checked_add_signed(by),
-            SeekFrom::Current(by) => self.at.checked_add_signed(by),
-        };
-        self.at = at.ok_or(io::ErrorKind::InvalidInput)?;
+        self.at = sought(to, self.at, self.octets)?;
         self.inner.seek(SeekFrom::Start(self.at))?;
         Ok(self.at)
     }

@@ -24,6 +24,8 @@ mod open;
 mod seal;
 mod veil;
 
+use std::io::{self, SeekFrom};
+
 use openssl::symm::{Cipher, Crypter, Mode};
 use zeroize::Zeroizing;
 
@@ -43,6 +45,19 @@ const CHUNK: usize = 1 << CHUNK_LOG2;
 const CHUNK_LOG2: u8 = 16;
 /// Octets of a tag.
 const TAG: usize = 16;
+
+/// Where a seek leads in a body of `octets` that is read at `at`.
+///
+/// # Errors
+/// [`io::ErrorKind::InvalidInput`] before its beginning.
+pub fn sought(to: SeekFrom, at: u64, octets: u64) -> io::Result<u64> {
+    let place = match to {
+        SeekFrom::Start(place) => Some(place),
+        SeekFrom::End(by) => octets.checked_add_signed(by),
+        SeekFrom::Current(by) => at.checked_add_signed(by),
+    };
+    place.ok_or_else(|| io::ErrorKind::InvalidInput.into())
+}
 
 /// What a nonce stands for.
 #[derive(Debug, Clone, Copy)]

@@ -5,7 +5,7 @@ use std::io::{self, Read, Seek, SeekFrom};
 use zeroize::{Zeroize as _, Zeroizing};
 
 use super::head::short;
-use super::{CHUNK, ContentKey, Head, Part, RestKey, TAG};
+use super::{CHUNK, ContentKey, Head, Part, RestKey, TAG, sought};
 use crate::ident::Sha256;
 
 /// The body of a content, from any place. No octet is handed out before the tag of its chunk has held. The first read opens
@@ -101,12 +101,7 @@ impl<R: Read + Seek> Read for Opened<R> {
 
 impl<R: Read + Seek> Seek for Opened<R> {
     fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
-        let at = match to {
-            SeekFrom::Start(at) => Some(at),
-            SeekFrom::End(by) => self.octets.checked_add_signed(by),
-            SeekFrom::Current(by) => self.at.checked_add_signed(by),
-        };
-        self.at = at.ok_or(io::ErrorKind::InvalidInput)?;
+        self.at = sought(to, self.at, self.octets)?;
         Ok(self.at)
     }
 }

@@ -10,6 +10,7 @@ use uuid::Uuid;
 use super::bodies::{PostgresBlobs, Table};
 use super::fault::Fault;
 use super::link::{Link, persist};
+use crate::crypto::rest::sought;
 use crate::port::StoreError;
 
 /// A body as a stream; holds one part and no connection.
@@ -70,12 +71,7 @@ impl Read for Parts {
 
 impl Seek for Parts {
     fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
-        let at = match to {
-            SeekFrom::Start(at) => Some(at),
-            SeekFrom::End(by) => self.octets.checked_add_signed(by),
-            SeekFrom::Current(by) => self.at.checked_add_signed(by),
-        };
-        self.at = at.ok_or(io::ErrorKind::InvalidInput)?;
+        self.at = sought(to, self.at, self.octets)?;
         Ok(self.at)
     }
 }

@@ -17,11 +17,12 @@ use std::os::unix::fs::FileExt;
 use std::path::Path;
 
 use crate::crypto::rest::{Head, KeyId, Opened, RestKey, Sealer};
-use crate::crypto::{Hasher, sha256};
+use crate::crypto::sha256;
 use crate::ident::Sha256;
 use crate::port::{Blob, StoreError};
 use crate::store::cipher::{self, Keys, MAX_JSON, Unopened};
 use crate::store::store_error;
+use crate::store::verified::Verified;
 
 const MAGIC: &[u8; 8] = b"BREVBLOB";
 const SEAL: &[u8; 8] = b"BLOBSEAL";
@@ -138,7 +139,7 @@ pub(super) fn key(file: &File) -> io::Result<Option<KeyId>> {
 }
 
 /// Reads what stands before and behind the body of a file in the clear.
-fn clear(file: File) -> io::Result<(Blob, Clear)> {
+fn clear(file: File) -> io::Result<(Blob, Verified<Behind>)> {
     let mut fixed = [0; FIXED];
     file.read_exact_at(&mut fixed, 0).map_err(short)?;
     let [magic @ .., version, flags, r0, r1, l0, l1, l2, l3] = fixed;
@@ -174,8 +175,7 @@ fn clear(file: File) -> io::Result<(Blob, Clear)> {
     let digest = Sha256(digest.try_into().map_err(|_| damaged("it is cut off"))?);
     let mut file = BufReader::with_capacity(64 * 1024, file);
     file.seek(SeekFrom::Start(start))?;
-    let body = Clear { file, start, octets, at: 0, digest, hashed: 0, hasher: Some(Hasher::new()) };
-    Ok((blob, body))
+    Ok((blob, Verified::new(Behind { file, start }, octets, digest)))
 }
 
 fn damaged(why: &'static str) -> io::Error {
@@ -189,7 +189,7 @@ fn short(error: io::Error) -> io::Error {
 /// A body under reading.
 pub(super) enum Body {
     /// In the clear.
-    Clear(Box<Clear>),
+    Clear(Box<Verified<Behind>>),
     /// Under a key.
     Sealed(Box<Opened<File>>),
 }
@@ -198,7 +198,7 @@ impl Body {
     /// Its length.
     pub(super) fn octets(&self) -> u64 {
         match self {
-            Self::Clear(body) => body.octets,
+            Self::Clear(body) => body.octets(),
             Self::Sealed(body) => body.octets(),
         }
     }
@@ -222,58 +222,25 @@ impl Seek for Body {
     }
 }
 
-/// A body in the clear. Whoever reads to its end, however it jumped before, has read what was written: octets are
-/// hashed when they are first reached in order, and the read that would hand out the last of them fails instead.
-pub(super) struct Clear {
+/// What stands behind the head of a file: places count from there.
+pub(super) struct Behind {
     file: BufReader<File>,
     start: u64,
-    octets: u64,
-    at: u64,
-    digest: Sha256,
-    hashed: u64,
-    hasher: Option<Hasher>,
 }
 
-impl Read for Clear {
+impl Read for Behind {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
-        let rest = usize::try_from(self.octets - self.at.min(self.octets)).unwrap_or(usize::MAX);
-        let room = rest.min(into.len());
-        let room = into.get_mut(..room).unwrap_or_default();
-        let read = self.file.read(room)?;
-        if read == 0 && !room.is_empty() {
-            return Err(damaged("it was cut off while it was read"));
-        }
-        // Octets [hashed, at + read) are new when this read begins at or before `hashed`.
-        if let Some(known) = self.hashed.checked_sub(self.at).and_then(|known| usize::try_from(known).ok())
-            && let Some(new) = room.get(known..read)
-        {
-            if let Some(hasher) = &mut self.hasher {
-                hasher.update(new);
-            }
-            self.hashed += new.len() as u64;
-        }
-        if self.hashed == self.octets
-            && let Some(hasher) = self.hasher.take()
-            && hasher.finish() != self.digest
-        {
-            self.hasher = Some(Hasher::new());
-            return Err(damaged("a file of the spool is not what was written"));
-        }
-        self.at += read as u64;
-        Ok(read)
+        self.file.read(into)
     }
 }
 
-impl Seek for Clear {
+impl Seek for Behind {
     fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
-        let at = match to {
-            SeekFrom::Start(at) => Some(at),
-            SeekFrom::End(by) => self.octets.checked_add_signed(by),
-            SeekFrom::Current(by) => self.at.checked_add_signed(by),
+        let to = match to {
+            SeekFrom::Start(at) => SeekFrom::Start(self.start.saturating_add(at)),
+            other => other,
         };
-        self.at = at.ok_or(io::ErrorKind::InvalidInput)?;
-        self.file.seek(SeekFrom::Start(self.start.saturating_add(self.at)))?;
-        Ok(self.at)
+        self.file.seek(to)?.checked_sub(self.start).ok_or_else(|| io::ErrorKind::InvalidInput.into())
     }
 }
 
