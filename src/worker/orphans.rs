@@ -17,13 +17,14 @@
 use std::time::Duration;
 
 use super::effects::{blocking, from_store};
+use super::purge::named;
 use super::{Company, MailSide, Node};
 use crate::failure::Failure;
 use crate::ident::RecordId;
 use crate::inbound::{Incoming, settle};
 use crate::outbound::Outgoing;
 use crate::outbound::accept::Transaction;
-use crate::port::{Blob, BlobId, BlobKind, Guard, Key, Listed, Op, Record, Step, StoreError};
+use crate::port::{Blob, BlobId, BlobKind, Guard, Key, Listed, Op, Step, StoreError};
 
 /// Blobs that are asked for at a time.
 const PAGE: usize = 1_000;
@@ -92,7 +93,7 @@ impl MailSide {
             let page = self.store.records(after, PAGE).await.map_err(|error| from_store(&error))?;
             let Some(last) = page.last() else { break };
             after = Some(last.id);
-            names.extend(page.iter().filter_map(|record| blobs_of(record).ok()).flatten());
+            names.extend(page.iter().filter_map(|record| named(record).ok()).flatten());
         }
         names.sort_unstable();
         Ok(names)
@@ -195,11 +196,6 @@ impl MailSide {
         let digest = blocking(move || crate::crypto::sha256(&body)).await?;
         Ok(self.settle_mail(&transaction, digest).await.is_ok_and(|settled| settled.is_kept()))
     }
-}
-
-/// What a record names.
-fn blobs_of(record: &Record) -> Result<Vec<BlobId>, Failure> {
-    Outgoing::from_record(record).map(|outgoing| outgoing.blobs()).or_else(|_| Incoming::from_record(record).map(|incoming| incoming.blobs()))
 }
 
 fn record_of(blob: &Blob) -> Option<RecordId> {
