@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 
-use super::line::{ANEW, Begun, Entry, Position, parse, print};
+use super::line::{Entry, Position, parse, print};
 use super::{JournalError, folder};
 use crate::ident::Sha256;
 use crate::store::portable::PortableError;
@@ -83,19 +83,7 @@ impl Importing {
     /// Begins the segment behind which the state begins anew, and has all of it on the disk.
     pub(in crate::store) fn end(mut self, now: Timestamp) -> Result<(), JournalError> {
         let at = self.chain.at.unwrap_or(Position::START);
-        let entry = Entry {
-            seq: at.seq,
-            prev: at.prev,
-            segment: Some(Begun { version: ANEW, offset: at.offset, at: now }),
-            anew: true,
-            group: None,
-            opened: None,
-            pruned: None,
-            event: at.event,
-            events: Vec::new(),
-            changes: Vec::new(),
-        };
-        let line = print(&entry).map_err(|error| failed("writing", &self.dir)(error.into()))?;
+        let line = print(&at.begin(true, now)).map_err(|error| failed("writing", &self.dir)(error.into()))?;
         self.file(at.seq)?;
         self.write(line.octets.strip_suffix(b"\n").unwrap_or(&line.octets))?;
         self.settle()?;

@@ -128,6 +128,22 @@ impl Position {
         Self { seq: entry.seq + 1, prev: hash, event: entry.event + entry.events.len() as u64, offset: self.offset + octets as u64 }
     }
 
+    /// The line that begins a segment here; behind one that begins `anew`, what lines before it changed counts no more.
+    pub(super) fn begin(self, anew: bool, now: Timestamp) -> Entry {
+        Entry {
+            seq: self.seq,
+            prev: self.prev,
+            segment: Some(Begun { version: if anew { ANEW } else { VERSION }, offset: self.offset, at: now }),
+            anew,
+            group: None,
+            opened: None,
+            pruned: None,
+            event: self.event,
+            events: Vec::new(),
+            changes: Vec::new(),
+        }
+    }
+
     /// The mark of the line that stands here.
     pub(super) fn mark(self, entry: &Entry, hash: Sha256) -> Mark {
         Mark { seq: entry.seq, offset: self.offset, hash }

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use jiff::{SignedDuration, Timestamp};
 
 use super::folder::{self, NEW, Segment, segments};
-use super::line::{Begun, Draft, Entry, Mark, Position, Pruned, VERSION, print};
+use super::line::{Draft, Entry, Mark, Position, Pruned, print};
 use super::lines::Lines;
 use super::{JournalError, JournalOptions};
 use crate::ident::Sha256;
@@ -346,19 +346,7 @@ fn begin(dir: &Path, at: Position, now: Timestamp) -> Result<(Segment, File, Pos
         let path = path.clone();
         move |source| JournalError::Io { doing, path, source }
     };
-    let begun = Begun { version: VERSION, offset: at.offset, at: now };
-    let entry = Entry {
-        seq: at.seq,
-        prev: at.prev,
-        segment: Some(begun),
-        anew: false,
-        group: None,
-        opened: None,
-        pruned: None,
-        event: at.event,
-        events: Vec::new(),
-        changes: Vec::new(),
-    };
+    let entry = at.begin(false, now);
     let line = print(&entry).map_err(|source| failed("writing")(source.into()))?;
     let write = || {
         fail::fail_point!("store.segment.begin", |_| Err(io::ErrorKind::StorageFull.into()));
