@@ -168,7 +168,7 @@ impl AccessPointSide {
         let refused = |refused: Refused| refuse(*refused.error, &refused.cause, Some(&message));
         receive::cross_check(&message, &header, &self.settings.federation, &serves).map_err(refused)?;
         if message.kind == DocumentKind::Message
-            && let Some(reached) = self.room_to_receive(&message.final_recipient, 0).await?
+            && let Some(reached) = self.room_to_receive(&message.final_recipient).await?
         {
             self.tell_reached(&reached).await;
             return Err(reached.failure(Stage::Receive).into());

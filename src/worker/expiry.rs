@@ -4,14 +4,13 @@
 //! certificate is another one and begins anew.
 
 use super::Node;
-use super::chance::fresh;
 use super::effects::{Outcome, from_store};
+use super::notify::announced;
 use crate::crypto::{Certificate, sha256};
 use crate::event::{Event, EventName, Field};
 use crate::failure::Failure;
-use crate::ident::RecordId;
 use crate::mail::alarm::Cause;
-use crate::port::{Guard, Key, Op, RevocationList, Step, Tell};
+use crate::port::{Guard, Key, Op, RevocationList, Step};
 use jiff::{SignedDuration, Timestamp};
 
 const DAY: SignedDuration = SignedDuration::from_hours(24);
@@ -100,11 +99,8 @@ impl Node {
         let now = self.now();
         tracing::warn!(what, hint, "something ends soon");
         let guard = before.map_or_else(|| Guard::Absent(mark.clone()), |before| Guard::Noted(mark.clone(), before));
-        let step = Step::new()
-            .guard(guard)
-            .op(Op::Note(mark, value.to_owned()))
-            .op(Op::Audit(Event::new(now, EventName::Expiring).with(Field::Cause, what)))
-            .op(Tell::alarm(Cause::Expiry, what, hint).job(RecordId(fresh()), "alarm", now));
+        let event = Event::new(now, EventName::Expiring).with(Field::Cause, what);
+        let step = announced(Step::new().guard(guard).op(Op::Note(mark, value.to_owned())), event, Cause::Expiry, hint);
         Ok(self.carry_out("expiry", step.into()).await? == Outcome::Applied)
     }
 }

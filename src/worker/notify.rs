@@ -2,17 +2,26 @@
 
 use jiff::Timestamp;
 
+use super::chance::fresh;
 use super::effects::{Outcome as Done, from_store, point};
 use super::notice::zone;
 use super::{MailSide, Node, Sinks};
 use crate::event::{Event, EventName, Field};
 use crate::failure::{Blame, Failure, Stage};
+use crate::ident::RecordId;
 use crate::inbound::{Incoming, deliver};
 use crate::mail::alarm::{self, Alarm, Cause};
 use crate::outbound::retry::Next;
 use crate::outbound::state::Ended;
 use crate::outbound::{Cargo, Letter, Outgoing, Submitted};
 use crate::port::{Delivery, Guard, Lease, Op, Record, SinkError, Step, Tell, Told};
+
+/// Journal and mail of what concerns no record; both say what the event gives as its cause.
+pub(super) fn announced(step: Step, event: Event, cause: Cause, hint: &str) -> Step {
+    let alarm = Tell::alarm(cause, event.fields.get(&Field::Cause).map_or("", String::as_str), hint);
+    let at = event.at;
+    step.op(Op::Audit(event)).op(alarm.job(RecordId(fresh()), "alarm", at))
+}
 
 impl MailSide {
     /// Runs a notify job.

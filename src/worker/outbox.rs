@@ -12,19 +12,20 @@ use uuid::Uuid;
 use super::chance::fresh;
 use super::effects::{blocking, from_store, point};
 use super::notice::zone;
+use super::notify::announced;
 use super::reception::{Destination, Refusal, Settled, name_recipient, too_large};
 use super::{MailSide, Mailbox};
 use crate::crypto::sha256;
 use crate::edge::imap::{Content, Fate, Found, ImapError, OutboxReception, Place};
 use crate::event::{Event, EventName, Field};
 use crate::failure::{Blame, Failure, Stage};
-use crate::ident::{FunctionId, MailAddress, MessageId, ParticipantId, RecordId, Sha256};
+use crate::ident::{FunctionId, MailAddress, MessageId, ParticipantId, Sha256};
 use crate::mail::addressees::{self, Addressees};
 use crate::mail::alarm::Cause;
 use crate::mail::notice::{self, Notice, Outcome};
 use crate::outbound::accept::{Origin, Told, Transaction};
 use crate::outbound::state::Notify;
-use crate::port::{Delivery, Op, Pending, SinkError, Step, Tell};
+use crate::port::{Delivery, Op, Pending, SinkError, Step};
 
 /// Octets of a mail that a notice and a look at the recipients need.
 const HEADER: usize = 256 << 10;
@@ -405,8 +406,8 @@ impl OutboxReception for OutboxDoor {
             let hint = "see whether the server is up, the login right and the mailbox shared with it; docs/imap.md has the steps";
             let mut event = Event::new(now, EventName::Postponed).with(Field::Cause, &what);
             event.organisation = Some(self.settings.organisation.clone());
-            let alarm = Tell::alarm(Cause::OutboxUnread, &what, hint).job(RecordId(fresh()), "alarm", now);
-            if let Err(failure) = self.gateway.carry_out("outbox.unreachable", Step::new().op(Op::Audit(event)).op(alarm).into()).await {
+            let step = announced(Step::new(), event, Cause::OutboxUnread, hint);
+            if let Err(failure) = self.gateway.carry_out("outbox.unreachable", step.into()).await {
                 tracing::error!(what = %failure.what, "the operator cannot be told");
             }
         })

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use super::MailSide;
 use super::chance::fresh;
 use super::effects::{Outcome, blocking, from_store, point};
-use super::limits::{Limit, Reached};
+use super::limits::{Limit, Usage};
 use super::room::{Held, Holding};
 use crate::crypto::sha256;
 use crate::failure::{Blame, Failure, Shortage, Stage};
@@ -301,7 +301,7 @@ impl MailSide {
             return held.map(|(held, _, bytes)| (held, bytes));
         }
         let (used, most) = self.room.taken();
-        self.tell_reached(&Reached { limit: Limit::Memory, whose: self.name.to_string(), used, most }).await;
+        self.tell_reached(&Usage { limit: Limit::Memory, whose: self.name.to_string(), used, most }).await;
         let failure = Failure::temporary(Stage::Accept, Blame::Us, "there was no room in memory in time");
         Err(failure.hint("raise memory, or send less at once").for_want_of(Shortage::Memory))
     }

@@ -5,12 +5,11 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 
 use super::Gateway;
-use super::chance::fresh;
+use super::notify::announced;
 use crate::event::{Event, EventName, Field};
 use crate::failure::Failure;
-use crate::ident::RecordId;
 use crate::mail::alarm::Cause;
-use crate::port::{Op, Step, StoreError, Tell};
+use crate::port::{Step, StoreError};
 
 /// How often it is looked. What lasts shorter is in the log only.
 const LOOK: Duration = Duration::from_secs(5);
@@ -78,8 +77,7 @@ impl Gateway {
         };
         tracing::error!(what, hint, "the operator is told of the disk");
         let event = Event::new(now, EventName::Faulted).with(Field::Cause, &what);
-        let alarm = Tell::alarm(cause, &what, hint).job(RecordId(fresh()), "alarm", now);
-        self.carry_out("store.watch", Step::new().op(Op::Audit(event)).op(alarm).into()).await.map(drop)
+        self.carry_out("store.watch", announced(Step::new(), event, cause, hint).into()).await.map(drop)
     }
 }
 

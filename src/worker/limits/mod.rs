@@ -25,7 +25,7 @@ use crate::port::Tally;
 
 use ledger::Owner;
 pub use quota::Usage;
-pub(super) use quota::{Reached, mailbox_name};
+pub(super) use quota::mailbox_name;
 
 /// What one organisation may have here at once.
 #[derive(Debug, Clone, PartialEq, Eq)]

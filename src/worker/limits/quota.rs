@@ -9,18 +9,6 @@ use crate::ident::{FunctionId, ParticipantId};
 use crate::port::Tally;
 use crate::worker::Node;
 
-/// A limit that is reached.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(in crate::worker) struct Reached {
-    pub(in crate::worker) limit: Limit,
-    /// Who has reached it.
-    pub(in crate::worker) whose: String,
-    /// What is used, where it is counted.
-    pub(in crate::worker) used: u64,
-    /// What there is.
-    pub(in crate::worker) most: u64,
-}
-
 /// What is used of a limit.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Usage {
@@ -32,14 +20,6 @@ pub struct Usage {
     pub used: u64,
     /// Of how much.
     pub most: u64,
-}
-
-impl Reached {
-    /// Why something is put off for it.
-    pub(in crate::worker) fn failure(&self, stage: Stage) -> Failure {
-        let what = format!("{} of {}: {} of {}", self.limit.word(), self.whose, self.used, self.most);
-        Failure::temporary(stage, Blame::Us, what).for_want_of(Shortage::Quota)
-    }
 }
 
 /// A mailbox's name in logs and alarms.
@@ -64,34 +44,33 @@ impl Usage {
         self.used.saturating_add(more) > self.most
     }
 
-    fn reached(self) -> Reached {
-        let Self { limit, whose, used, most } = self;
-        Reached { limit, whose, used, most }
+    /// Why something is put off for it.
+    pub(in crate::worker) fn failure(&self, stage: Stage) -> Failure {
+        let what = format!("{} of {}: {} of {}", self.limit.word(), self.whose, self.used, self.most);
+        Failure::temporary(stage, Blame::Us, what).for_want_of(Shortage::Quota)
     }
 }
 
 impl Node {
-    /// Whether a message of so many octets to an organisation of ours can be taken in.
-    pub(in crate::worker) async fn room_to_receive(&self, organisation: &ParticipantId, octets: u64) -> Result<Option<Reached>, Failure> {
+    /// The limit of an organisation of ours that keeps a message to it from being taken in.
+    pub(in crate::worker) async fn room_to_receive(&self, organisation: &ParticipantId) -> Result<Option<Usage>, Failure> {
         let Some(quotas) = self.limits.of(organisation) else { return Ok(None) };
-        let all = self.organisation_usage(quotas).await?;
-        let passed = all.into_iter().find(|usage| usage.is_passed_by(if usage.limit == Limit::OrganisationStored { octets.max(1) } else { 1 }));
-        Ok(passed.map(Usage::reached))
+        Ok(self.organisation_usage(quotas).await?.into_iter().find(|usage| usage.is_passed_by(1)))
     }
 
-    /// Whether a mail of a mailbox of ours can be taken in, of so many octets where that is known.
+    /// The limit that keeps a mail of a mailbox of ours from being taken in, of so many octets where that is known.
     pub(in crate::worker) async fn room_to_send(
         &self,
         organisation: &ParticipantId,
         function: &FunctionId,
         octets: u64,
-    ) -> Result<Option<Reached>, Failure> {
+    ) -> Result<Option<Usage>, Failure> {
         let Some(quotas) = self.limits.of(organisation) else { return Ok(None) };
         let mut all = self.mailbox_usage(quotas, function).await?;
         // What waits to be opened keeps nobody from sending.
         all.extend(self.organisation_usage(quotas).await?.into_iter().filter(|usage| usage.limit != Limit::OrganisationUnopened));
         let of = |limit: Limit| if matches!(limit, Limit::OrganisationStored | Limit::MailboxStored) { octets.max(1) } else { 1 };
-        Ok(all.into_iter().find(|usage| usage.is_passed_by(of(usage.limit))).map(Usage::reached))
+        Ok(all.into_iter().find(|usage| usage.is_passed_by(of(usage.limit))))
     }
 
     pub(super) async fn organisation_usage(&self, quotas: &Quotas) -> Result<Vec<Usage>, Failure> {

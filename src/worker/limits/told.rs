@@ -8,16 +8,15 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::quota::{Reached, Usage};
+use super::quota::Usage;
 use super::{Limit, lock};
 use crate::event::{Event, EventName, Field};
 use crate::failure::Failure;
-use crate::ident::RecordId;
 use crate::mail::alarm::Cause;
-use crate::port::{Guard, Key, Op, Step, Tell};
+use crate::port::{Guard, Key, Op, Step};
 use crate::worker::Node;
-use crate::worker::chance::fresh;
 use crate::worker::effects::{Outcome, from_store};
+use crate::worker::notify::announced;
 
 /// How long nobody may be turned away until it is over.
 const QUIET: Duration = Duration::from_mins(10);
@@ -61,8 +60,8 @@ impl Limit {
 
 impl Node {
     /// Somebody is turned away for a limit: the operator is told, unless that was done.
-    pub(in crate::worker) async fn tell_reached(&self, reached: &Reached) {
-        let Reached { limit, whose, used, most } = reached;
+    pub(in crate::worker) async fn tell_reached(&self, reached: &Usage) {
+        let Usage { limit, whose, used, most } = reached;
         let name = (*limit, self.told_of(*limit, whose));
         if lock(&self.limits.open).insert(name.clone(), Instant::now()).is_some() {
             return;
@@ -71,11 +70,9 @@ impl Node {
         let what = format!("{whose} has reached a limit, {} = {most}: {used} {}", limit.option(), limit.meaning());
         tracing::warn!(limit = limit.word(), whose, used, most, "a limit is reached");
         let mark = mark(*limit, &name.1);
-        let step = Step::new()
-            .guard(Guard::Absent(mark.clone()))
-            .op(Op::Note(mark, now.to_string()))
-            .op(Op::Audit(Event::new(now, EventName::LimitReached).with(Field::Cause, &what)))
-            .op(Tell::alarm(Cause::LimitReached, &what, limit.advice()).job(RecordId(fresh()), "alarm", now));
+        let step = Step::new().guard(Guard::Absent(mark.clone())).op(Op::Note(mark, now.to_string()));
+        let event = Event::new(now, EventName::LimitReached).with(Field::Cause, &what);
+        let step = announced(step, event, Cause::LimitReached, limit.advice());
         if let Err(failure) = self.carry_out("limit.reached", step.into()).await {
             // The next one who is turned away tries again.
             lock(&self.limits.open).remove(&name);
@@ -90,7 +87,7 @@ impl Node {
             return;
         }
         let node = Arc::clone(self);
-        tokio::spawn(async move { node.tell_reached(&Reached { limit, whose, used, most }).await });
+        tokio::spawn(async move { node.tell_reached(&Usage { limit, whose, used, most }).await });
     }
 
     /// Tells of limits that were reached without anybody being turned away, and of those that are over; how many.
@@ -103,7 +100,7 @@ impl Node {
             let Usage { limit, whose, used, most } = &usage;
             let known = lock(&self.limits.open).contains_key(&(*limit, whose.clone()));
             if used >= most && !known {
-                self.tell_reached(&Reached { limit: *limit, whose: whose.clone(), used: *used, most: *most }).await;
+                self.tell_reached(&usage).await;
                 told += 1;
             } else if used.saturating_mul(10) < most.saturating_mul(9) {
                 let what = format!("{whose} is below a limit again, {} = {most}: {used} are used", limit.option());
@@ -135,11 +132,9 @@ impl Node {
         let now = self.now();
         tracing::info!(limit = limit.word(), whose, since, "a limit is no longer reached");
         let told = format!("{what}; since {since}");
-        let step = Step::new()
-            .guard(Guard::Noted(mark.clone(), since))
-            .op(Op::Forget(mark))
-            .op(Op::Audit(Event::new(now, EventName::LimitOver).with(Field::Cause, &told)))
-            .op(Tell::alarm(Cause::LimitOver, &told, "").job(RecordId(fresh()), "alarm", now));
+        let step = Step::new().guard(Guard::Noted(mark.clone(), since)).op(Op::Forget(mark));
+        let event = Event::new(now, EventName::LimitOver).with(Field::Cause, &told);
+        let step = announced(step, event, Cause::LimitOver, "");
         Ok(self.carry_out("limit.over", step.into()).await? == Outcome::Applied)
     }
 }
