@@ -126,7 +126,6 @@ impl Lanes {
         if lanes.len() >= LANES && !lanes.contains_key(to) {
             lanes.retain(|_, lane| !lane.is_idle());
         }
-        let remembered: usize = lanes.values().map(|lane| lane.waiting.len()).sum();
         let lane = lanes.entry(to.clone()).or_insert_with(Lane::new);
         let called = lane.called.remove(&job).is_some();
         lane.forget_absent(now);
@@ -147,10 +146,13 @@ impl Lanes {
             lane.running += 1;
             return Ok(Pass { lanes: Arc::clone(self), to: to.clone(), who: Who { job, record, since }, over: false });
         }
-        if remembered < REMEMBERED {
+        let waits = if lane.is_shut() { Waits::Shut(lane.failed) } else { Waits::Behind };
+        let remembered: usize = lanes.values().map(|lane| lane.waiting.len()).sum();
+        if remembered < REMEMBERED
+            && let Some(lane) = lanes.get_mut(to)
+        {
             lane.waiting.insert((since, job));
         }
-        let waits = if lane.is_shut() { Waits::Shut(lane.failed) } else { Waits::Behind };
         drop(lanes);
         self.changed.notify_one();
         Err(waits)
