@@ -113,7 +113,7 @@ impl Cause {
             Self::DestinationBack => ("En server svarar igen", "A server answers again"),
             Self::Fault => ("Ett oväntat fel", "An unforeseen failure"),
             Self::Space => ("Diskutrymmet håller på att ta slut", "Disk space is running out"),
-            Self::Standstill => ("Det gick inte att skriva till disken", "The disk could not be written"),
+            Self::Standstill => ("Mejl och meddelanden kunde inte sparas", "Mails and messages could not be stored"),
         }
     }
 
@@ -199,8 +199,8 @@ impl Cause {
                 "Less space is free where state-dir is than is to be kept (store.reserve). New mails and messages are not taken in; the mail server and other access points try again later, so nothing is lost. What was taken in is handled as ever, as long as that is possible. Make room; then all goes on by itself.",
             ),
             Self::Standstill => (
-                "Under en tid gick det inte att skriva till disken där state-dir ligger, så inga mejl eller meddelanden kunde tas emot eller skickas. Nu fungerar det igen. Inget som har kvitterats har gått förlorat. Ta reda på vad disken råkade ut för, annars kan det hända igen.",
-                "For a time the disk with state-dir could not be written, so no mail or message could be taken in or sent. It works again. Nothing that was acknowledged is lost. Find out what happened to the disk, or it may happen again.",
+                "Under en tid gick det inte att skriva till disken där state-dir ligger eller att nå databasen, så inga mejl eller meddelanden kunde tas emot eller skickas. Nu fungerar det igen. Inget som har kvitterats har gått förlorat. Ta reda på vad disken eller databasen råkade ut för, annars kan det hända igen.",
+                "For a time the disk with state-dir could not be written or the database not be reached, so no mail or message could be taken in or sent. It works again. Nothing that was acknowledged is lost. Find out what happened to the disk or the database, or it may happen again.",
             ),
         }
     }

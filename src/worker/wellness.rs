@@ -72,10 +72,10 @@ impl Gateway {
             ),
             _ => (
                 format!("the store did not work from {began:.0} to {now:.0}; what came in that time was told to come again"),
-                "see in the log of brevbro and of the system what the disk had",
+                "see in the logs of brevbro, of the system and of the database what happened",
             ),
         };
-        tracing::error!(what, hint, "the operator is told of the disk");
+        tracing::error!(what, hint, "the operator is told of the store");
         let event = Event::new(now, EventName::Faulted).with(Field::Cause, &what);
         self.carry_out("store.watch", announced(Step::new(), event, cause, hint).into()).await.map(drop)
     }

@@ -89,7 +89,7 @@ impl Inbox {
                 // The other side was killed for so long that the operator was told.
                 _ if ["A server does not answer", "A server answers again"].iter().any(|told| text(&line, "subject").contains(told)) => {}
                 // A database was away for so long that the operator was told. Tests of disks look for this mail themselves.
-                _ if text(&line, "subject").contains("The disk could not be written") => {}
+                _ if text(&line, "subject").contains("Mails and messages could not be stored") => {}
                 // A test gave it back.
                 _ if text(&line, "subject").contains("skickade tillbaka") => {}
                 _ => inbox.other.push(line.to_string()),

@@ -57,7 +57,7 @@ fn gateways_on_disks_that_fail_lose_nothing_and_go_on_by_themselves() {
         }
         wait_for("mails after the disk is well again", Duration::from_mins(2), || (arrived(&stage) > before).then_some(()));
         if round < 2 {
-            wait_for("the mail to the operator", Duration::from_mins(1), || (alarms(&stage, sides[0], "skriva till disken") == 1).then_some(()));
+            wait_for("the mail to the operator", Duration::from_mins(1), || (alarms(&stage, sides[0], "kunde inte sparas") == 1).then_some(()));
         }
         println!("{name}: {} answers of no store, {:.0} s", deferred(&stage).len() - deferrals, began.elapsed().as_secs_f32());
     }
@@ -76,7 +76,7 @@ fn gateways_on_disks_that_fail_lose_nothing_and_go_on_by_themselves() {
     );
     verdict.assert(usize::MAX);
     assert!(codes.keys().all(|code| *code == 451) && codes[&451] > 10 && unavailable > 0);
-    assert_eq!(Side::BOTH.map(|side| alarms(&stage, side, "skriva till disken")), [1, 1], "it was one trouble all the time");
+    assert_eq!(Side::BOTH.map(|side| alarms(&stage, side, "kunde inte sparas")), [1, 1], "it was one trouble all the time");
     assert!(Side::BOTH.iter().all(|side| said(&stage, *side, "the store works again") > 0));
     for side in Side::BOTH {
         let gateway = stage.gateway(side);
