@@ -13,9 +13,9 @@ use crate::store::backup::Named;
 use crate::worker::effects::from_store;
 use crate::{inbound, outbound};
 
-/// More records of one state, and more jobs of one queue, than one node keeps.
+/// More receipts that wait to be signed than one node keeps.
 const ALL: usize = 10_000_000;
-/// Blobs that are asked for at a time.
+/// Records, and bodies, that are asked for at a time.
 const PAGE: usize = 1_000;
 
 /// What was found.
@@ -40,7 +40,7 @@ pub struct Agreement {
 pub fn bodies_of(record: &Record) -> Result<Named, Failure> {
     // What is being deleted may be gone already.
     let firm = ![Outgoing::PURGING, Incoming::PURGING, Outgoing::PURGED, Incoming::PURGED].contains(&record.state);
-    if !states().any(|state| record.state == State::new(state)) {
+    if !is_of_message(record) {
         return Ok(Named::default());
     }
     Ok(Named { bodies: named(record)?, firm })
@@ -52,9 +52,9 @@ pub fn body_of(job: &Job) -> Option<BlobId> {
     answer.flatten().map(|answer| answer.receipt)
 }
 
-/// All states of messages.
-fn states() -> impl Iterator<Item = &'static str> {
-    outbound::transitions::TRANSITIONS.iter().chain(&inbound::transitions::TRANSITIONS).filter_map(|row| row.to)
+fn is_of_message(record: &Record) -> bool {
+    let mut states = outbound::transitions::TRANSITIONS.iter().chain(&inbound::transitions::TRANSITIONS).filter_map(|row| row.to);
+    states.any(|state| record.state == State::new(state))
 }
 
 /// Compares all records with all bodies.
@@ -62,9 +62,12 @@ fn states() -> impl Iterator<Item = &'static str> {
 /// # Errors
 /// A [`Failure`] when the store does not work.
 pub async fn agreement(store: &dyn Store, blobs: &dyn Blobs) -> Result<Agreement, Failure> {
-    let (mut found, mut names) = (Agreement::default(), BTreeSet::new());
-    for state in states().collect::<BTreeSet<_>>() {
-        for record in store.list(State::new(state), ALL).await.map_err(|error| from_store(&error))? {
+    let (mut found, mut names, mut after) = (Agreement::default(), BTreeSet::new(), None);
+    loop {
+        let page = store.records(after, PAGE).await.map_err(|error| from_store(&error))?;
+        let Some(last) = page.last() else { break };
+        after = Some(last.id);
+        for record in page.into_iter().filter(is_of_message) {
             found.records += 1;
             let Ok(Named { bodies, firm }) = bodies_of(&record) else {
                 found.unread.push(record.id);
