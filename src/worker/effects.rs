@@ -69,7 +69,7 @@ impl Node {
         Ok(Outcome::Applied)
     }
 
-    /// Deletes blobs; what is left is deleted at the next start.
+    /// Deletes blobs; what is left is looked for later ([`orphans`](super::orphans)).
     pub(super) async fn discard(&self, name: &str, blobs: &[BlobId]) {
         for id in blobs {
             if let Err(error) = self.blobs.delete(*id).await {

@@ -1,8 +1,8 @@
 //! Blobs that no record names are taken in or deleted.
 //!
-//! What a node that is alone finds at its start is looked for by names: the records tell which they name, in one pass over the
-//! index, and only what is none of these is opened, to be looked at by its head. So a start costs by the number of records,
-//! not by that of files that must be found all over the disk.
+//! What a node that is alone finds at its start, and several nodes once a day, is looked for by names: the records tell which
+//! they name, in one pass over the index, and only what is none of these is opened, to be looked at by its head. So it costs by
+//! the number of records, not by that of files that must be found all over the disk.
 //!
 //! A crash between writing a blob and applying the step that names it leaves one. A node that is alone puts it in order at its
 //! start: a mail is then taken in by the same step as ever, with the ids in its header: whether its client saw our 250 or not, the
@@ -14,7 +14,10 @@
 //! was stopped for hours and goes on finds its step refused. Nobody has our 250 or our receipt for it: its client and its peer
 //! have long since tried again, with other nodes.
 
+use std::ops::Range;
 use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
 
 use super::effects::{blocking, from_store};
 use super::purge::named;
@@ -31,6 +34,8 @@ const PAGE: usize = 1_000;
 
 /// Older than anything that a node which works is about to name.
 const OLD: Duration = Duration::from_hours(1);
+/// How often all that is old is looked at. A step may give up a blob that was named for long, and its node end before it is deleted.
+const WHOLE: SignedDuration = SignedDuration::from_hours(24);
 /// How far clocks of nodes may differ, and more.
 const MARGIN: Duration = Duration::from_hours(1);
 
@@ -43,24 +48,24 @@ pub struct Found {
     pub deleted: usize,
 }
 
+/// Which blobs are looked at.
+struct Look {
+    ages: Range<Duration>,
+    /// Blobs that are named, in order, where that was asked.
+    named: Vec<BlobId>,
+    /// What says afterwards that it was looked.
+    marks: Step,
+}
+
 impl MailSide {
     /// Takes in or deletes what a crash left: of a node that is alone, before any job runs; among several, what is old enough
-    /// and was not looked at before.
+    /// and was not looked at before, and from time to time all that is old enough.
     ///
     /// # Errors
     /// A [`Failure`] when the store or the spool cannot be read.
     pub async fn take_in_orphans(&self) -> Result<Found, Failure> {
         let mut found = Found::default();
-        let (ages, begun, before) = match self.company {
-            Company::Alone => (Duration::ZERO..Duration::MAX, None, None),
-            Company::Nodes => {
-                let before = self.store.note(looked()).await.map_err(|error| from_store(&error))?;
-                let since = before.as_deref().and_then(|at| at.parse().ok()).map(|at| Duration::try_from(self.now().duration_since(at)));
-                let until = since.map_or(Duration::MAX, |since| since.unwrap_or_default().saturating_add(OLD + MARGIN));
-                (OLD..until, Some(self.now()), before)
-            }
-        };
-        let named = if self.company == Company::Alone { self.names().await? } else { Vec::new() };
+        let Look { ages, named, marks } = self.look().await?;
         let mut after = None;
         loop {
             let page = self.blobs.all(after, PAGE).await.map_err(|error| from_store(&error))?;
@@ -79,11 +84,35 @@ impl MailSide {
                 }
             }
         }
-        if let Some(begun) = begun {
-            let guard = before.map_or_else(|| Guard::Absent(looked()), |before| Guard::Noted(looked(), before));
-            self.carry_out("orphans", Step::new().guard(guard).op(Op::Note(looked(), begun.to_string())).into()).await?;
+        if !marks.ops.is_empty() {
+            self.carry_out("orphans", marks.into()).await?;
         }
         Ok(found)
+    }
+
+    /// What is to be looked at now.
+    async fn look(&self) -> Result<Look, Failure> {
+        if self.company == Company::Alone {
+            return Ok(Look { ages: Duration::ZERO..Duration::MAX, named: self.names().await?, marks: Step::new() });
+        }
+        let now = self.now();
+        let (last, marks) = self.last(looked(), Step::new()).await?;
+        let (last_whole, marks_of_whole) = self.last(looked_whole(), marks.clone()).await?;
+        match (last, last_whole) {
+            (Some(last), Some(whole)) if (SignedDuration::ZERO..WHOLE).contains(&now.duration_since(whole)) => {
+                let since = Duration::try_from(now.duration_since(last)).unwrap_or_default();
+                Ok(Look { ages: OLD..since.saturating_add(OLD + MARGIN), named: Vec::new(), marks })
+            }
+            _ => Ok(Look { ages: OLD..Duration::MAX, named: self.names().await?, marks: marks_of_whole }),
+        }
+    }
+
+    /// When it was looked last, and the step with which that is now, unless another node was faster.
+    async fn last(&self, mark: Key, step: Step) -> Result<(Option<Timestamp>, Step), Failure> {
+        let before = self.store.note(mark.clone()).await.map_err(|error| from_store(&error))?;
+        let at = before.as_deref().and_then(|at| at.parse().ok());
+        let guard = before.map_or_else(|| Guard::Absent(mark.clone()), |before| Guard::Noted(mark.clone(), before));
+        Ok((at, step.guard(guard).op(Op::Note(mark, self.now().to_string()))))
     }
 
     /// The blobs that records name, in order. One whose record cannot be read is not among them, and is looked at.
@@ -181,6 +210,11 @@ impl Node {
 /// When somebody began to look through the blobs last.
 fn looked() -> Key {
     Key::new("orphans", "looked")
+}
+
+/// When somebody began to look through all of them last.
+fn looked_whole() -> Key {
+    Key::new("orphans", "whole")
 }
 
 /// The mark of a blob that was given up.

@@ -258,9 +258,9 @@ impl World {
             self.sides[side].arms.lock().unwrap().clear();
             self.kill(side, "for the last start");
         }
-        // Among several nodes what one left is old before it is touched.
+        // Among several nodes what one left is old before it is touched, and what was named for long is looked for once a day.
         let nodes = self.plan.extras.contains(&Extra::Nodes);
-        tokio::time::sleep(if nodes { Duration::from_hours(4) } else { Duration::from_secs(1) }).await;
+        tokio::time::sleep(if nodes { Duration::from_hours(28) } else { Duration::from_secs(1) }).await;
         self.rest("after the last start").await;
     }
 
