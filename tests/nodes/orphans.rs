@@ -56,5 +56,22 @@ fn a_node_that_hangs_before_its_step_finds_its_body_there_or_its_step_refused() 
     for node in &mut all.running {
         node.stop();
     }
+
+    // What was named for long, and then given up by a step whose node ended, is older than what was not looked at before: once a
+    // day all are looked at, and what is named stays.
+    let bodies = "sealed_blobs WHERE written IS NOT NULL";
+    let named = count(&all, bodies);
+    all.sql(&format!(
+        "INSERT INTO sealed_blobs SELECT (jsonb_populate_record(b, jsonb_build_object('body', gen_random_uuid(), 'id', gen_random_uuid(), \
+         'written', b.written - interval '5 hours'))).* FROM sealed_blobs b \
+         WHERE b.ctid = (SELECT ctid FROM {bodies} LIMIT 1)"
+    ));
+    assert_ne!((named.as_str(), count(&all, bodies)), ("0", named.clone()));
+    all.sql("UPDATE notes SET value = '2020-01-01T00:00:00Z' WHERE key = 'orphans/whole'");
+    all.running[0].start(None);
+    assert!(all.running[0].is_up(), "{}", all.running[0].log());
+    assert_eq!(count(&all, bodies), named);
+    assert_eq!(count(&all, "notes WHERE key = 'orphans/whole' AND value < '2021'"), "0");
+    all.running[0].stop();
     all.stage.b.stop();
 }
