@@ -5,6 +5,7 @@
 
 pub mod cable;
 pub mod counted;
+pub mod dice;
 pub mod dovecot;
 pub mod golden;
 pub mod judged;

@@ -25,6 +25,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 
+use common::dice::{Dice, seed, setting};
 use evidence::{Inbox, accepted, judge};
 use stage::{MAILBOXES, NOBODY, Side, Stage, wait_for};
 
@@ -33,31 +34,13 @@ const QUIET: Duration = Duration::from_mins(3);
 /// A day of retention while mails come: content is deleted so long after its end, among the kills.
 const DAY: Duration = Duration::from_millis(1_500);
 
-fn setting(name: &str, default: u64) -> u64 {
-    std::env::var(name).map_or(default, |value| value.parse().unwrap_or_else(|_| panic!("{name} is a number")))
-}
-
-/// SplitMix64: small, and the same everywhere.
-struct Dice(u64);
-
-impl Dice {
-    fn roll(&mut self, sides: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (z ^ (z >> 31)) % sides
-    }
-}
-
 #[test]
 fn gateways_killed_at_any_moment_lose_nothing() {
     if !common::has("python3") {
         return;
     }
-    let (kills, mails) = (setting("BREVBRO_CRASH_KILLS", 60), setting("BREVBRO_CRASH_MAILS", 200));
-    let clock = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_millis() as u64;
-    let seed = setting("BREVBRO_CRASH_SEED", clock);
+    let (kills, mails) = (setting("BREVBRO_CRASH_KILLS").unwrap_or(60), setting("BREVBRO_CRASH_MAILS").unwrap_or(200));
+    let seed = seed();
     println!("{kills} kills, {mails} mails, BREVBRO_CRASH_SEED={seed}");
     let mut dice = Dice(seed);
     let began = Instant::now();

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use tempfile::TempDir;
 
+use crate::common::dice::{Dice, seed, setting};
 use crate::common::dovecot::Dovecot;
 use crate::harness::{Peer, Setup, Sink, configuration, free_port, run, wait_for, world};
 use crate::stage::{FAILED, OUTBOX, SENT, account, dovecot, kept, mail, mails};
@@ -172,30 +173,12 @@ fn a_mail_that_was_taken_is_recognised_when_the_folder_was_made_anew() {
     });
 }
 
-/// SplitMix64.
-struct Dice(u64);
-
-impl Dice {
-    fn roll(&mut self, sides: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (z ^ (z >> 31)) % sides
-    }
-}
-
-fn setting(name: &str, default: u64) -> u64 {
-    std::env::var(name).map_or(default, |value| value.parse().unwrap_or_else(|_| panic!("{name} is a number")))
-}
-
 /// `BREVBRO_CRASH_KILLS` makes it longer, `BREVBRO_CRASH_SEED` rolls the dice of another run again.
 #[test]
 fn a_gateway_killed_at_any_moment_takes_each_mail_of_its_outbox_once() {
     run(async {
         let Some(dovecot) = dovecot("ut-dice", "") else { return };
-        let clock = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_millis() as u64;
-        let (kills, seed) = (setting("BREVBRO_CRASH_KILLS", 12), setting("BREVBRO_CRASH_SEED", clock));
+        let (kills, seed) = (setting("BREVBRO_CRASH_KILLS").unwrap_or(12), seed());
         println!("{kills} kills, BREVBRO_CRASH_SEED={seed}");
         let (mut dice, began) = (Dice(seed), std::time::Instant::now());
         let (mut gateway, peer) = (Outside::new("ut-dice", &dovecot).await, Peer::start("ut-dice-peer").await);

@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use crate::common::dice::{Dice, seed, setting};
 use crate::common::postgres::{Plan, Stop};
 use crate::evidence::{Inbox, Journal, accepted, weigh};
 use crate::nodes::{Node, Nodes, Role, order};
@@ -12,28 +13,10 @@ const QUIET: Duration = Duration::from_mins(5);
 /// Nodes.
 const NODES: usize = 3;
 
-fn setting(name: &str, default: u64) -> u64 {
-    std::env::var(name).map_or(default, |value| value.parse().unwrap_or_else(|_| panic!("{name} is a number")))
-}
-
-/// SplitMix64: small, and the same everywhere.
-struct Dice(u64);
-
-impl Dice {
-    fn roll(&mut self, sides: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (z ^ (z >> 31)) % sides
-    }
-}
-
 #[test]
 fn nodes_that_die_and_a_database_that_goes_away_lose_nothing() {
-    let (kills, mails) = (setting("BREVBRO_NODES_KILLS", 9), setting("BREVBRO_NODES_MAILS", 40));
-    let clock = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_millis() as u64;
-    let seed = setting("BREVBRO_CRASH_SEED", clock);
+    let (kills, mails) = (setting("BREVBRO_NODES_KILLS").unwrap_or(9), setting("BREVBRO_NODES_MAILS").unwrap_or(40));
+    let seed = seed();
     println!("{kills} kills, {mails} mails each way, BREVBRO_CRASH_SEED={seed}");
     let plan = Plan { durable: true, ..Plan::default() };
     let Some(mut all) = Nodes::set("nodes-kills", &[Role::Both; NODES], &plan, |_| "postgres") else { return };

@@ -6,10 +6,10 @@ use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
+use crate::common::dice::{Dice, setting};
 use crate::disk::{Disk, build, real};
 use crate::tape::{self, Act};
 use crate::work::{Orders, STRANDS, check};
-use crate::{Dice, setting};
 
 /// What came of some lives.
 #[derive(Debug, Default)]
@@ -209,7 +209,7 @@ fn a_power_cut_at_any_moment_loses_nothing_that_was_acknowledged() {
     if tape::library().is_none() {
         return;
     }
-    let (cuts, seed) = (setting("BREVBRO_POWER_CUTS", 200), setting("BREVBRO_POWER_SEED", 1));
+    let (cuts, seed) = (setting("BREVBRO_POWER_CUTS").unwrap_or(200), setting("BREVBRO_POWER_SEED").unwrap_or(1));
     let began = std::time::Instant::now();
     let verdict = chains("power-cuts", seed, cuts, None);
     println!(

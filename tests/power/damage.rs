@@ -9,9 +9,10 @@ use std::path::{Path, PathBuf};
 use brevbro::port::{Blobs, StoreError};
 use brevbro::store::{SledOptions, SledStore, Spool, SpoolOptions, journal};
 
+use crate::block;
+use crate::common::dice::{Dice, setting};
 use crate::disk::{build, real};
 use crate::work::{Found, Strand, options};
-use crate::{Dice, block, setting};
 
 const SEED: u64 = 3;
 const WORKERS: usize = 3;
@@ -81,9 +82,9 @@ fn any_damage_is_named_or_mended_and_never_wrong_octets() {
     let (index, rest): (Vec<&PathBuf>, Vec<&PathBuf>) = files.into_iter().partition(|path| path.starts_with("store/index"));
     let (journal_files, spooled): (Vec<&PathBuf>, Vec<&PathBuf>) = rest.into_iter().partition(|path| path.starts_with("store/journal"));
     assert!(journal_files.len() > 3 && !index.is_empty() && spooled.len() > 10, "{journal_files:?} {index:?} {spooled:?}");
-    let mut dice = Dice(setting("BREVBRO_POWER_SEED", 1));
+    let mut dice = Dice(setting("BREVBRO_POWER_SEED").unwrap_or(1));
     let mut outcomes: BTreeMap<String, usize> = BTreeMap::new();
-    for round in 0..setting("BREVBRO_POWER_FLIPS", 300) {
+    for round in 0..setting("BREVBRO_POWER_FLIPS").unwrap_or(300) {
         let family = [&index, &journal_files, &spooled][(round % 3) as usize];
         let path = family[dice.roll(family.len() as u64) as usize];
         let sound = whole[path].as_ref().unwrap();

@@ -17,7 +17,7 @@ use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use crate::Dice;
+use crate::common::dice::Dice;
 use crate::tape::Act;
 
 type Object = usize;

@@ -13,10 +13,11 @@ use brevbro::port::{Job, JobId, Lease, Op, Queue, Step, Store, StoreError};
 use brevbro::store::{SledStore, Spool, SpoolOptions};
 use uuid::Uuid;
 
+use crate::block;
+use crate::common::dice::{Dice, setting};
 use crate::disk::{Disk, build, real};
 use crate::tape::{self, Act};
 use crate::work::{Found, Strand, check, moment, options};
-use crate::{Dice, block, setting};
 
 /// What fails, as `interpose.c` has it.
 const ROOM: u32 = 1;
@@ -173,12 +174,12 @@ fn a_disk_that_fails_at_any_operation_loses_nothing_and_the_process_goes_on() {
     if tape::library().is_none() {
         return;
     }
-    let stride = setting("BREVBRO_POWER_STRIDE", 3);
-    let cuts = setting("BREVBRO_POWER_FAULT_CUTS", 10);
+    let stride = setting("BREVBRO_POWER_STRIDE").unwrap_or(3);
+    let cuts = setting("BREVBRO_POWER_FAULT_CUTS").unwrap_or(10);
     for (number, fault) in FAULTS.iter().enumerate() {
         let scratch = crate::scratch("power-full");
         let root = scratch.path().canonicalize().unwrap();
-        let seed = number as u64 + setting("BREVBRO_POWER_SEED", 1);
+        let seed = number as u64 + setting("BREVBRO_POWER_SEED").unwrap_or(1);
         let before = {
             fs::create_dir_all(root.join("state")).unwrap();
             Disk::load(&root.join("state"))
@@ -283,7 +284,7 @@ fn a_start_on_a_disk_that_fails_is_an_error_and_the_next_one_succeeds() {
     for (number, fault) in FAULTS.iter().enumerate() {
         let scratch = crate::scratch("power-start");
         let root = scratch.path().canonicalize().unwrap();
-        let stride = setting("BREVBRO_POWER_STRIDE", 3) * 2 - 1;
+        let stride = setting("BREVBRO_POWER_STRIDE").unwrap_or(3) * 2 - 1;
         let output = command("full::process_that_starts_on_a_disk_that_fails", &root, number, 1, stride).output().unwrap();
         let (said, log) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
         assert!(output.status.success(), "{}: {said}{log}", fault.name);

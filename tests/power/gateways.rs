@@ -13,9 +13,10 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
+use crate::common;
+use crate::common::dice::setting;
 use crate::evidence::{Inbox, Verdict, accepted, judge};
 use crate::stage::{Client, Side, Stage, log, wait_for};
-use crate::{common, setting};
 
 /// Above what is kept free, [`RESERVE`].
 const SIZE: &str = "size=112m,nr_inodes=3000,mode=0700";
@@ -196,7 +197,7 @@ fn gateways_on_disks_that_run_full_lose_nothing_and_go_on_by_themselves() {
     }
     assert!(stage.a.is_up() && stage.b.is_up());
     let mut post = Post::of(&stage);
-    let rounds = setting("BREVBRO_POWER_FULL_ROUNDS", 1);
+    let rounds = setting("BREVBRO_POWER_FULL_ROUNDS").unwrap_or(1);
     for round in 0..rounds {
         // Below what is kept free, so that only what was begun goes on; then nothing left at all; then no inode; each at either gateway and at both.
         for (what, full) in [("low", &[a][..]), ("full", &[b]), ("no inodes", &[a]), ("low", &[b]), ("full", &[a, b]), ("no inodes", &[b])] {

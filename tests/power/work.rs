@@ -23,7 +23,8 @@ use brevbro::store::{Reserve, SledOptions, SledStore, Spool, SpoolOptions};
 use jiff::Timestamp;
 use uuid::Uuid;
 
-use crate::{Dice, block};
+use crate::block;
+use crate::common::dice::Dice;
 
 /// Strands of work.
 pub const STRANDS: usize = 6;

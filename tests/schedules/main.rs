@@ -28,22 +28,9 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
+use common::dice::setting;
 use plan::{Plan, Sabotage};
 use world::World;
-
-/// SplitMix64.
-pub struct Dice(pub u64);
-
-impl Dice {
-    /// A number below this.
-    pub fn roll(&mut self, sides: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (z ^ (z >> 31)) % sides
-    }
-}
 
 /// What came of a schedule.
 struct Played {
@@ -119,10 +106,6 @@ fn watch_panics() {
             }
         }));
     });
-}
-
-fn setting(name: &str) -> Option<u64> {
-    std::env::var(name).ok().map(|value| value.parse().unwrap_or_else(|_| panic!("{name} is a number")))
 }
 
 fn points() -> Vec<String> {

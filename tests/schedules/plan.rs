@@ -7,7 +7,7 @@ use std::time::Duration;
 use brevbro::ident::MailAddress;
 use brevbro::port::{Clock, Job, JobId, Queue, Step, Store};
 
-use crate::Dice;
+use crate::common::dice::Dice;
 use crate::life::Arm;
 use crate::net::{Served, serve};
 use crate::operator::Act;

@@ -12,6 +12,7 @@ use brevbro::worker::{Admission, Crew, Gateway, MailDoor, MailSide, Rate, Sender
 use jiff::{SignedDuration, Timestamp};
 use tokio::time::Instant;
 
+use crate::common::dice::Dice;
 use crate::disk::Disk;
 use crate::folder::Folder;
 use crate::life::{Arm, Life};
@@ -124,7 +125,7 @@ pub struct World {
     pub plan: Plan,
     pub sides: [Side; 2],
     pub log: Mutex<Log>,
-    dice: Mutex<crate::Dice>,
+    dice: Mutex<Dice>,
     start: Instant,
     busy: AtomicUsize,
     /// Nothing goes wrong any more.
@@ -162,7 +163,7 @@ impl World {
             }
         };
         let sides = [side(0), side(1)];
-        let dice = Mutex::new(crate::Dice(plan.seed ^ 0x0dd5));
+        let dice = Mutex::new(Dice(plan.seed ^ 0x0dd5));
         let [calm, retiring, over] = [(); 3].map(|()| AtomicBool::new(false));
         let busy = AtomicUsize::new(0);
         Arc::new(Self { plan, sides, log: Mutex::default(), dice, start, busy, calm, retiring, over, supervisors: Mutex::default() })

@@ -7,24 +7,12 @@ use brevbro::port::{Guard, JobId, Key, Op, Queue, State, Step, Store, StoreError
 use brevbro::store::{MemoryStore, PostgresStore};
 use uuid::Uuid;
 
+use crate::common::dice::{Dice, setting};
 use crate::subject::place;
 use crate::{at, block, job, record};
 
 const STEPS: usize = 3;
 const STATES: [&str; 2] = ["new", "sent"];
-
-/// SplitMix64: small, and the same everywhere.
-struct Dice(u64);
-
-impl Dice {
-    fn roll(&mut self, sides: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (z ^ (z >> 31)) % sides
-    }
-}
 
 /// The small world of one round.
 struct World(u64);
@@ -95,7 +83,7 @@ fn orders() -> Vec<Vec<usize>> {
 fn what_two_nodes_are_answered_has_an_order_that_explains_it() {
     let Some(place) = place() else { return };
     let nodes = [block(PostgresStore::open(place.clone())).unwrap(), block(PostgresStore::open(place)).unwrap()];
-    let rounds: u64 = std::env::var("BREVBRO_HISTORIES").map_or(60, |rounds| rounds.parse().unwrap());
+    let rounds = setting("BREVBRO_HISTORIES").unwrap_or(60);
     let (mut dice, mut refused) = (Dice(7), 0);
     for round in 0..rounds {
         let world = World(round);
