@@ -15,6 +15,8 @@
 mod common;
 mod engine;
 mod model;
+#[path = "../sample/mod.rs"]
+mod sample;
 mod units;
 
 use std::time::{Duration, Instant};
