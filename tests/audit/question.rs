@@ -20,6 +20,17 @@ pub(crate) fn configured(name: &str, key: &Path, more: &str) -> &'static str {
     Box::leak(text.into_boxed_str())
 }
 
+/// What is told of a mail of Karin's that has come where it should.
+pub(crate) fn is_all_of_karins_life(life: &str, name: &str) {
+    let told =
+        ["Mejlet togs emot", "Meddelandet krypterades", "Mottagarens accesspunkt kvitterade", "accepterade meddelandet", "Avsändaren fick besked"];
+    let places: Vec<usize> = told.iter().map(|word| life.find(word).unwrap_or_else(|| panic!("{word} in {life}"))).collect();
+    assert!(places.is_sorted(), "in the order in which it happened: {life}");
+    assert!(life.contains(&format!("Läget hos 0203:{name}.se: framme: mottagarens organisation har accepterat det")), "{life}");
+    assert!(life.contains("Den som ska göra något: ingen."), "{life}");
+    assert!(life.contains("Message-ID: karins-brev@example.se") && !life.contains("Hej") && !life.contains("Prov"), "ids and no content: {life}");
+}
+
 /// Changes a journal as one would who can write every file and knows how lines are made: the line, and every hash after it.
 fn forge(journal: &Path, from: &str, to: &str) {
     let (mut found, mut prev) = (false, None::<String>);
@@ -71,18 +82,7 @@ fn where_is_the_mail_that_karin_sent_and_was_the_journal_touched() {
 
         let state = here.dir().join("state").display().to_string();
         let life = printed(&["trace", "--from", "Karin@Fraga-A.se", "--at", &at, "--state-dir", &state], 0);
-        let told = [
-            "Mejlet togs emot",
-            "Meddelandet krypterades",
-            "Mottagarens accesspunkt kvitterade",
-            "accepterade meddelandet",
-            "Avsändaren fick besked",
-        ];
-        let places: Vec<usize> = told.iter().map(|word| life.find(word).unwrap_or_else(|| panic!("{word} in {life}"))).collect();
-        assert!(places.is_sorted(), "in the order in which it happened: {life}");
-        assert!(life.contains("Läget hos 0203:fraga-a.se: framme: mottagarens organisation har accepterat det"), "{life}");
-        assert!(life.contains("Den som ska göra något: ingen."), "{life}");
-        assert!(life.contains("Message-ID: karins-brev@example.se") && !life.contains("Hej") && !life.contains("Prov"), "ids and no content: {life}");
+        is_all_of_karins_life(&life, "fraga-a");
         for line in life.lines().filter(|line| line.starts_with("  20")) {
             assert!(line.starts_with(&format!("  {}", &at[..10])), "local time: {line}");
         }
