@@ -39,6 +39,13 @@ pub struct Verdict {
     pub wrong: Vec<String>,
 }
 
+impl std::fmt::Display for Verdict {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { lost, doubled, repeated, possible_duplicates, .. } = self;
+        write!(f, "{} lost, {} doubled, {repeated} repeated of {possible_duplicates} possible duplicates", lost.len(), doubled.len())
+    }
+}
+
 impl Verdict {
     /// Nothing lost, nothing twice but what the journals admit, and that at most once a kill.
     #[track_caller]

@@ -79,15 +79,11 @@ fn gateways_killed_at_any_moment_lose_nothing() {
     stage.stop();
     let verdict = judge(&stage);
     println!(
-        "{} mails with {} recipients, {} of them rejected, {} handed in again; {} lost, {} doubled, {} repeated of {} possible duplicates; killed for {:.0} s, quiet after {:.0} s",
+        "{} mails with {} recipients, {} of them rejected, {} handed in again; {verdict}; killed for {:.0} s, quiet after {:.0} s",
         verdict.accepted,
         verdict.letters,
         verdict.rejected,
         verdict.handed_in_again,
-        verdict.lost.len(),
-        verdict.doubled.len(),
-        verdict.repeated,
-        verdict.possible_duplicates,
         killed.as_secs_f32(),
         began.elapsed().as_secs_f32(),
     );

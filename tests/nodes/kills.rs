@@ -90,14 +90,9 @@ fn nodes_that_die_and_a_database_that_goes_away_lose_nothing() {
     let journals = [Journal::of("the nodes", all.events(), &mut wrong), Journal::read(Side::B, &all.stage, &mut wrong)];
     let verdict = weigh(&all.stage, &journals, wrong);
     println!(
-        "{} mails, {} handed in again; {} lost, {} doubled, {} repeated of {} possible duplicates; {outages} outages and {cuts} cuts of the \
-         database; killed for {:.0} s, quiet after {:.0} s",
+        "{} mails, {} handed in again; {verdict}; {outages} outages and {cuts} cuts of the database; killed for {:.0} s, quiet after {:.0} s",
         verdict.accepted,
         verdict.handed_in_again,
-        verdict.lost.len(),
-        verdict.doubled.len(),
-        verdict.repeated,
-        verdict.possible_duplicates,
         killed.as_secs_f32(),
         began.elapsed().as_secs_f32(),
     );
