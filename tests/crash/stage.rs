@@ -156,16 +156,13 @@ impl Gateway {
     /// ends before.
     pub fn is_up(&mut self) -> bool {
         // A start looks at every file of the spool, which takes its time on a machine that does much else.
-        wait_for("a gateway's greeting", Duration::from_mins(4), || {
-            if self.ended().is_some() {
-                return Some(false);
-            }
-            let stream = TcpStream::connect((Ipv4Addr::LOCALHOST, self.smtp)).ok()?;
-            stream.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
-            let mut line = String::new();
-            BufReader::new(stream).read_line(&mut line).ok()?;
-            line.starts_with("220").then_some(true)
-        })
+        wait_for(
+            "a gateway's greeting",
+            Duration::from_mins(4),
+            || {
+                if self.ended().is_some() { Some(false) } else { greets(self.smtp).then_some(true) }
+            },
+        )
     }
 
     pub fn kill(&mut self) {
@@ -185,6 +182,14 @@ impl Gateway {
     pub fn journal(&self) -> PathBuf {
         self.state.join("store/journal")
     }
+}
+
+/// Whether a mail server greets at a port of this machine.
+pub fn greets(port: u16) -> bool {
+    let Ok(stream) = TcpStream::connect((Ipv4Addr::LOCALHOST, port)) else { return false };
+    stream.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+    let mut line = String::new();
+    BufReader::new(stream).read_line(&mut line).is_ok() && line.starts_with("220")
 }
 
 /// Everything that runs.

@@ -1,7 +1,6 @@
 //! The nodes of side A and their database; side B is one gateway of its own.
 
 use std::fs;
-use std::io::{BufRead, BufReader};
 use std::net::{Ipv4Addr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -15,7 +14,7 @@ use toml::Table;
 use crate::balancer::balance;
 use crate::common::cable::Cable;
 use crate::common::postgres::{Cluster, Plan};
-use crate::stage::{Process, Side, Stage, free_port, wait_for};
+use crate::stage::{Process, Side, Stage, free_port, greets, wait_for};
 
 /// What a node is there for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -65,14 +64,11 @@ impl Node {
             if self.process.as_mut().unwrap().ended().is_some() {
                 return Some(false);
             }
-            if self.role == Role::AccessPoint {
-                return TcpStream::connect((Ipv4Addr::LOCALHOST, self.as4)).ok().map(|_| true);
-            }
-            let stream = TcpStream::connect((Ipv4Addr::LOCALHOST, self.smtp)).ok()?;
-            stream.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
-            let mut line = String::new();
-            BufReader::new(stream).read_line(&mut line).ok()?;
-            line.starts_with("220").then_some(true)
+            let takes = match self.role {
+                Role::AccessPoint => TcpStream::connect((Ipv4Addr::LOCALHOST, self.as4)).is_ok(),
+                Role::Mail | Role::Both => greets(self.smtp),
+            };
+            takes.then_some(true)
         })
     }
 
