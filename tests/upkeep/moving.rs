@@ -1,9 +1,11 @@
 //! What a gateway keeps moves from files into PostgreSQL and back: nothing lost, nothing twice, one journal.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
+use brevbro::crypto::rest::RestKey;
 use brevbro::event::{Event, EventName, Field};
 use brevbro::sdk::receipt::Outcome;
 use brevbro::store::journal::{self, Known};
@@ -29,6 +31,16 @@ fn database(port: u16, database: &str, schema: &str) -> &'static str {
     let text = format!(
         "store = {{ kind = \"postgresql\", host = [\"127.0.0.1\"], port = {port}, database = \"{database}\", user = \"postgres\", schema = \"{schema}\" }}\nnode = {{ name = \"nod-1\" }}"
     );
+    Box::leak(text.into_boxed_str())
+}
+
+/// The same, with bodies under a key.
+fn encrypted(port: u16, base: &str, schema: &str, key: &Path) -> &'static str {
+    if !key.exists() {
+        fs::write(key, RestKey::random().unwrap().to_base64().as_bytes()).unwrap();
+        fs::set_permissions(key, fs::Permissions::from_mode(0o600)).unwrap();
+    }
+    let text = format!("{}\nencryption = {{ keys = [\"{}\"] }}", database(port, base, schema), key.display());
     Box::leak(text.into_boxed_str())
 }
 
@@ -71,7 +83,9 @@ fn a_gateway_moves_from_files_to_postgresql_and_back_with_all_that_it_had() {
         let sent = gateway.event(EventName::SendDeferred).await.fields[&Field::As4MessageId].clone();
         let (dir, config) = (gateway.dir().to_owned(), gateway.dir().join("gateway.toml"));
         let (first, second) = (dir.join("first.export"), dir.join("second.export"));
-        let into = beside(&config, "postgresql.toml", database(port, &base, "moved"), None);
+        // There, bodies lie under a key; here they do not.
+        let top = encrypted(port, &base, "moved", &dir.join("rest.key"));
+        let into = beside(&config, "postgresql.toml", top, None);
         // The harness writes its own file anew at each start.
         let config = beside(&config, "files.toml", "", None);
 
@@ -95,7 +109,8 @@ fn a_gateway_moves_from_files_to_postgresql_and_back_with_all_that_it_had() {
         let (code, told) = store("import", &first, &into, None);
         assert!(code == Some(1) && told.contains("the schema of the database is not empty"), "{told}");
 
-        let setup = Setup { top: database(port, &base, "moved"), mailbox: KEPT, ..Setup::new("move") };
+        assert_eq!(cluster.sql(&base, "SELECT count(*) > 0, count(*) = count(key) FROM moved.clear_blobs"), "t|t", "all of them are under the key");
+        let setup = Setup { top, mailbox: KEPT, ..Setup::new("move") };
         let gateway = asleep.wake(setup).await;
         let (code, told) = store("export", &second, &into, None);
         assert!(code == Some(1) && told.contains("a gateway uses the database"), "{told}");
