@@ -87,3 +87,10 @@ pub fn temporary(dir: impl AsRef<Path>, name: &str, octets: impl AsRef<[u8]>) ->
     std::fs::write(&path, octets).unwrap();
     path
 }
+
+/// A folder that vanishes, in memory where there is such: for tests in which a sync is not what counts.
+pub fn scratch(name: &str) -> tempfile::TempDir {
+    let mut builder = tempfile::Builder::new();
+    builder.prefix(name);
+    builder.tempdir_in("/dev/shm").or_else(|_| builder.tempdir()).unwrap()
+}

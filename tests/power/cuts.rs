@@ -181,7 +181,7 @@ fn compare(replayed: &BTreeMap<PathBuf, Option<Vec<u8>>>, real: &BTreeMap<PathBu
 fn chains(name: &str, seed: u64, cuts: u64, swallow: Option<&'static str>) -> Verdict {
     const LIVES: u64 = 5;
     const CUTS: u64 = 10;
-    let scratch = crate::scratch(name);
+    let scratch = crate::common::scratch(name);
     let root = scratch.path().canonicalize().unwrap();
     let mut all = Verdict::default();
     for seed in seed.. {

@@ -75,7 +75,7 @@ fn found(options: &SledOptions, spool: &Spool) -> Result<Found, StoreError> {
 
 #[test]
 fn any_damage_is_named_or_mended_and_never_wrong_octets() {
-    let scratch = crate::scratch("power-damage");
+    let scratch = crate::common::scratch("power-damage");
     let whole = filled(&scratch.path().join("whole"));
     let files: Vec<&PathBuf> =
         whole.iter().filter(|(_, octets)| octets.as_ref().is_some_and(|octets| !octets.is_empty())).map(|(path, _)| path).collect();

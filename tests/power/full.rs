@@ -177,7 +177,7 @@ fn a_disk_that_fails_at_any_operation_loses_nothing_and_the_process_goes_on() {
     let stride = setting("BREVBRO_POWER_STRIDE").unwrap_or(3);
     let cuts = setting("BREVBRO_POWER_FAULT_CUTS").unwrap_or(10);
     for (number, fault) in FAULTS.iter().enumerate() {
-        let scratch = crate::scratch("power-full");
+        let scratch = crate::common::scratch("power-full");
         let root = scratch.path().canonicalize().unwrap();
         let seed = number as u64 + setting("BREVBRO_POWER_SEED").unwrap_or(1);
         let before = {
@@ -282,7 +282,7 @@ fn a_start_on_a_disk_that_fails_is_an_error_and_the_next_one_succeeds() {
         return;
     }
     for (number, fault) in FAULTS.iter().enumerate() {
-        let scratch = crate::scratch("power-start");
+        let scratch = crate::common::scratch("power-start");
         let root = scratch.path().canonicalize().unwrap();
         let stride = setting("BREVBRO_POWER_STRIDE").unwrap_or(3) * 2 - 1;
         let output = command("full::process_that_starts_on_a_disk_that_fails", &root, number, 1, stride).output().unwrap();

@@ -32,10 +32,3 @@ fn block<T>(future: impl Future<Output = T>) -> T {
     }
     RUNTIME.with(|runtime| runtime.block_on(future))
 }
-
-/// A folder for what is cut, in memory where there is room: what a sync means is for the model to say.
-fn scratch(name: &str) -> tempfile::TempDir {
-    let mut builder = tempfile::Builder::new();
-    builder.prefix(name);
-    builder.tempdir_in("/dev/shm").or_else(|_| builder.tempdir()).unwrap()
-}

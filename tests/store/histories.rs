@@ -14,6 +14,7 @@ use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
 use uuid::Uuid;
 
+use crate::common::scratch;
 use crate::subject::{Hands, place, sql};
 use crate::{at, block, job, record};
 
@@ -240,11 +241,6 @@ impl Pair {
     }
 }
 
-/// A directory that lives in memory where there is such a thing: these histories are not about disks.
-fn memory() -> tempfile::TempDir {
-    tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap()
-}
-
 fn open(dir: &Path, rebuild: bool, hands: &Arc<Hands>) -> SledStore {
     let clock = Arc::clone(hands) as Arc<dyn Clock>;
     // Segments of a few lines.
@@ -293,7 +289,7 @@ proptest! {
 
     #[test]
     fn sled_answers_as_the_model_does(acts in prop::collection::vec(act(), 1..60)) {
-        let dir = memory();
+        let dir = scratch("histories");
         let (model, hands) = model();
         let other = Other::Sled { store: Some(open(dir.path(), false, &hands)), dir: dir.path().to_owned() };
         let mut pair = Pair { model, other, hands, leases: Vec::new(), told: 0 };
