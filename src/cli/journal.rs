@@ -9,7 +9,7 @@ use crate::config::{self, StateStore};
 use crate::daemon;
 use crate::port::StoreError;
 use crate::store::journal::JournalError;
-use crate::store::{PostgresJournal, PostgresOptions, SledOptions};
+use crate::store::{PostgresJournal, PostgresOptions, SledOptions, Unfinished};
 
 /// Where the journal is.
 #[derive(Debug, Args)]
@@ -54,11 +54,15 @@ impl JournalArgs {
     /// [`CliError`]: the configuration is wrong, or the database cannot be asked.
     pub(super) async fn place(&self) -> Result<Place, CliError> {
         let folder = |state: &std::path::Path| SledOptions::new(state.join("store")).journal();
-        let Some(path) = &self.config else { return Ok(Place::Folder(folder(&self.state_dir))) };
+        let whole = |state: &std::path::Path| -> Result<Place, CliError> {
+            Unfinished::refuse(state)?;
+            Ok(Place::Folder(folder(state)))
+        };
+        let Some(path) = &self.config else { return whole(&self.state_dir) };
         let state = config::state(path).map_err(CliError::usage)?;
         let heads = folder(&state.dir);
         match &state.store {
-            StateStore::Local(_) => Ok(Place::Folder(heads)),
+            StateStore::Local(_) => whole(&state.dir),
             StateStore::Postgresql(database) => {
                 let options = PostgresOptions { node: "journal".into(), connections: 2, ..daemon::database_connection(database) };
                 let journal = PostgresJournal::open(&options).await;

@@ -44,10 +44,12 @@ pub async fn run(args: RestoreArgs) -> Result<(), CliError> {
         .with(Field::Digest, manifest.hash)
         .with(Field::Cause, format!("backup of {:.0}", manifest.at));
     store.apply(Step::new().op(Op::Audit(event))).await?;
+    fail::fail_point!("restore.noted");
     let (leaving, arriving) = (jobs(&store, &[Queue::Seal, Queue::Send, Queue::Answer]).await?, jobs(&store, &[Queue::Open, Queue::Deliver]).await?);
     let waiting = jobs(&store, &[Queue::Await]).await?;
     drop((store, spool));
     unfinished.end()?;
+    fail::fail_point!("restore.ended");
 
     let mut out = io::stdout().lock();
     let (line, at) = (manifest.line, manifest.at);

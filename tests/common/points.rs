@@ -21,9 +21,9 @@ pub fn all() -> Vec<String> {
     names.into_iter().collect()
 }
 
-/// Whether a point lies in the store or the spool, where a step or a body becomes durable, or in a tool that fills them.
+/// Whether a point lies in the store or the spool, where a step or a body becomes durable, or in a tool that fills or copies them.
 pub fn is_of_disk(name: &str) -> bool {
-    ["store.", "spool.", "import."].iter().any(|place| name.starts_with(place))
+    ["store.", "spool.", "import.", "backup.", "restore."].iter().any(|place| name.starts_with(place))
 }
 
 fn read(folder: &Path, names: &mut BTreeSet<String>) {

@@ -1,20 +1,22 @@
 //! A gateway is backed up while it works, dies with all that it had, and is restored.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::time::Duration;
 
 use brevbro::event::EventName;
+use brevbro::sdk::receipt::Outcome;
 use brevbro::store::journal;
 use serde_json::json;
 
 use crate::common;
 use crate::evidence::{Inbox, Letter, accepted};
 use crate::gateway::harness::client::submit;
+use crate::gateway::harness::peer::Mood;
 use crate::gateway::harness::sink::Manner;
-use crate::gateway::harness::{Gateway, mail, run, wait_for};
+use crate::gateway::harness::{Asleep, Gateway, Peer, mail, run, wait_for};
 use crate::operator::kept;
 use crate::stage::{MAILBOXES, Side, Stage, wait_for as wait};
 
@@ -215,6 +217,161 @@ fn what_is_no_backup_is_refused() {
     assert!(code == Some(1) && told.contains("of form 2") && !state.exists(), "{told}");
     let (code, told) = brevbro(&["backup", path(&dir), "--state-dir", path(&state)]);
     assert!(code == Some(1) && told.contains("there is no journal in"), "{told}");
+}
+
+/// Runs a command, which ends at this point and pass as a crash would end it.
+#[cfg(feature = "failpoints")]
+fn ended_at(point: &str, args: &[&str]) {
+    use std::os::unix::process::ExitStatusExt;
+    let output = Command::new(env!("CARGO_BIN_EXE_brevbro")).args(args).env("BREVBRO_ABORT_AT", point).output().unwrap();
+    assert_eq!(output.status.signal(), Some(6), "{point}: {output:?}");
+}
+
+/// What a folder holds, by the places in it.
+fn contents(dir: &Path) -> BTreeMap<PathBuf, Option<Vec<u8>>> {
+    files(dir).into_iter().map(|file| (file.strip_prefix(dir).unwrap().to_owned(), fs::read(&file).ok())).collect()
+}
+
+/// A gateway that has stopped while a message waited for an access point that was down.
+#[cfg(feature = "failpoints")]
+async fn stopped_with_a_message(name: &str) -> (Asleep, Peer) {
+    let (gateway, peer) = (Gateway::start(kept(name)).await, Peer::start(&format!("{name}-peer")).await);
+    peer.set(Mood::Down);
+    let to = gateway.address_of("inkorg", &peer.name);
+    submit(&gateway, &[&to], "", &mail(&gateway.mailbox, "m1", "Hej")).await;
+    gateway.event(EventName::SendDeferred).await;
+    (gateway.sleep().await, peer)
+}
+
+#[cfg(feature = "failpoints")]
+#[test]
+fn a_backup_that_ends_at_any_named_point_is_never_taken_for_a_whole_one() {
+    run(async {
+        let (asleep, _peer) = stopped_with_a_message("backup-cut").await;
+        let (state, folder) = (asleep.dir().join("state"), common::scratch("backup-cut"));
+        let before = contents(&state);
+        // Whether there is one before it, and whether there is one more by then: all is done that has to be.
+        let points = [
+            ("backup.begun", false, false),
+            ("backup.copied", false, false),
+            ("backup.copied:3", false, false),
+            ("backup.linked", true, false),
+            ("backup.manifest", true, false),
+            ("backup.removed", true, false),
+            ("backup.sums", true, false),
+            ("backup.synced", false, false),
+            ("backup.verified", true, false),
+            ("backup.named", true, true),
+            ("backup.directory", false, true),
+        ];
+        for (point, earlier, done) in points {
+            let (dir, target) = (folder.path().join(point), folder.path().join("restored"));
+            let arguments = ["backup", path(&dir), "--state-dir", path(&state)];
+            if earlier {
+                backup(&state, &dir);
+            }
+            if point == "backup.removed" {
+                ended_at("backup.begun", &arguments);
+            }
+            ended_at(point, &arguments);
+            assert!(contents(&state) == before, "{point}: the gateway's state is what it was");
+            let (unfinished, whole): (Vec<_>, Vec<_>) = backups(&dir).into_iter().partition(|path| path.to_str().unwrap().ends_with(".unfinished"));
+            assert_eq!(unfinished.len(), usize::from(!done && point != "backup.removed"), "{point}");
+            assert_eq!(whole.len(), usize::from(earlier) + usize::from(done), "{point}");
+            for none in unfinished.iter().chain(whole.is_empty().then_some(&dir)) {
+                let (code, told) = restore(none, &target);
+                assert!(code == Some(1) && told.contains("there is no whole backup in") && !target.exists(), "{point}: {told}");
+            }
+            if let Some(newest) = whole.last() {
+                assert_restores(&dir, newest, &target, &state);
+            }
+            backup(&state, &dir);
+            let after = backups(&dir);
+            assert_eq!((after.len(), &after[..whole.len()]), (whole.len() + 1, &whole[..]), "{point}: what was cut off is gone");
+            assert_restores(&dir, &after[whole.len()], &target, &state);
+        }
+        // One that fails takes away what it has copied.
+        let dir = folder.path().join("full");
+        for point in ["backup.copied=1*off->return", "backup.sums=return"] {
+            let mut full = Command::new(env!("CARGO_BIN_EXE_brevbro"));
+            let told = full.args(["backup", path(&dir), "--state-dir", path(&state)]).env("FAILPOINTS", point).output().unwrap();
+            assert!(told.status.code() == Some(1) && String::from_utf8_lossy(&told.stderr).contains("no storage space"), "{told:?}");
+            assert_eq!(backups(&dir), [""; 0].map(PathBuf::from), "{point}");
+            assert!(contents(&state) == before, "{point}");
+        }
+    });
+}
+
+/// The newest backup of a folder is this one, and all of the state is in it.
+#[cfg(feature = "failpoints")]
+fn assert_restores(dir: &Path, newest: &Path, target: &Path, state: &Path) {
+    let (code, told) = restore(dir, target);
+    assert!(code == Some(0) && told.contains(&format!("Restored from {}: ", path(newest))), "{told}");
+    assert_whole(target, state);
+    fs::remove_dir_all(target).unwrap();
+}
+
+#[cfg(feature = "failpoints")]
+fn assert_whole(restored: &Path, state: &Path) {
+    let bodies = contents(&restored.join("spool"));
+    assert!(bodies.keys().filter(|file| file.extension().is_some_and(|ending| ending == "blob")).count() > 1, "{:?}", bodies.keys());
+    assert!(bodies == contents(&state.join("spool")));
+    let (code, told) = brevbro(&["store", "verify", "--state-dir", path(restored)]);
+    assert_eq!(code, Some(0), "{told}");
+}
+
+#[cfg(feature = "failpoints")]
+#[test]
+fn a_restore_that_ends_at_any_named_point_is_refused_until_it_is_emptied_or_is_whole() {
+    run(async {
+        let (asleep, peer) = stopped_with_a_message("restore-cut").await;
+        let (state, folder) = (asleep.dir().join("state"), common::scratch("restore-cut"));
+        let dir = folder.path().join("backups");
+        backup(&state, &dir);
+        let copy = contents(&dir);
+        let config = fs::read_to_string(asleep.dir().join("gateway.toml")).unwrap();
+        let target = folder.path().join("restored");
+        fs::write(folder.path().join("restored.toml"), config.replace(path(&state), path(&target))).unwrap();
+        let restoring = ["restore", path(&dir), "--state-dir", path(&target)];
+        for point in ["restore.begun", "restore.copied", "restore.copied:3", "restore.synced", "restore.verified", "restore.noted"] {
+            ended_at(point, &restoring);
+            let begun = brevbro::config::load(&folder.path().join("restored.toml")).unwrap();
+            let refused = brevbro::daemon::Daemon::start(begun).await.err().unwrap();
+            let refused = std::error::Error::source(&refused).unwrap().to_string();
+            assert!(refused.contains("the restore of a backup into ") && refused.contains("empty it"), "{point}: {refused}");
+            let other = folder.path().join("other");
+            for command in [&["store", "verify"][..], &["audit", "verify"], &["trace", "m1@example.se"], &["backup", path(&other)]] {
+                let (code, told) = brevbro(&[command, &["--state-dir", path(&target)]].concat());
+                assert!(
+                    code == Some(1) && told.contains("the restore of a backup into ") && told.contains("empty it"),
+                    "{point}: {command:?}: {told}"
+                );
+            }
+            assert!(!other.exists(), "a backup of half a state is none");
+            let (code, told) = restore(&dir, &target);
+            assert!(code == Some(1) && told.contains("is not empty"), "{point}: {told}");
+            fs::remove_dir_all(&target).unwrap();
+            let (code, told) = restore(&dir, &target);
+            assert_eq!(code, Some(0), "{point}: {told}");
+            assert_whole(&target, &state);
+            fs::remove_dir_all(&target).unwrap();
+        }
+        // After the last there is nothing to do but to say it.
+        ended_at("restore.ended", &restoring);
+        let (code, told) = restore(&dir, &target);
+        assert!(code == Some(1) && told.contains("is not empty"), "{told}");
+        assert_whole(&target, &state);
+        assert!(contents(&dir) == copy, "the backup is what it was");
+        fs::remove_dir_all(&state).unwrap();
+        assert!(Command::new("cp").arg("-a").args([&target, &state]).status().unwrap().success());
+        peer.set(Mood::Good);
+        let gateway = asleep.wake(kept("restore-cut")).await;
+        peer.answer(&gateway, &peer.message(0).await, Outcome::Accepted).await;
+        gateway.event(EventName::Accepted).await;
+        gateway.quiet().await;
+        assert_eq!(peer.taken().len(), 1);
+        gateway.stop().await;
+    });
 }
 
 fn files(dir: &Path) -> Vec<PathBuf> {

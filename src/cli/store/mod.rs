@@ -83,9 +83,9 @@ pub async fn run(args: StoreArgs) -> Result<(), CliError> {
 impl StateArgs {
     /// Where the store is; a folder that is none is not made into one.
     fn options(&self) -> Result<SledOptions, CliError> {
+        Unfinished::refuse(&self.state_dir)?;
         let options = SledOptions::new(self.state_dir.join("store"));
         if options.dir.is_dir() {
-            Unfinished::refuse(&self.state_dir)?;
             return Ok(options);
         }
         Err(CliError::failure(format!("there is no store in {}", self.state_dir.display())).hint("name the gateway's state-dir with --state-dir"))

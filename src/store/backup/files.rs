@@ -132,12 +132,14 @@ impl Copier {
             to.parent().map_or(Ok(()), create_directory)?;
             // A file system without second names takes copies.
             if fs::hard_link(previous.join(place), &to).is_ok() {
+                fail::fail_point!("backup.linked");
                 self.sums.insert(place.to_owned(), sum);
                 self.shared.insert(place.to_owned());
                 return Ok(());
             }
         }
         let sum = copy(&mut from, &to, metadata.len())?;
+        fail::fail_point!("backup.copied", |_| Err(io::ErrorKind::StorageFull.into()));
         // By it the next backup knows the file again.
         File::options().write(true).open(&to)?.set_modified(metadata.modified()?)?;
         self.sums.insert(place.to_owned(), sum);

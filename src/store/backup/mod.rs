@@ -114,6 +114,9 @@ pub enum BackupError {
     /// There is nothing to copy.
     #[error("there is no journal in {}", .0.display())]
     NoState(PathBuf),
+    /// What there is was not ended: it says what.
+    #[error("{0}")]
+    Unfinished(String),
     /// There is no backup.
     #[error("there is no whole backup in {}", .0.display())]
     NoBackup(PathBuf),
@@ -142,6 +145,7 @@ impl BackupError {
             Self::Restless => "try again when less is to be done, or while the gateway is stopped",
             Self::Taking(_) => "wait for its end",
             Self::NoState(_) => "name the gateway's state-dir with --state-dir; a database has backups of its own (docs/postgresql.md)",
+            Self::Unfinished(_) => "the backups that there are stay as they are",
             Self::NoBackup(_) => "name a backup, or the folder of backups; one whose name ends in .unfinished is none",
             Self::Newer(_) => "restore it with the version of brevbro that took it, or a newer one",
             Self::Damaged(_) => "restore an older backup",

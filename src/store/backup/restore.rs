@@ -41,6 +41,7 @@ pub fn restore(backup: &Path, state_dir: &Path) -> Result<Restored, BackupError>
     })?;
     empty(state_dir)?;
     let unfinished = Unfinished::begin(state_dir, "the restore of a backup").map_err(failed("marking", state_dir))?;
+    fail::fail_point!("restore.begun");
     let (mut damaged, mut keys) = (Vec::new(), false);
     for (place, known) in &sums {
         let (from, to) = (path.join(place), state_dir.join(place));
@@ -53,6 +54,7 @@ pub fn restore(backup: &Path, state_dir: &Path) -> Result<Restored, BackupError>
             let octets = file.metadata()?.len();
             copy(&mut file, &to, octets)
         });
+        fail::fail_point!("restore.copied", |_| Err(failed("copying", &from)(io::ErrorKind::StorageFull.into())));
         match copied {
             Ok(sum) if sum == *known => {}
             // One that is lost leaves the others good.
@@ -65,10 +67,12 @@ pub fn restore(backup: &Path, state_dir: &Path) -> Result<Restored, BackupError>
         }
     }
     settle(state_dir).map_err(failed("syncing", state_dir))?;
+    fail::fail_point!("restore.synced");
     let summary = verify(&state_dir.join("store/journal"))?;
     if (summary.first + summary.lines, summary.hash) != (manifest.line + 1, manifest.hash) {
         return Err(BackupError::Damaged(path.join("store/journal")));
     }
+    fail::fail_point!("restore.verified");
     Ok(Restored { path, manifest, damaged, keys, unfinished })
 }
 

@@ -14,7 +14,7 @@ use crate::ident::RecordId;
 use crate::port::{BlobId, JobId};
 use crate::store::journal::copy::{End, Reading};
 use crate::store::journal::{Change, verify};
-use crate::store::{Damage, Spool, create_directory, sync_directory};
+use crate::store::{Damage, Spool, Unfinished, create_directory, sync_directory};
 
 /// Bodies that are open at once when a line is tried as the last.
 const OPEN: usize = 256;
@@ -57,6 +57,7 @@ pub struct Taken {
 /// [`BackupError`]; what was copied is removed then.
 pub fn take(plan: &Plan<'_>) -> Result<Taken, BackupError> {
     let Plan { state_dir, dir, at, .. } = plan;
+    Unfinished::refuse(state_dir).map_err(|error| BackupError::Unfinished(error.to_string()))?;
     let journal = state_dir.join("store/journal");
     if !journal.is_dir() {
         return Err(BackupError::NoState(state_dir.to_path_buf()));
@@ -74,11 +75,14 @@ pub fn take(plan: &Plan<'_>) -> Result<Taken, BackupError> {
     }
     let unfinished = dir.join(format!("{}{UNFINISHED}", path.file_name().unwrap_or_default().to_string_lossy()));
     create_directory(&unfinished).map_err(failed("creating", &unfinished))?;
+    fail::fail_point!("backup.begun");
     let mut copying =
         Copying { plan, to: Copier::new(unfinished.clone(), previous), wanted: Wanted::default(), copied: HashMap::new(), lost: BTreeSet::new() };
     let taken = copying.run(&journal).and_then(|(manifest, damaged)| {
         fs::rename(&unfinished, &path).map_err(failed("naming", &path))?;
+        fail::fail_point!("backup.named");
         sync_directory(dir).map_err(failed("syncing", dir))?;
+        fail::fail_point!("backup.directory");
         let (shared, lost) = (copying.to.shared.len() as u64, copying.lost.iter().copied().collect());
         Ok(Taken { path: path.clone(), manifest, shared, lost, damaged })
     });
@@ -105,6 +109,7 @@ fn remove_unfinished(dir: &Path) -> Result<(), BackupError> {
         let path = entry.map_err(failed("listing", dir))?.path();
         if path.is_dir() && path.to_str().is_some_and(|name| name.ends_with(UNFINISHED)) {
             fs::remove_dir_all(&path).map_err(failed("deleting", &path))?;
+            fail::fail_point!("backup.removed");
         }
     }
     Ok(())
@@ -262,8 +267,11 @@ impl Copying<'_> {
         };
         let text = serde_json::to_vec_pretty(&manifest).map_err(io::Error::from).map_err(failed("writing", Path::new(MANIFEST)))?;
         self.to.write(MANIFEST, &text).map_err(failed("writing", Path::new(MANIFEST)))?;
+        fail::fail_point!("backup.manifest");
         write_sums(&dir.join(SUMS), &self.to.sums).map_err(failed("writing", Path::new(SUMS)))?;
+        fail::fail_point!("backup.sums", |_| Err(failed("writing", Path::new(SUMS))(io::ErrorKind::StorageFull.into())));
         settle(&dir).map_err(failed("syncing", &dir))?;
+        fail::fail_point!("backup.synced");
         let mut damaged = Vec::new();
         for (place, known) in &self.to.sums {
             let path = dir.join(place);
@@ -284,6 +292,7 @@ impl Copying<'_> {
         if (summary.first + summary.lines, summary.hash) != (end.line + 1, end.hash) {
             return Err(BackupError::Damaged(dir.join("store/journal")));
         }
+        fail::fail_point!("backup.verified");
         Ok((manifest, damaged))
     }
 }
