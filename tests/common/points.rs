@@ -6,14 +6,6 @@ use std::path::Path;
 /// Steps that write bodies before they are applied.
 const WITH_BODIES: [&str; 6] = ["seal", "send", "receive", "open", "open.receipt", "answer"];
 
-/// Points at which nothing ends yet: of a shared database.
-const UNTRIED: [&str; 4] = ["store.postgres.body", "store.postgres.chain", "store.postgres.committed", "store.postgres.part"];
-
-/// Whether nothing ends at a point yet.
-pub fn is_untried(name: &str) -> bool {
-    UNTRIED.contains(&name)
-}
-
 /// Every point that the program can be ended at, by name.
 pub fn all() -> Vec<String> {
     let mut names = BTreeSet::new();

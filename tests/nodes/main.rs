@@ -19,6 +19,8 @@ mod kills;
 mod nodes;
 #[cfg(feature = "failpoints")]
 mod orphans;
+#[cfg(feature = "failpoints")]
+mod points;
 #[path = "../crash/stage.rs"]
 mod stage;
 #[cfg(feature = "failpoints")]

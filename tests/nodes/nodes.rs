@@ -3,7 +3,7 @@
 use std::fs;
 use std::net::{Ipv4Addr, TcpStream};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Command, ExitStatus, Stdio};
 use std::time::Duration;
 
 use brevbro::event::Event;
@@ -48,12 +48,18 @@ impl Node {
 
     /// Starts it, with fail points when some are given.
     pub fn start(&mut self, failpoints: Option<&str>) {
+        self.start_with(failpoints.map(|failpoints| ("FAILPOINTS", failpoints)));
+    }
+
+    /// Starts it; it dies at this point and pass, `store.postgres.commit:2`.
+    pub fn start_to_end_at(&mut self, point: &str) {
+        self.start_with(Some(("BREVBRO_ABORT_AT", point)));
+    }
+
+    fn start_with(&mut self, setting: Option<(&str, &str)>) {
         let mut command = Command::new(env!("CARGO_BIN_EXE_brevbro"));
         command.args(["run", "--config"]).arg(self.config()).stdin(Stdio::null()).stdout(Stdio::null());
-        command.envs(self.environment.iter().copied());
-        if let Some(failpoints) = failpoints {
-            command.env("FAILPOINTS", failpoints);
-        }
+        command.envs(self.environment.iter().copied()).envs(setting);
         self.process = Some(Process::start(&mut command, &self.folder.join("log")));
     }
 
@@ -83,7 +89,11 @@ impl Node {
     }
 
     pub fn has_ended(&mut self) -> bool {
-        self.process.as_mut().unwrap().ended().is_some()
+        self.ended().is_some()
+    }
+
+    pub fn ended(&mut self) -> Option<ExitStatus> {
+        self.process.as_mut().unwrap().ended()
     }
 
     pub fn id(&self) -> u32 {
