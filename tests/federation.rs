@@ -55,13 +55,7 @@ async fn federation() -> Federation {
 
 impl Federation {
     fn trust(&self, change: impl FnOnce(&mut TrustOptions)) -> CaTrust {
-        let realms = [(Realm::AccessPoint, Authority::AccessPoint), (Realm::Participant, Authority::Participant), (Realm::Smp, Authority::Smp)];
-        let authorities = realms.map(|(realm, authority)| (realm, Authorities::from_bundle(self.testbed.trusted(authority).unwrap())));
-        let mut options = TrustOptions { authorities: BTreeMap::from(authorities), ..TrustOptions::default() };
-        options.http.plain = PlainHttp::Loopback;
-        options.http.reach = Reach::with_loopback();
-        change(&mut options);
-        CaTrust::new(options, Arc::new(SystemClock))
+        common::trust::trust(&self.testbed, change)
     }
 
     fn directory(&self) -> DnsDirectory {

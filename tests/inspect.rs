@@ -12,8 +12,9 @@ use brevbro::as4::{EbmsError, Received, UserMessage, error, receipt, send};
 use brevbro::cli::CliError;
 use brevbro::cli::as4::{Keys, Report, Subject, explain};
 use brevbro::crypto::Identity;
-use brevbro::ident::{AccessPointId, As4MessageId, DocumentKind, ParticipantId};
+use brevbro::ident::{AccessPointId, As4MessageId, DocumentKind};
 use brevbro::sdk::{envelope, seal};
+use common::parties::user_message;
 use common::pki::Ca;
 use common::shared;
 use jiff::Timestamp;
@@ -131,15 +132,10 @@ fn make() -> Made {
     };
     let sealed = seal::seal(&header, format!("<m>{SECRET}</m>").as_bytes(), Some(&to.certificate), &from).unwrap();
     let message = UserMessage {
-        message_id: As4MessageId::new("0b0b3a9e-6e0f-4a39-a1c1-8a1f0d7a2a10@ap.habo.se").unwrap(),
-        timestamp: "2026-01-02T03:04:05.678Z".parse().unwrap(),
-        ref_to: None,
         from: AccessPointId::new("AP0001-TESTBED").unwrap(),
         to: AccessPointId::new("AP0002-TESTBED").unwrap(),
         conversation_id: "7bc5576a-3f87-4cf5-a0c5-277da06fcacb".into(),
-        kind: DocumentKind::Message,
-        original_sender: ParticipantId::new("0203:habo.se").unwrap(),
-        final_recipient: ParticipantId::new("0203:arbetsformedlingen.se").unwrap(),
+        ..user_message()
     };
     let mut body = Vec::new();
     let sent = send::package(&message, &mut &sealed[..], &sender, &receiver.certificate, Cursor::new(Vec::new()), &mut body, "=_b").unwrap();

@@ -4,7 +4,6 @@
 
 mod common;
 
-use std::collections::BTreeMap;
 use std::fs;
 use std::process::Command;
 use std::sync::{Arc, Mutex};
@@ -12,9 +11,8 @@ use std::time::Duration;
 
 use base64::prelude::*;
 use brevbro::crypto::{
-    Authorities, Identity, OcspAnswer, OcspQuestion, OcspRefusal, OcspStatus, Profile, Template, issue_ocsp, ocsp_request, ocsp_urls, refuse_ocsp,
+    Identity, OcspAnswer, OcspQuestion, OcspRefusal, OcspStatus, Profile, Template, issue_ocsp, ocsp_request, ocsp_urls, refuse_ocsp,
 };
-use brevbro::edge::clock::SystemClock;
 use brevbro::edge::http::{HttpClient, HttpOptions, PlainHttp};
 use brevbro::edge::reach::Reach;
 use brevbro::edge::trust::{CaTrust, Order, Revocation, TrustOptions};
@@ -48,13 +46,7 @@ async fn federation() -> Federation {
 
 impl Federation {
     fn trust(&self, change: impl FnOnce(&mut TrustOptions)) -> CaTrust {
-        let realms = [(Realm::AccessPoint, Authority::AccessPoint), (Realm::Participant, Authority::Participant)];
-        let authorities = realms.map(|(realm, authority)| (realm, Authorities::from_bundle(self.testbed.trusted(authority).unwrap())));
-        let mut options = TrustOptions { authorities: BTreeMap::from(authorities), ..TrustOptions::default() };
-        options.http.plain = PlainHttp::Loopback;
-        options.http.reach = Reach::with_loopback();
-        change(&mut options);
-        CaTrust::new(options, Arc::new(SystemClock))
+        common::trust::trust(&self.testbed, change)
     }
 
     async fn judge(&self, trust: &CaTrust) -> Result<(), TrustError> {

@@ -4,11 +4,12 @@ use std::io::{Cursor, Read, Seek, SeekFrom, Write};
 use std::sync::OnceLock;
 
 use brevbro::as4::receive::{Context, Options, open};
-use brevbro::as4::{Answer, Code, EbmsError, PMode, Received, Refusal, Sent, UserMessage, answer, error, pmode, receipt, send};
+use brevbro::as4::{Answer, Code, EbmsError, PMode, Received, Refusal, Sent, answer, error, pmode, receipt, send};
 use brevbro::crypto::{Certificate, Identity, KeyReference};
-use brevbro::ident::{AccessPointId, As4MessageId, DocumentKind, ParticipantId};
+use brevbro::ident::{AccessPointId, As4MessageId};
 use jiff::Timestamp;
 
+use crate::common::parties::user_message;
 use crate::keys;
 
 pub(crate) const BOUNDARY: &str = "=_f3a1c2e4b5d6978812345678";
@@ -25,24 +26,10 @@ pub(crate) fn receiver() -> &'static Identity {
     KEY.get_or_init(|| keys::identity("AP0002-SDK-TEST"))
 }
 
-pub(crate) fn message() -> UserMessage {
-    UserMessage {
-        message_id: As4MessageId::new("0b0b3a9e-6e0f-4a39-a1c1-8a1f0d7a2a10@ap.habo.se").unwrap(),
-        timestamp: "2026-01-02T03:04:05.678Z".parse().unwrap(),
-        ref_to: None,
-        from: AccessPointId::new("AP0001-SDK-TEST").unwrap(),
-        to: AccessPointId::new("AP0002-SDK-TEST").unwrap(),
-        conversation_id: "70c5ea37-f4a9-4771-b0c7-09becd024bda".into(),
-        kind: DocumentKind::Message,
-        original_sender: ParticipantId::new("0203:habo.se").unwrap(),
-        final_recipient: ParticipantId::new("0203:arbetsformedlingen.se").unwrap(),
-    }
-}
-
 pub(crate) fn packaged(payload: &[u8]) -> (Vec<u8>, Sent) {
     let mut body = Vec::new();
     let scratch = Cursor::new(Vec::new());
-    let sent = send::package(&message(), &mut &payload[..], sender(), &receiver().certificate, scratch, &mut body, BOUNDARY).unwrap();
+    let sent = send::package(&user_message(), &mut &payload[..], sender(), &receiver().certificate, scratch, &mut body, BOUNDARY).unwrap();
     (body, sent)
 }
 
@@ -85,7 +72,7 @@ fn a_message_arrives_whole_and_its_receipt_proves_it() {
     assert_eq!(out, payload.as_bytes());
     assert_eq!(received.signer(), Some(&sender().certificate));
     assert_eq!(received.signature.as_ref().unwrap().digest, sent.signature_digest);
-    assert_eq!(pmode::check(&received, &own_pmode()).unwrap(), message());
+    assert_eq!(pmode::check(&received, &own_pmode()).unwrap(), user_message());
 
     // What is kept between sending and the receipt survives a restart in little room.
     let kept = serde_json::to_string(&sent).unwrap();
@@ -153,7 +140,7 @@ fn what_is_not_in_the_p_mode_is_refused() {
     kept.header.service.kind = Some("urn:fdc:Digg.se:edelivery:process".into());
     kept.header.mpc = Some(brevbro::as4::DEFAULT_MPC.into());
     kept.header.properties.iter_mut().for_each(|property| property.kind = None);
-    assert_eq!(pmode::check(&kept, &own_pmode()).unwrap(), message());
+    assert_eq!(pmode::check(&kept, &own_pmode()).unwrap(), user_message());
 }
 
 /// Digits without end, the same each time.
@@ -180,7 +167,7 @@ fn thirty_megabytes_stream_through_files() {
     let mut body = tempfile::tempfile().unwrap();
     let scratch = tempfile::tempfile().unwrap();
     let mut payload = Digits { left: OCTETS, state: 1 };
-    let sent = send::package(&message(), &mut payload, sender(), &receiver().certificate, scratch, &mut body, BOUNDARY).unwrap();
+    let sent = send::package(&user_message(), &mut payload, sender(), &receiver().certificate, scratch, &mut body, BOUNDARY).unwrap();
     body.seek(SeekFrom::Start(0)).unwrap();
     let keys = [receiver().clone()];
     let options = Options::default();

@@ -6,8 +6,9 @@ use brevbro::crypto::{Certificate, KeyReference};
 use jiff::Timestamp;
 use std::io::{Cursor, Read};
 
+use crate::common::parties::user_message;
 use crate::common::soap::{cut, edited};
-use crate::exchange::{BOUNDARY, message, opened, opened_with, own_pmode, packaged, read, receipt_for, receiver, sender, signal_id};
+use crate::exchange::{BOUNDARY, opened, opened_with, own_pmode, packaged, read, receipt_for, receiver, sender, signal_id};
 use crate::keys;
 
 /// A change of a SOAP part.
@@ -231,7 +232,7 @@ fn a_changed_package_is_refused_with_the_right_error() {
 fn a_bomb_is_stopped_before_it_fills_the_disk() {
     let mut body = Vec::new();
     let mut zeros = std::io::repeat(0).take(40_000_000);
-    let sent = send::package(&message(), &mut zeros, sender(), &receiver().certificate, Cursor::new(Vec::new()), &mut body, BOUNDARY).unwrap();
+    let sent = send::package(&user_message(), &mut zeros, sender(), &receiver().certificate, Cursor::new(Vec::new()), &mut body, BOUNDARY).unwrap();
     let keys = [receiver().clone()];
     for limits in [ReceiveLimits::default(), ReceiveLimits { payload: 10_000_000, ratio: 100_000, ..ReceiveLimits::default() }] {
         let options = Options { limits, ..Options::default() };
@@ -342,7 +343,8 @@ fn unusual_packages_are_read() {
 fn a_message_signed_by_another_access_point_does_not_pass_as_ours() {
     let other = keys::identity("AP0003-SDK-TEST");
     let mut body = Vec::new();
-    let sent = send::package(&message(), &mut &PAYLOAD[..], &other, &receiver().certificate, Cursor::new(Vec::new()), &mut body, BOUNDARY).unwrap();
+    let sent =
+        send::package(&user_message(), &mut &PAYLOAD[..], &other, &receiver().certificate, Cursor::new(Vec::new()), &mut body, BOUNDARY).unwrap();
     let (received, _) = opened(&body, &sent).unwrap();
     assert_eq!(received.signer(), Some(&other.certificate));
     assert!(brevbro::as4::pmode::check(&received, &own_pmode()).unwrap_err().is(Code::ValueInconsistent));

@@ -17,6 +17,8 @@ pub mod postfix;
 pub mod postgres;
 pub mod smime;
 pub mod soap;
+#[cfg(feature = "daemon")]
+pub mod trust;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;

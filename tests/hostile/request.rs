@@ -4,11 +4,11 @@ use std::io::{Cursor, Read};
 use std::sync::OnceLock;
 
 use brevbro::as4::receive::{Context, Options, open};
-use brevbro::as4::{Code, Received, Refusal, Sent, UserMessage, send};
+use brevbro::as4::{Code, Received, Refusal, Sent, send};
 use brevbro::crypto::Identity;
-use brevbro::ident::{AccessPointId, As4MessageId, DocumentKind, ParticipantId};
 use jiff::Timestamp;
 
+use crate::common::parties::user_message;
 use crate::common::pki::Ca;
 use crate::common::soap::edited;
 
@@ -38,19 +38,8 @@ pub(crate) fn world() -> &'static World {
 }
 
 pub(crate) fn packaged(payload: &mut dyn Read, sender: &Identity, receiver: &Identity) -> (Vec<u8>, Sent) {
-    let message = UserMessage {
-        message_id: As4MessageId::new("0b0b3a9e-6e0f-4a39-a1c1-8a1f0d7a2a10@ap.habo.se").unwrap(),
-        timestamp: "2026-01-02T03:04:05.678Z".parse().unwrap(),
-        ref_to: None,
-        from: AccessPointId::new("AP0001-SDK-TEST").unwrap(),
-        to: AccessPointId::new("AP0002-SDK-TEST").unwrap(),
-        conversation_id: "70c5ea37-f4a9-4771-b0c7-09becd024bda".into(),
-        kind: DocumentKind::Message,
-        original_sender: ParticipantId::new("0203:habo.se").unwrap(),
-        final_recipient: ParticipantId::new("0203:arbetsformedlingen.se").unwrap(),
-    };
     let mut body = Vec::new();
-    let sent = send::package(&message, payload, sender, &receiver.certificate, Cursor::new(Vec::new()), &mut body, BOUNDARY).unwrap();
+    let sent = send::package(&user_message(), payload, sender, &receiver.certificate, Cursor::new(Vec::new()), &mut body, BOUNDARY).unwrap();
     (body, sent)
 }
 
