@@ -3,7 +3,7 @@
 //!
 //! The folders are small file systems in memory, which takes root.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
 use std::io::Write;
 use std::os::unix::process::ExitStatusExt;
@@ -109,10 +109,11 @@ pub fn said(stage: &Stage, side: Side, words: &str) -> usize {
     text.lines().filter(|line| line.contains(words)).count()
 }
 
-/// Mails to this operator with these words in their subject.
+/// Mails to this operator with these words in their subject; one that comes again with the same Message-ID is the same.
 pub fn alarms(stage: &Stage, side: Side, words: &str) -> usize {
     let told = log(&stage.dir.join("sink.jsonl"));
-    told.iter().filter(|line| line["server"] == side.name() && line["subject"].as_str().is_some_and(|subject| subject.contains(words))).count()
+    let is = |line: &&Value| line["server"] == side.name() && line["subject"].as_str().is_some_and(|subject| subject.contains(words));
+    told.iter().filter(is).map(|line| line["id"].as_str().unwrap()).collect::<BTreeSet<_>>().len()
 }
 
 pub fn arrived(stage: &Stage) -> usize {
