@@ -9,27 +9,32 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
+mod blobs;
 mod directory;
 mod effects;
+mod job;
 mod load;
+mod record;
 mod retention;
 mod scan;
 mod sink;
+mod step;
 mod store;
 mod tell;
 mod transition;
 mod transport;
 
+pub use blobs::{Blob, BlobId, BlobKind, BlobReader, BlobWriter, Blobs, Listed, OpenBlob, Stored};
 pub use directory::{Directory, DirectoryError, Freshness, Metadata, Realm, RevocationList, Trust, TrustError};
 pub use effects::{Effects, NewBlob};
+pub use job::{Job, JobId, Lease, Queue};
 pub use load::{Load, NoTally, Tally, Underway};
+pub use record::{Key, Record, State};
 pub use retention::{Doomed, Retained, retiring};
 pub use scan::{Finding, ScanError, Scanner};
 pub use sink::{Delivery, MailSink, SinkAnswer, SinkError};
-pub use store::{
-    Blob, BlobId, BlobKind, BlobReader, BlobWriter, Blobs, ChainHead, Guard, Health, Job, JobId, Key, Lease, Listed, Op, OpenBlob, Queue, Record,
-    State, Step, Store, StoreError, Stored,
-};
+pub use step::{Guard, Op, Step};
+pub use store::{ChainHead, Health, Store, StoreError};
 pub use tell::{Delay, Fail, Tell, Told};
 pub use transition::Transition;
 pub use transport::{Answer, Request, Transport, TransportError};
