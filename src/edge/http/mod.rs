@@ -3,40 +3,32 @@
 //! Each request has its own connection. The address is resolved here and the very addresses that were checked are
 //! connected to, so a name cannot change its meaning between check and use.
 
-use std::io::{self, Read};
+mod exchange;
+mod target;
+mod upload;
+
+use std::io::Read;
 use std::net::SocketAddr;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 use std::time::Duration;
 
-use bytes::Bytes;
-use http::header::{ACCEPT, CONNECTION, CONTENT_TYPE, HOST, RETRY_AFTER, USER_AGENT};
-use http::{HeaderValue, Method, Request, Uri};
-use http_body_util::BodyExt;
-use hyper::body::{Body, Frame, Incoming, SizeHint};
-use hyper::client::conn::http1;
-use hyper::rt::{Read as HyperRead, Write as HyperWrite};
+use http::header::{ACCEPT, CONNECTION, CONTENT_TYPE, HOST, USER_AGENT};
+use http::{HeaderValue, Method, Request};
 use hyper_util::rt::TokioIo;
-use jiff::Timestamp;
-use jiff::fmt::rfc2822;
 use tokio::net::TcpStream;
-use tokio::sync::mpsc;
 use tokio_rustls::TlsConnector;
+
+use exchange::talk;
+use target::Target;
+use upload::Upload;
 
 use super::reach::Reach;
 use super::serving::PeerTls;
 use super::tap::{Tap, Tapped};
 use super::tls;
 
-/// How much of a body is read at once and how many such pieces wait for the network.
-const PIECE: usize = 64 * 1024;
-const PIECES: usize = 4;
 /// Addresses of a name that are tried.
 const ADDRESSES: usize = 8;
-/// Octets and fields of an answer's head.
-const HEAD: usize = 64 * 1024;
-const FIELDS: usize = 100;
 
 /// Where unencrypted HTTP is allowed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -251,171 +243,10 @@ impl Stream {
     }
 }
 
-/// An address that may be connected to.
-struct Target {
-    secure: bool,
-    host: String,
-    port: u16,
-    authority: String,
-    path: String,
-}
-
-impl Target {
-    fn read(url: &str, options: &HttpOptions) -> Result<Self, HttpError> {
-        let refused = |why: &str| HttpError::Refused(why.into());
-        let uri: Uri = url.parse().map_err(|_| refused("it is no URL"))?;
-        let secure = match uri.scheme_str() {
-            Some("https") if options.tls.is_some() => true,
-            Some("https") => return Err(refused("TLS is not set up here")),
-            Some("http") if options.plain != PlainHttp::Never => false,
-            Some("http") => return Err(refused("http is not allowed, only https")),
-            _ => return Err(refused("it is neither https nor http")),
-        };
-        let authority = uri.authority().ok_or_else(|| refused("it names no host"))?;
-        if authority.as_str().contains('@') {
-            return Err(refused("it carries a user name"));
-        }
-        let host = authority.host().trim_start_matches('[').trim_end_matches(']').to_owned();
-        if host.is_empty() {
-            return Err(refused("it names no host"));
-        }
-        if is_odd(&host) {
-            return Err(refused("its host is a number, neither a name nor an address in its usual form"));
-        }
-        let port = authority.port_u16().unwrap_or(if secure { 443 } else { 80 });
-        let path = uri.path_and_query().map_or("/", |path| path.as_str()).to_owned();
-        Ok(Self { secure, host, port, authority: authority.as_str().to_owned(), path })
-    }
-}
-
-/// Whether a host is one of the spellings of an address that only some programs understand: `2130706433`, `0x7f.1`,
-/// `0177.0.0.1`, `127.1`, or IPv6 with a zone. What different readers understand differently is refused.
-fn is_odd(host: &str) -> bool {
-    if host.parse::<std::net::IpAddr>().is_ok() {
-        return false;
-    }
-    let last = host.trim_end_matches('.').rsplit('.').next().unwrap_or_default();
-    let hexadecimal = last.strip_prefix("0x").or_else(|| last.strip_prefix("0X"));
-    let is_number = !last.is_empty() && last.bytes().all(|b| b.is_ascii_digit());
-    is_number || hexadecimal.is_some_and(|digits| digits.bytes().all(|b| b.is_ascii_hexdigit())) || host.contains(['%', ':'])
-}
-
-/// One exchange on a connection that stands.
-async fn talk<S>(stream: S, request: Request<Upload>, limit: usize, seen: Connection) -> Result<HttpAnswer, HttpError>
-where
-    S: HyperRead + HyperWrite + Send + Unpin + 'static,
-{
-    let no_answer = |error: hyper::Error| HttpError::NoAnswer(chain(&error));
-    let (mut sender, connection) = http1::Builder::new().max_buf_size(HEAD).max_headers(FIELDS).handshake(stream).await.map_err(no_answer)?;
-    let driver = tokio::spawn(connection);
-    let answer = async {
-        let response = sender.send_request(request).await.map_err(no_answer)?;
-        let status = response.status().as_u16();
-        let content_type = response.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default().to_owned();
-        let retry_after = response.headers().get(RETRY_AFTER).and_then(|value| retry_after(value.to_str().ok()?, Timestamp::now()));
-        Ok(HttpAnswer { status, content_type, retry_after, body: collect(response.into_body(), limit).await?, connection: seen })
-    };
-    let answer = answer.await;
-    driver.abort();
-    answer
-}
-
-/// Seconds, or a date (RFC 9110 10.2.3).
-fn retry_after(value: &str, now: Timestamp) -> Option<Duration> {
-    let value = value.trim();
-    if value.bytes().all(|b| b.is_ascii_digit()) {
-        return value.parse().ok().map(Duration::from_secs);
-    }
-    let at = rfc2822::parse(value).ok()?.timestamp();
-    at.duration_since(now).try_into().ok()
-}
-
-async fn collect(mut body: Incoming, limit: usize) -> Result<Vec<u8>, HttpError> {
-    let mut collected = Vec::new();
-    while let Some(frame) = body.frame().await {
-        let frame = frame.map_err(|error| HttpError::NoAnswer(chain(&error)))?;
-        if let Some(piece) = frame.data_ref() {
-            if collected.len() + piece.len() > limit {
-                return Err(HttpError::TooLong(limit));
-            }
-            collected.extend_from_slice(piece);
-        }
-    }
-    Ok(collected)
-}
-
-/// An error of hyper with its causes, which alone say what happened.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        cause = error.source();
-    }
-    text
-}
-
-/// A request's body: pieces that a blocking thread reads and the connection takes.
-struct Upload {
-    pieces: Option<mpsc::Receiver<io::Result<Bytes>>>,
-    remaining: u64,
-}
-
-impl Upload {
-    fn empty() -> Self {
-        Self { pieces: None, remaining: 0 }
-    }
-
-    /// Starts reading. When the connection ends first, the channel closes and the thread stops at its next piece.
-    fn of(length: u64, mut body: Box<dyn Read + Send>) -> Self {
-        let (sender, pieces) = mpsc::channel(PIECES);
-        tokio::task::spawn_blocking(move || {
-            let mut left = length;
-            while left > 0 {
-                let mut piece = vec![0; PIECE.min(usize::try_from(left).unwrap_or(PIECE))];
-                let read = body.read_exact(&mut piece);
-                left -= piece.len() as u64;
-                let failed = read.is_err();
-                if sender.blocking_send(read.map(|()| Bytes::from(piece))).is_err() || failed {
-                    return;
-                }
-            }
-        });
-        Self { pieces: Some(pieces), remaining: length }
-    }
-}
-
-impl Body for Upload {
-    type Data = Bytes;
-    type Error = io::Error;
-
-    fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
-        if self.remaining == 0 {
-            return Poll::Ready(None);
-        }
-        let Some(pieces) = self.pieces.as_mut() else { return Poll::Ready(None) };
-        match std::task::ready!(pieces.poll_recv(context)) {
-            Some(Ok(piece)) => {
-                self.remaining = self.remaining.saturating_sub(piece.len() as u64);
-                Poll::Ready(Some(Ok(Frame::data(piece))))
-            }
-            Some(Err(error)) => Poll::Ready(Some(Err(error))),
-            None => Poll::Ready(Some(Err(io::ErrorKind::UnexpectedEof.into()))),
-        }
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.remaining == 0
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        SizeHint::with_exact(self.remaining)
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use std::io;
+
     use super::*;
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::net::TcpListener;
@@ -463,16 +294,6 @@ mod tests {
         assert_eq!((answer.status, answer.content_type.as_str(), answer.body.as_slice()), (302, "text/x", &b"hi"[..]));
         assert!(answer.connection.address.ip().is_loopback() && answer.connection.tls.is_none());
         assert!(task.await.unwrap().starts_with(b"GET /a%3A%23b?c HTTP/1.1\r\n"));
-    }
-
-    #[test]
-    fn retry_after_is_seconds_or_a_date() {
-        let now = "1994-11-06T08:49:07Z".parse().unwrap();
-        assert_eq!(retry_after(" 90 ", now), Some(Duration::from_secs(90)));
-        assert_eq!(retry_after("Sun, 06 Nov 1994 08:49:37 GMT", now), Some(Duration::from_secs(30)));
-        for none in ["", "soon", "-1", "Sun, 06 Nov 1994 08:49:06 GMT", "99999999999999999999999"] {
-            assert_eq!(retry_after(none, now), None, "{none}");
-        }
     }
 
     #[tokio::test]
