@@ -3,109 +3,30 @@
 //! The header's signature is verified before an attachment is read; nothing of a payload leaves the scratch file before
 //! its tag and its digest hold.
 
-use std::cell::Cell;
-use std::io::{self, Read, Seek, SeekFrom, Write};
+mod announced;
+mod options;
+mod refusal;
+mod soap;
 
-use jiff::Timestamp;
+use std::cell::Cell;
+use std::io::{Read, Seek, SeekFrom, Write};
+
+pub use options::{Context, Options, ReceiveLimits, Requirement, Seeking, Sought};
+pub(super) use refusal::Problem;
+pub use refusal::{Fault, Refusal};
+pub(super) use soap::soap_part;
+
+use announced::announced;
 
 use super::ebms::{self, Header, Messaging};
 use super::envelope::{Envelope, limits, unreadable};
 use super::error::{Code, EbmsError};
-use super::names::{EB, GZIP, SOAP, SOAP_TYPE, TEST_ACTION, TEST_SERVICE};
-use super::package::{ContentType, PackageError, PackageReader, TransferDecoder};
-use super::payload::{Expected, Landed, is_part, is_same_part, land};
+use super::names::{EB, SOAP, TEST_ACTION, TEST_SERVICE};
+use super::payload::{Landed, is_part, land};
 use super::security::{self, Signature};
-use crate::crypto::{Certificate, Digest, Identity, KeyReference, SignatureAlgorithm};
+use crate::crypto::{Certificate, KeyReference};
 use crate::ident::{As4MessageId, Sha256};
 use crate::xml::Document;
-
-/// Bounds on a request, against floods and bombs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct ReceiveLimits {
-    /// Octets of the SOAP part.
-    pub soap: usize,
-    /// Octets of the whole body.
-    pub package: u64,
-    /// Octets of all payloads, decompressed.
-    pub payload: u64,
-    /// How many times larger than compressed a payload of over 1 MiB may be.
-    pub ratio: u64,
-    /// Octets of an uncompressed XML or text payload that is canonicalised for its digest.
-    pub canonical: usize,
-    /// Attachments.
-    pub parts: usize,
-}
-
-impl Default for ReceiveLimits {
-    /// Room for more than the 100 MB of SDK C3.2.1 2.8.
-    fn default() -> Self {
-        Self { soap: 1 << 20, package: 200 << 20, payload: 200 << 20, ratio: 100, canonical: 16 << 20, parts: 8 }
-    }
-}
-
-/// Whether something must be there.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Requirement {
-    /// Without it a message is refused with EBMS:0103.
-    Required,
-    /// It is checked when it is there.
-    Optional,
-}
-
-/// What is asked of a request.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Options {
-    /// Bounds.
-    pub limits: ReceiveLimits,
-    /// Whether the header and every attachment must be signed.
-    pub signature: Requirement,
-    /// Whether every attachment must be encrypted.
-    pub encryption: Requirement,
-    /// The algorithms that a signature may have.
-    pub signature_algorithms: Vec<SignatureAlgorithm>,
-    /// Bits of the smallest key that a signature may be of.
-    pub signature_key: u32,
-}
-
-impl Default for Options {
-    /// Everything signed with rsa-sha256 and encrypted (SDK C3.2.1 2.10).
-    fn default() -> Self {
-        Self {
-            limits: ReceiveLimits::default(),
-            signature: Requirement::Required,
-            encryption: Requirement::Required,
-            signature_algorithms: vec![SignatureAlgorithm::RsaSha256],
-            signature_key: 2048,
-        }
-    }
-}
-
-/// What is needed to open requests.
-pub struct Context<'a> {
-    /// Our own keys; several while one is being replaced.
-    pub keys: &'a [Identity],
-    /// Finds a signer's certificate that did not come along.
-    pub known: &'a dyn Fn(&KeyReference) -> Option<Certificate>,
-    /// What is asked of a request.
-    pub options: &'a Options,
-    /// Now.
-    pub at: Timestamp,
-}
-
-/// What became of the search for a signer's certificate that did not come along.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Sought {
-    /// It is this one. Whether it is the one that was named is checked again.
-    Found(Box<Certificate>),
-    /// It is not known here.
-    Unknown,
-    /// It cannot be told now, why: the other side is asked to try again.
-    Later(String),
-}
-
-/// Finds a signer's certificate by its name and by what the header claims, for which nothing vouches yet: who searches has
-/// to bound what a stranger can make it do.
-pub type Seeking<'a> = &'a dyn Fn(&KeyReference, &Header) -> Sought;
 
 /// A request that was opened. What it says was not yet compared with a P-Mode; see [`super::pmode::check`].
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -146,78 +67,6 @@ impl Received {
     #[must_use]
     pub fn is_ping(&self) -> bool {
         self.header.service.value == TEST_SERVICE && self.header.action == TEST_ACTION
-    }
-}
-
-/// Whose fault a refusal is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Fault {
-    /// The peer's: the error goes back to them.
-    Peer,
-    /// Ours (a disk, the provider): answer that the service is not available, so that they try again.
-    Ours,
-    /// The connection's: there is nobody to answer.
-    Connection,
-}
-
-/// Why a request was not opened.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{cause}")]
-pub struct Refusal {
-    /// What the peer is told.
-    pub error: Box<EbmsError>,
-    /// The message's id, when it could be read. Nothing vouches for it.
-    pub ref_to: Option<As4MessageId>,
-    /// What the log is told.
-    pub cause: String,
-    /// Whose it is.
-    pub fault: Fault,
-}
-
-/// What can go wrong on the way.
-pub(super) enum Problem {
-    Peer(EbmsError),
-    Package(PackageError),
-    Ours(io::Error),
-    /// It cannot be told now whether the message is good.
-    Later(String),
-}
-
-impl Problem {
-    pub(super) fn provider(error: crate::crypto::ProviderError) -> Self {
-        Self::Ours(io::Error::other(error))
-    }
-
-    pub(super) fn refusal(self, ref_to: Option<As4MessageId>) -> Refusal {
-        let (error, cause, fault) = match self {
-            Self::Peer(error) => (error.clone(), error.to_string(), Fault::Peer),
-            Self::Package(PackageError::Mime(what)) => {
-                (EbmsError::new(Code::MimeInconsistency, "The MIME package is not readable"), format!("MIME: {what}"), Fault::Peer)
-            }
-            Self::Package(PackageError::TooLarge(limit)) => {
-                (EbmsError::new(Code::Other, "The message is too large"), format!("the package is over {limit} octets"), Fault::Peer)
-            }
-            Self::Package(PackageError::Stream(source)) => {
-                (EbmsError::new(Code::Other, "The message did not arrive whole"), format!("reading the request: {source}"), Fault::Connection)
-            }
-            Self::Ours(source) => {
-                (EbmsError::new(Code::Other, "The access point cannot take messages now"), format!("storing the request: {source}"), Fault::Ours)
-            }
-            Self::Later(why) => (EbmsError::new(Code::Other, "The access point cannot take messages now"), why, Fault::Ours),
-        };
-        Refusal { error: Box::new(error), ref_to, cause, fault }
-    }
-}
-
-impl From<EbmsError> for Problem {
-    fn from(error: EbmsError) -> Self {
-        Self::Peer(error)
-    }
-}
-
-impl From<PackageError> for Problem {
-    fn from(error: PackageError) -> Self {
-        Self::Package(error)
     }
 }
 
@@ -338,113 +187,17 @@ fn inner(
     Ok(Received { header: *header, signature, parts, recipient })
 }
 
-/// The SOAP part, and the reader of what follows it.
-pub(super) fn soap_part<'r>(
-    content_type: &str,
-    body: &'r mut dyn Read,
-    limits: &ReceiveLimits,
-) -> Result<(Vec<u8>, Option<PackageReader<'r>>), Problem> {
-    let content_type = ContentType::parse(content_type).ok_or(PackageError::Mime("the request has no Content-Type"))?;
-    let too_large = || EbmsError::new(Code::InvalidHeader, "The SOAP part is too large");
-    match content_type.media() {
-        SOAP_TYPE => {
-            let mut soap = Vec::new();
-            body.take(limits.soap as u64 + 1).read_to_end(&mut soap).map_err(PackageError::Stream)?;
-            if soap.len() > limits.soap { Err(too_large().into()) } else { Ok((soap, None)) }
-        }
-        "multipart/related" => {
-            let boundary = content_type.parameter("boundary").filter(|text| (1..=200).contains(&text.len()));
-            let boundary = boundary.ok_or(PackageError::Mime("the Content-Type has no boundary"))?;
-            let mut reader = PackageReader::new(body, boundary, limits.package);
-            let headers = reader.next_part()?.ok_or(PackageError::Mime("the package has no parts"))?;
-            let start = content_type.parameter("start").map(|id| id.trim().trim_start_matches('<').trim_end_matches('>'));
-            if start.is_some() && headers.content_id.is_some() && start != headers.content_id.as_deref() {
-                return Err(PackageError::Mime("the SOAP part is not the first").into());
-            }
-            if headers.content_type.as_ref().is_none_or(|own| own.media() != SOAP_TYPE) {
-                return Err(PackageError::Mime("the first part is not SOAP 1.2").into());
-            }
-            let mut soap = Vec::new();
-            let mut decoder = TransferDecoder::new(headers.encoding);
-            while let Some(chunk) = reader.chunk()? {
-                decoder.decode(chunk, &mut soap)?;
-                if soap.len() > limits.soap {
-                    return Err(too_large().into());
-                }
-            }
-            decoder.finish(&mut soap)?;
-            Ok((soap, Some(reader)))
-        }
-        _ => Err(PackageError::Mime("the request is neither multipart/related nor SOAP 1.2").into()),
-    }
-}
-
-/// What the header, the signature and the encryption together say of the attachments.
-fn announced(header: &Header, envelope: &Envelope<'_>, signature: Option<&Signature>, context: &Context<'_>) -> Result<Vec<Expected>, EbmsError> {
-    let error = |code, what: &str| EbmsError::new(code, what.to_owned());
-    if header.parts.len() > context.options.limits.parts {
-        return Err(error(Code::FeatureNotSupported, "The message has too many payloads"));
-    }
-    let mut decryptions = security::decryptions(envelope, context.keys, header.parts.len())?;
-    let mut expected: Vec<Expected> = Vec::new();
-    for part in &header.parts {
-        let href = match &part.href {
-            Some(href) if href.starts_with("cid:") => href.clone(),
-            None => return Err(error(Code::PackagingNotSupported, "A payload in the SOAP Body is not supported")),
-            Some(href) if href.starts_with('#') => return Err(error(Code::PackagingNotSupported, "A payload in the SOAP part is not supported")),
-            Some(_) => return Err(error(Code::ExternalPayloadError, "A payload outside of the message is not fetched")),
-        };
-        if expected.iter().any(|other| is_same_part(&other.href, &href)) {
-            return Err(error(Code::ValueInconsistent, "Two eb:PartInfo have one href"));
-        }
-        // AS4 3.1: a compressed part says so, and what it is.
-        let compressed = match part.property("CompressionType") {
-            None => false,
-            Some(GZIP) if part.property("MimeType").is_some() => true,
-            Some(GZIP) => return Err(error(Code::DecompressionFailure, "A compressed payload has no MimeType property")),
-            Some(_) => return Err(error(Code::DecompressionFailure, "The CompressionType is not application/gzip")),
-        };
-        let names = |uri: &str| is_same_part(uri, &href);
-        let mut digests = Vec::new();
-        for signed in signature.into_iter().flat_map(|signature| &signature.references).filter(|signed| names(&signed.reference.uri)) {
-            let digest = Digest::from_uri(&signed.reference.digest_method);
-            let value = security::digest_value(&signed.reference);
-            digests.push(digest.zip(value).ok_or_else(|| error(Code::FailedAuthentication, "A digest is not readable"))?);
-        }
-        if signature.is_some() && digests.is_empty() {
-            return Err(error(Code::PolicyNoncompliance, "The signature does not cover every attachment"));
-        }
-        let mut own = decryptions.extract_if(.., |decryption| names(&decryption.uri));
-        let decryption = own.next();
-        if own.next().is_some() {
-            return Err(error(Code::PolicyNoncompliance, "An attachment is encrypted more than once"));
-        }
-        drop(own);
-        if decryption.is_none() && context.options.encryption == Requirement::Required {
-            return Err(error(Code::PolicyNoncompliance, "An attachment is not encrypted"));
-        }
-        expected.push(Expected { href, compressed, decryption, digests });
-    }
-    if !decryptions.is_empty() {
-        return Err(error(Code::MimeInconsistency, "An encrypted attachment is named by no eb:PartInfo"));
-    }
-    let signed_attachments =
-        signature.into_iter().flat_map(|signature| &signature.references).filter(|signed| signed.reference.uri.starts_with("cid:"));
-    if signed_attachments.count() != expected.iter().map(|part| part.digests.len()).sum::<usize>() {
-        return Err(error(Code::FailedAuthentication, "A signed attachment is named by no eb:PartInfo"));
-    }
-    Ok(expected)
-}
-
 #[cfg(test)]
 mod tests {
-    use std::io::Cursor;
+    use std::io::{self, Cursor};
     use std::path::Path;
 
+    use jiff::Timestamp;
     use openssl::pkey::PKey;
 
     use super::*;
-    use crate::crypto::PrivateKey;
+    use crate::as4::names::GZIP;
+    use crate::crypto::{Identity, PrivateKey};
     use crate::ident::{AccessPointId, DocumentKind, ParticipantId};
 
     /// Opens a message with one part `octets` of a media type, signed over attachments with these digested octets.
