@@ -5,9 +5,10 @@ use std::path::{Path, PathBuf};
 
 use jiff::{SignedDuration, Timestamp};
 
+use super::TestbedError;
 use super::files::{self, Readers};
 use super::names::Subject;
-use super::{TestbedError, identity_from};
+use super::state::identity_from;
 use crate::crypto::{Certificate, Identity, OcspError, OcspQuestion, OcspRefusal, OcspStatus, Profile, Template, issue_crl, issue_ocsp, refuse_ocsp};
 
 const DAY: SignedDuration = SignedDuration::from_hours(24);

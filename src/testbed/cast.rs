@@ -6,7 +6,8 @@ use std::path::PathBuf;
 use jiff::{SignedDuration, Timestamp};
 
 use super::files::{self, Readers};
-use super::{Registration, Subject, Testbed, TestbedError, identity_from};
+use super::state::identity_from;
+use super::{Registration, Subject, Testbed, TestbedError};
 use crate::crypto::{Identity, Profile, Template};
 use crate::ident::{AccessPointId, DocumentKind, ParticipantId};
 

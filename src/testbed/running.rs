@@ -6,7 +6,9 @@ use std::sync::Arc;
 use tokio::net::{TcpListener, UdpSocket};
 use tokio::task::JoinHandle;
 
-use super::{State, TestbedError, dns, loopback, web};
+use super::settings::loopback;
+use super::state::State;
+use super::{TestbedError, dns, web};
 use crate::ident::Domain;
 
 /// The running servers.

@@ -17,7 +17,8 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 
-use super::{State, TestbedError};
+use super::TestbedError;
+use super::state::State;
 use crate::ident::DocumentKind;
 use crate::smp::{Asked, asked};
 
