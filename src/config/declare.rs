@@ -215,8 +215,8 @@ macro_rules! section {
         $(#[doc = $doc])+
         #[derive(Debug)]
         #[allow(clippy::struct_field_names, reason = "options are named for those who read the file")]
-        pub(super) struct $name {
-            $( $(#[doc = $option_doc])+ pub(super) $field: Option<$type>, )+
+        pub(in crate::config) struct $name {
+            $( $(#[doc = $option_doc])+ pub(in crate::config) $field: Option<$type>, )+
         }
 
         impl crate::config::declare::Read for $name {
