@@ -1,9 +1,12 @@
 //! The access point: its keys and name, its endpoint and who may connect, and how it connects to others.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
 
 use super::check::Checker;
-use super::checked::{AccessPoint, ClientTls, Revocation, ServerTls};
+use super::checked::Revocation;
 use super::errors::ConfigError;
 use super::keys::{KeyFiles, Purpose};
 use super::raw;
@@ -13,6 +16,73 @@ use crate::edge::forwarded::Proxies;
 use crate::edge::tls::{ClientAuth, Roots, bears_name, client_config};
 use crate::ident::AccessPointId;
 use crate::sdk::envelope::MAX_ENVELOPE;
+
+/// The access point.
+#[derive(Debug)]
+pub struct AccessPoint {
+    /// Its name: the CN of its certificate.
+    pub name: AccessPointId,
+    /// Its key and certificate.
+    pub identity: Identity,
+    /// The next one, or the one before it.
+    pub others: Vec<Identity>,
+    /// Where it listens.
+    pub listen: SocketAddr,
+    /// The path that takes AS4 messages.
+    pub path: String,
+    /// The URL that is registered for it.
+    pub public_url: HttpUrl,
+    /// The largest envelope, in octets.
+    pub max_envelope: u64,
+    /// Connections at once.
+    pub max_connections: u32,
+    /// Connections at once from one address.
+    pub max_connections_per_address: u32,
+    /// Requests at once from one client.
+    pub max_requests_per_client: u32,
+    /// How long a client may be silent.
+    pub silence_timeout: Duration,
+    /// How long a request's body may take.
+    pub request_timeout: Duration,
+    /// How long a connection to another access point may take.
+    pub connect_timeout: Duration,
+    /// How long its answer may take.
+    pub answer_timeout: Duration,
+    /// Messages that are sent at once.
+    pub max_sends: u32,
+    /// Messages that are sent at once to one host.
+    pub max_sends_per_destination: u32,
+    /// Whether http is allowed, on this machine only.
+    pub allow_plain_loopback: bool,
+    /// TLS of the endpoint; `None` on this machine or behind a proxy.
+    pub tls: Option<ServerTls>,
+    /// The reverse proxy that ends TLS in its place.
+    pub proxy: Option<Proxies>,
+    /// Who connects to it: the CAs; none where nobody is asked.
+    pub client_ca: Vec<Certificate>,
+    /// What to do when the revocation of those who connect cannot be checked.
+    pub client_revocation: Revocation,
+    /// TLS towards others.
+    pub client_tls: ClientTls,
+}
+
+/// A server's TLS.
+#[derive(Debug, Clone)]
+pub struct ServerTls {
+    /// Ready for the listener.
+    pub config: Arc<rustls::ServerConfig>,
+    /// The certificate it shows.
+    pub certificate: Certificate,
+}
+
+/// A client's TLS.
+#[derive(Debug, Clone)]
+pub struct ClientTls {
+    /// Ready for connections.
+    pub config: Arc<rustls::ClientConfig>,
+    /// The certificate it shows to servers that ask.
+    pub certificate: Option<Certificate>,
+}
 
 impl Checker<'_> {
     pub(super) fn access_point(&mut self, raw: raw::AccessPoint) -> Option<AccessPoint> {

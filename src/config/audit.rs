@@ -1,9 +1,10 @@
 //! How the journal is kept, and what proves that nobody touched it.
 
+use std::time::Duration;
+
 use jiff::SignedDuration;
 
 use super::check::Checker;
-use super::checked::{Audit, Heads};
 use super::declare::section;
 use super::errors::ConfigError;
 use super::files;
@@ -37,6 +38,28 @@ section! {
         /// minute. Heads are in the log as well, and in `state-dir/store/journal/heads.jsonl`. Of several nodes each signs and sends.
         head_command: Vec<Line> = Optional "[\"/usr/bin/logger\", \"--tag\", \"brevbro-head\"]";
     }
+}
+
+/// The journal.
+#[derive(Debug)]
+pub struct Audit {
+    /// When it goes on in a new segment, and how long old ones are kept.
+    pub segments: JournalOptions,
+    /// What signs its heads, when something does.
+    pub heads: Option<Heads>,
+}
+
+/// What signs the journal's last line.
+#[derive(Debug, Clone)]
+pub struct Heads {
+    /// The key.
+    pub key: NotaryKey,
+    /// So long after a line, at the latest.
+    pub interval: Duration,
+    /// After so many lines, at the latest.
+    pub lines: u64,
+    /// The program that gets each head, with its arguments; empty for none.
+    pub command: Vec<String>,
 }
 
 impl Checker<'_> {

@@ -4,28 +4,19 @@
 //! gives up, so that one run tells them all.
 
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::checked::{
-    AccessPoint, Discovery, Gateway, Log, Mail, Organisation, Participant, Retry, Revocation, Role, StateStore, StaticParticipant, TrustAnchors,
-    Warning,
-};
+use super::checked::{Gateway, Log, Mail, Organisation, Participant, Retry, Role, StateStore, Warning};
 use super::declare::Errors;
-use super::environment::{self, Parts, environment};
+use super::environment::{Parts, environment};
 use super::errors::ConfigError;
 use super::limits::CommonLimits;
 use super::raw;
 use super::retention::Retained;
 use super::values::HttpUrl;
-use crate::crypto::Authorities;
-use crate::edge::reach::{IpNetwork, Reach};
 use crate::ident::{Domain, MailAddress, NodeName};
 use crate::store::cipher::Rings;
-
-/// A clock that differs more than this is wrong.
-const LONGEST_SKEW: Duration = Duration::from_hours(1);
 
 /// Checks one configuration.
 pub(super) struct Checker<'a> {
@@ -176,153 +167,6 @@ impl<'a> Checker<'a> {
             },
             organisations: organisations?,
         })
-    }
-
-    fn trust(&mut self, raw: raw::Trust, only_here: bool) -> Option<TrustAnchors> {
-        let mut read = |at: &str, paths: Option<Vec<PathBuf>>| paths.and_then(|paths| self.certificates(at, paths));
-        let access_point = read("trust.access-point-ca", raw.access_point_ca);
-        let participant = read("trust.participant-ca", raw.participant_ca);
-        let smp = read("trust.smp-ca", raw.smp_ca);
-        let smp_signer = raw.smp_signer.map(|path| self.certificate("trust.smp-signer", path));
-        let revocation_ca = raw.revocation_ca.map(|paths| self.certificates("trust.revocation-ca", paths));
-        let all = [
-            ("trust.revocation", raw.revocation),
-            ("trust.participant-revocation", raw.participant_revocation),
-            ("trust.smp-revocation", raw.smp_revocation),
-        ];
-        for (at, _) in all.into_iter().filter(|(_, revocation)| *revocation == Some(Revocation::Off) && !only_here) {
-            let hint = "\"soft\" goes on where revocation cannot be checked";
-            let reason = "is allowed only where endpoint, name servers and participants are all on this machine";
-            self.error(ConfigError::new(at, reason).text("off").hint(hint));
-        }
-        let skew = raw.clock_skew.map(|skew| skew.0);
-        if skew.is_some_and(|skew| skew > LONGEST_SKEW) {
-            self.error(ConfigError::new("trust.clock-skew", "is longer than an hour").hint("set the machine's clock (chrony, systemd-timesyncd)"));
-        }
-        let mut trust = TrustAnchors {
-            access_point: access_point?,
-            participant: participant?,
-            smp: smp?,
-            smp_signer: match smp_signer {
-                Some(signer) => Some(signer?),
-                None => None,
-            },
-            smp_signer_name: raw.smp_signer_name.map(|name| name.0),
-            sender_access_point: raw.sender_access_point?,
-            revocation: raw.revocation?,
-            participant_revocation: raw.participant_revocation.or(raw.revocation)?,
-            smp_revocation: raw.smp_revocation.or(raw.revocation)?,
-            revocation_order: raw.revocation_order?,
-            revocation_ca: match revocation_ca {
-                Some(ca) => Some(ca?),
-                None => None,
-            },
-            revocation_cache: raw.revocation_cache?.0,
-            revocation_grace: raw.revocation_grace.map(|grace| grace.0).unwrap_or_default(),
-            clock_skew: skew?,
-            elsewhere: Vec::new(),
-        };
-        trust.elsewhere = environment::elsewhere(&trust);
-        Some(trust)
-    }
-
-    /// What SMP, endpoints and revocation lists may be, whose addresses others name.
-    fn reach(&mut self, access_point: Option<&raw::AccessPoint>, discovery: Option<&raw::Discovery>, only_here: bool) -> Reach {
-        const LOOPBACK: &str = "discovery.allow-plain-loopback";
-        let mut networks = discovery.and_then(|raw| raw.allow_networks.clone()).unwrap_or_default();
-        for (i, network) in networks.iter().enumerate().filter(|(_, network)| network.is_everything()) {
-            let hint = "name the networks that the SMP, endpoints or revocation lists lie in; leave the option out when they lie in the internet";
-            self.error(ConfigError::new(format!("discovery.allow-networks[{i}]"), "allows every address there is").text(network).hint(hint));
-        }
-        let here = discovery.and_then(|raw| raw.allow_plain_loopback) == Some(true);
-        if here && !only_here {
-            self.warn(LOOPBACK, "lets addresses that others name lead to this machine, although not everything is on it: it is for tests");
-        }
-        if here || access_point.and_then(|raw| raw.allow_plain_loopback) == Some(true) {
-            networks.extend(IpNetwork::loopback());
-        }
-        Reach::Public(networks)
-    }
-
-    fn discovery(&mut self, raw: raw::Discovery) -> Option<Discovery> {
-        match raw.mode? {
-            raw::DiscoveryMode::Dns => {
-                if raw.sml_zone.is_none() {
-                    let hint = "the federation's operator tells it; it stands in no public paper and has no default";
-                    self.error(ConfigError::new("discovery.sml-zone", "is missing, with mode = \"dns\"").hint(hint));
-                }
-                if raw.participant.is_some_and(|participants| !participants.is_empty()) {
-                    self.error(
-                        ConfigError::new("discovery.participant", "has no meaning with mode = \"dns\"").hint("say mode = \"static\", or remove it"),
-                    );
-                }
-                let profiles: Vec<String> = raw.transport_profiles?.into_iter().map(|profile| profile.0).collect();
-                if profiles.is_empty() {
-                    self.error(ConfigError::new("discovery.transport-profiles", "is empty: nobody could be sent to"));
-                }
-                Some(Discovery::Dns {
-                    transport_profiles: profiles,
-                    sml_zone: raw.sml_zone?,
-                    resolvers: raw.resolvers.unwrap_or_default(),
-                    cache: raw.cache?.0,
-                    cache_stale: raw.cache_stale?.0,
-                    cache_absent: raw.cache_absent?.0,
-                    timeout: raw.timeout?.0,
-                })
-            }
-            raw::DiscoveryMode::Static => {
-                let allow_plain_loopback = raw.allow_plain_loopback.unwrap_or_default();
-                let raw = raw.participant.unwrap_or_default();
-                if raw.is_empty() {
-                    let hint = "add a section [[discovery.participant]]";
-                    self.error(ConfigError::new("discovery.participant", "is missing, with mode = \"static\"").hint(hint));
-                }
-                let read: Vec<_> = raw.into_iter().enumerate().map(|(i, raw)| self.static_participant(i, raw, allow_plain_loopback)).collect();
-                let participants: Vec<StaticParticipant> = read.into_iter().collect::<Option<_>>()?;
-                for (i, participant) in participants.iter().enumerate() {
-                    if participants.iter().take(i).any(|other| other.id == participant.id) {
-                        let at = format!("discovery.participant[{i}].id");
-                        self.error(ConfigError::new(at, "stands twice").text(&participant.id));
-                    }
-                }
-                Some(Discovery::Static(participants))
-            }
-        }
-    }
-
-    fn static_participant(&mut self, index: usize, raw: raw::StaticParticipant, plain: bool) -> Option<StaticParticipant> {
-        let at = |key: &str| format!("discovery.participant[{index}].{key}");
-        if let Some(endpoint) = &raw.endpoint {
-            self.encrypted(&at("endpoint"), endpoint, plain);
-        }
-        let access_point = raw.access_point_certificate.and_then(|path| self.certificate(&at("access-point-certificate"), path));
-        let signing = raw.signing_certificate.and_then(|paths| self.certificates(&at("signing-certificate"), paths));
-        let encryption = raw.encryption_certificate.map(|paths| self.certificates(&at("encryption-certificate"), paths));
-        let signing = signing?;
-        let encryption = encryption.unwrap_or_else(|| Some(signing.clone()))?;
-        Some(StaticParticipant { id: raw.id?, endpoint: raw.endpoint?, access_point: access_point?, signing, encryption })
-    }
-
-    /// The access point's certificate belongs to the environment whose CAs are trusted: the commonest mix-up.
-    fn own_environment(&mut self, access_point: &AccessPoint, trust: &TrustAnchors) {
-        let authorities = Authorities::new(trust.access_point.clone(), Vec::new());
-        if let Err(error) = authorities.chain(&access_point.identity.certificate, &access_point.identity.chain, self.now) {
-            let hint = "key and CAs must be of one environment: open test, QA or production";
-            self.error(
-                ConfigError::new("access-point.key", format!("has a certificate that trust.access-point-ca does not lead to: {error}")).hint(hint),
-            );
-        }
-    }
-
-    /// Receivers trust about the same participant CAs as we do. Their lists may be longer, so this is no error.
-    fn own_participants(&mut self, organisations: &[Organisation], trust: &TrustAnchors) {
-        let authorities = Authorities::new(trust.participant.clone(), Vec::new());
-        for (i, organisation) in organisations.iter().enumerate() {
-            if let Err(error) = authorities.chain(&organisation.signing.certificate, &organisation.signing.chain, self.now) {
-                let what = format!("has a certificate that trust.participant-ca does not lead to, so receivers may refuse it: {error}");
-                self.warn(&format!("organisation[{i}].key"), &what);
-            }
-        }
     }
 
     /// An address that the mail server delivers itself: one in the gateway's domain would come back here.

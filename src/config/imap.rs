@@ -1,12 +1,104 @@
 //! Mailboxes by IMAP: how they are opened, and which of their folders are for what.
 
+use std::time::Duration;
+
 use super::check::Checker;
-use super::checked::{DeliverySecurity, Imap, ImapAccess, Inbox, Oauth2, Organisation, Outbox};
+use super::checked::{DeliverySecurity, Organisation};
 use super::errors::ConfigError;
+use super::files::Secret;
 use super::raw;
-use super::values::is_loopback_host;
+use super::values::{HttpUrl, is_loopback_host, words};
+use crate::crypto::Certificate;
 use crate::ident::MailAddress;
 use crate::mail::imap::write::folder;
+
+/// A mailbox by IMAP.
+#[derive(Debug, Clone)]
+pub struct Imap {
+    /// The server's name or address.
+    pub host: String,
+    /// Its port.
+    pub port: u16,
+    /// How it is spoken to.
+    pub security: DeliverySecurity,
+    /// Whose mailbox it is.
+    pub username: String,
+    /// How it is opened.
+    pub access: ImapAccess,
+    /// How long the server may be silent.
+    pub timeout: Duration,
+    /// The folder whose mails are sent.
+    pub outbox: Option<Outbox>,
+    /// The folder that gets messages.
+    pub inbox: Option<Inbox>,
+}
+
+/// How a mailbox is opened.
+#[derive(Debug, Clone)]
+pub enum ImapAccess {
+    /// By password.
+    Password(Secret),
+    /// By access tokens.
+    Oauth2(Oauth2),
+}
+
+/// Access tokens.
+#[derive(Debug, Clone)]
+pub struct Oauth2 {
+    /// The token endpoint.
+    pub token_url: HttpUrl,
+    /// The client's id.
+    pub client_id: String,
+    /// The client's secret.
+    pub client_secret: Secret,
+    /// What a token is for.
+    pub scope: String,
+    /// The CAs of the token endpoint; empty for the operating system's.
+    pub ca: Vec<Certificate>,
+}
+
+/// A folder whose mails are sent.
+#[derive(Debug, Clone)]
+pub struct Outbox {
+    /// It.
+    pub folder: String,
+    /// Where mails go that were taken.
+    pub processed: String,
+    /// Where mails go that were refused.
+    pub failed: String,
+    /// How often it is looked at.
+    pub poll: Duration,
+    /// Recipients outside the mail domain.
+    pub other_recipients: OtherRecipients,
+}
+
+/// A folder that gets messages.
+#[derive(Debug, Clone)]
+pub struct Inbox {
+    /// It.
+    pub folder: String,
+    /// Whether it is made when it is not there.
+    pub create: bool,
+    /// What messages are marked as.
+    pub flags: Vec<Flag>,
+}
+
+words! {
+    /// What to do about recipients outside the mail domain.
+    pub OtherRecipients {
+        /// Tell the writer.
+        Notice = "notice",
+        /// Nothing.
+        Ignore = "ignore",
+    }
+    /// A flag of a mail.
+    pub Flag {
+        /// For follow-up.
+        Flagged = "flagged",
+        /// Read.
+        Seen = "seen",
+    }
+}
 
 impl Checker<'_> {
     pub(super) fn imap(&mut self, at: &str, raw: raw::Imap, mailbox: Option<&MailAddress>) -> Option<Imap> {

@@ -1,16 +1,74 @@
 //! Mail in: who may hand it in, and by what it is known.
 
+use std::net::SocketAddr;
+use std::time::Duration;
+
 use super::check::{Checker, Common};
-use super::checked::{Organisation, Smtp, SmtpAccount};
+use super::checked::{Organisation, ServerTls};
 use super::errors::ConfigError;
 use super::keys::KeyFiles;
 use super::raw;
 use crate::crypto::{Certificate, PasswordHash};
+use crate::edge::reach::IpNetwork;
 use crate::edge::tls::ClientAuth;
-use crate::ident::MailAddress;
+use crate::ident::{Domain, MailAddress};
 
 /// The name in the certificate that every tenant of Exchange Online shows.
 const EVERY_TENANTS: &str = "mail.protection.outlook.com";
+
+/// Mail in.
+#[derive(Debug)]
+pub struct Smtp {
+    /// Where it listens.
+    pub listen: SocketAddr,
+    /// The name it greets with.
+    pub hostname: Domain,
+    /// From where anyone may send.
+    pub clients: Vec<IpNetwork>,
+    /// Who may send from everywhere.
+    pub accounts: Vec<SmtpAccount>,
+    /// Whether mail is taken only after STARTTLS.
+    pub require_tls: bool,
+    /// The largest SDK message that a mail may become, in octets of its XML.
+    pub max_message: u64,
+    /// Recipients of one mail.
+    pub max_recipients: u32,
+    /// Mails on one connection.
+    pub max_mails: u32,
+    /// How long a file type that a function has rejected is remembered.
+    pub refused_types: Duration,
+    /// Connections at once.
+    pub max_connections: u32,
+    /// Connections at once from one address.
+    pub max_connections_per_address: u32,
+    /// Mails of one sender in a minute.
+    pub mails_per_minute: u32,
+    /// Mails of one sender in an hour.
+    pub mails_per_hour: u32,
+    /// Recipients of one sender in a minute.
+    pub recipients_per_minute: u32,
+    /// Recipients of one sender in an hour.
+    pub recipients_per_hour: u32,
+    /// How long a client may be silent.
+    pub timeout: Duration,
+    /// STARTTLS, when there is a certificate.
+    pub tls: Option<ServerTls>,
+}
+
+/// A client that is known by a password or a certificate; at least one of them.
+#[derive(Debug, Clone)]
+pub struct SmtpAccount {
+    /// Its name.
+    pub name: String,
+    /// Its password.
+    pub password: Option<PasswordHash>,
+    /// The name in its certificate.
+    pub certificate_name: Option<Domain>,
+    /// The mailboxes that it may send as; empty for all.
+    pub mailboxes: Vec<MailAddress>,
+    /// What `X-OriginatorOrg` must say.
+    pub originator: Option<Domain>,
+}
 
 impl Checker<'_> {
     pub(super) fn smtp(&mut self, raw: raw::Smtp, common: &Common) -> Option<Smtp> {

@@ -1,14 +1,51 @@
 //! The mail servers that get what comes in, and which mailbox has which.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use super::check::{Checker, Common};
-use super::checked::{DeliverySecurity, MailServer, Organisation};
+use super::checked::Organisation;
 use super::errors::ConfigError;
+use super::files::Secret;
 use super::raw;
 use super::values::is_loopback_host;
+use crate::crypto::Certificate;
 use crate::edge::smtp_client::Protocol;
-use crate::ident::MailServerName;
+use crate::ident::{Domain, MailServerName};
+
+/// Mail out.
+#[derive(Debug)]
+pub struct MailServer {
+    /// What mailboxes call it.
+    pub name: Option<MailServerName>,
+    /// What is spoken to it.
+    pub protocol: Protocol,
+    /// Its name or address.
+    pub host: String,
+    /// Its port.
+    pub port: u16,
+    /// How it is spoken to.
+    pub security: DeliverySecurity,
+    /// User and password.
+    pub credentials: Option<(String, Secret)>,
+    /// The name the gateway greets with.
+    pub hello: Domain,
+    /// How long one command may take.
+    pub timeout: Duration,
+    /// Connections at once.
+    pub max_connections: u32,
+}
+
+/// TLS towards the mail server. CAs are an empty list where the operating system's count.
+#[derive(Debug, Clone)]
+pub enum DeliverySecurity {
+    /// In the clear.
+    Plain,
+    /// STARTTLS, required; by these CAs.
+    Starttls(Vec<Certificate>),
+    /// From the first octet on; by these CAs.
+    Tls(Vec<Certificate>),
+}
 
 impl Checker<'_> {
     pub(super) fn mail_server(&mut self, at: &str, raw: raw::MailServer, common: &Common) -> Option<MailServer> {

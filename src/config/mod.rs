@@ -6,6 +6,8 @@
 //!      ─▶ checked    what the daemon is wired from
 //! ```
 //!
+//! A subject (`access_point`, `mail_in`, `trust`, ..) has its options in `raw`, its checks and what they make in a file of its own.
+//!
 //! Every error is found in one run and told with path, value, reason and hint ([`ConfigErrors`]). `brevbro check-config`
 //! is [`load`], and so is the start. Only layer 6 knows this module: it fills the others' own options.
 
@@ -15,6 +17,7 @@ mod audit;
 mod check;
 pub mod checked;
 mod declare;
+mod discovery;
 mod environment;
 mod errors;
 mod files;
@@ -32,6 +35,7 @@ mod retention;
 mod roles;
 mod state;
 mod store;
+mod trust;
 mod values;
 
 use std::path::Path;

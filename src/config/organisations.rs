@@ -1,14 +1,159 @@
 //! The organisations and their mailboxes, each with its own keys, addresses and functions.
 
+use std::time::Duration;
+
 use super::check::{Checker, Common};
-use super::checked::{AccessPoint, DeliveryMode, Mailbox, Organisation, Participant};
+use super::checked::{AccessPoint, Imap, MailboxLimit, OrganisationLimit, Retained, Retry};
 use super::errors::ConfigError;
 use super::keys::{KeyFiles, Purpose};
 use super::raw;
+use super::values::words;
 use crate::crypto::{Identity, KeyUse};
-use crate::ident::ParticipantId;
+use crate::ident::{FunctionId, MailAddress, MailServerName, ParticipantId};
 use crate::outbound::hours::Hours;
 use crate::outbound::retry::Patience;
+
+/// An organisation that is served.
+#[derive(Debug)]
+pub struct Organisation {
+    /// Its participant id.
+    pub participant: ParticipantId,
+    /// Its name.
+    pub name: String,
+    /// What signs.
+    pub signing: Identity,
+    /// What decrypts, tried in this order; at least one.
+    pub decryption: Vec<Identity>,
+    /// Its function mailboxes; at least one.
+    pub mailboxes: Vec<Mailbox>,
+    /// When to try again what it sends.
+    pub retry: Retry,
+    /// How long its messages are kept that have ended.
+    pub retention: Retained,
+    /// How much it may have here at once.
+    pub limits: OrganisationLimit,
+    /// When its people work; none for always.
+    pub hours: Option<Hours>,
+    /// By which clock its messages are given up.
+    pub patience: Patience,
+}
+
+impl Organisation {
+    /// The mailbox of a function.
+    #[must_use]
+    pub fn mailbox(&self, function: &FunctionId) -> Option<&Mailbox> {
+        self.mailboxes.iter().find(|mailbox| mailbox.function == *function)
+    }
+}
+
+/// A function mailbox.
+#[derive(Debug, Clone)]
+pub struct Mailbox {
+    /// Its address.
+    pub address: MailAddress,
+    /// Its function address.
+    pub function: FunctionId,
+    /// Its name.
+    pub label: String,
+    /// Who else may send as it.
+    pub senders: Vec<MailAddress>,
+    /// Where its messages go.
+    pub deliver_to: MailAddress,
+    /// Its mail server, when that is not the first.
+    pub mail_server: Option<MailServerName>,
+    /// What receivers learn of the writer.
+    pub person: PersonPolicy,
+    /// Whether its messages are confidential when the mail does not say.
+    pub confidential: bool,
+    /// What becomes of quoted mails.
+    pub history: History,
+    /// What becomes of images in the text.
+    pub inline_images: InlineImages,
+    /// What becomes of signatures.
+    pub signed_mail: SignedMail,
+    /// When the sender is told of success.
+    pub success_notice: SuccessNotice,
+    /// What it gets of a message.
+    pub delivery: DeliveryMode,
+    /// When it is reminded of a message that waits.
+    pub remind_after: Option<Duration>,
+    /// Messages that it may exchange with one function, where that is not the gateway's number.
+    pub loop_messages: Option<u32>,
+    /// Media types that it takes, in lower case, PDF among them; empty for the common ones.
+    pub file_types: Vec<String>,
+    /// How much it may have here at once.
+    pub limits: MailboxLimit,
+    /// It by IMAP.
+    pub imap: Option<Imap>,
+}
+
+words! {
+    /// What receivers learn of the person who wrote.
+    pub PersonPolicy {
+        /// Nothing.
+        None = "none",
+        /// The name.
+        Name = "name",
+        /// Name and mail address.
+        NameAndAddress = "name-and-address",
+    }
+    /// What becomes of the mails that an answer quotes.
+    pub History {
+        /// They are part of the message.
+        Keep = "keep",
+        /// They are left out.
+        Trim = "trim",
+    }
+    /// What becomes of images in the text.
+    pub InlineImages {
+        /// What only decorates is left out.
+        DropDecorative = "drop-decorative",
+        /// All are attached.
+        Keep = "keep",
+        /// None is.
+        Drop = "drop",
+    }
+    /// Signed mails.
+    pub SignedMail {
+        /// Their content is sent without the signature.
+        Unwrap = "unwrap",
+        /// The signed whole is attached besides.
+        Keep = "keep",
+    }
+    /// What a mailbox gets of a message.
+    pub DeliveryMode {
+        /// The message.
+        Full = "full",
+        /// A notice that it waits.
+        Notice = "notice",
+    }
+    /// When the sender is told that a message was accepted.
+    pub SuccessNotice {
+        /// When the mail asks for it.
+        Asked = "asked",
+        /// Always.
+        Always = "always",
+    }
+}
+
+/// A participant that is served, without its keys.
+#[derive(Debug, Clone)]
+pub struct Participant {
+    /// Its id.
+    pub id: ParticipantId,
+    /// When to try again what it sends.
+    pub retry: Retry,
+    /// How long its messages are kept that have ended.
+    pub retention: Retained,
+    /// How much it may have here at once.
+    pub limits: OrganisationLimit,
+    /// The same of its mailboxes, where they are known.
+    pub mailboxes: Vec<(FunctionId, MailboxLimit)>,
+    /// When its people work; none for always.
+    pub hours: Option<Hours>,
+    /// By which clock its messages are given up.
+    pub patience: Patience,
+}
 
 impl From<&Organisation> for Participant {
     fn from(organisation: &Organisation) -> Self {

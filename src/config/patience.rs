@@ -1,14 +1,36 @@
 //! When to try again and when to give up: for all, for one organisation, and by its office hours.
 
+use std::time::Duration;
+
 use jiff::civil::Weekday;
 use jiff::tz::TimeZone;
 
 use super::check::Checker;
-use super::checked::Retry;
 use super::errors::ConfigError;
 use super::raw;
 use crate::outbound::hours::{Holidays, Hours};
 use crate::outbound::retry::Patience;
+
+/// When to try again.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Retry {
+    /// The wait after the first failure.
+    pub first: Duration,
+    /// How many times longer each wait is.
+    pub factor: f64,
+    /// The longest wait.
+    pub longest: Duration,
+    /// When a message is given up, from its beginning.
+    pub give_up: Duration,
+    /// How many attempts there are before.
+    pub least_attempts: u32,
+    /// How long a message waits for earlier ones of its conversation.
+    pub in_order_within: Duration,
+    /// How long the message receipt is awaited.
+    pub receipt_timeout: Duration,
+    /// When the sender is told of a delay.
+    pub delayed_notice_after: Duration,
+}
 
 impl Checker<'_> {
     pub(super) fn retry(&mut self, raw: raw::Retry) -> Option<Retry> {
@@ -38,7 +60,7 @@ impl Checker<'_> {
             longest: raw.longest.map_or(of_all.longest, |span| span.0),
             give_up: raw.give_up.map_or(of_all.give_up, |span| span.0),
             // No sender waits for it.
-            delayed_notice_after: std::time::Duration::ZERO,
+            delayed_notice_after: Duration::ZERO,
             ..of_all
         };
         let own = Retry { delayed_notice_after: of_all.delayed_notice_after, ..retry };

@@ -3,14 +3,56 @@
 use std::time::Duration;
 
 use super::check::Checker;
-use super::checked::{Loops, Malware};
 use super::errors::ConfigError;
 use super::raw;
-use super::values::{ScannerAddress, is_loopback_host};
+use super::values::{ScannerAddress, is_loopback_host, words};
 use crate::edge::clamd::{ClamdAddress, ClamdOptions};
 
 /// A hold is doubled up to a day, and never more.
 const LONGEST_HOLD: Duration = Duration::from_hours(24);
+
+/// How fast functions may answer each other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Loops {
+    /// Messages in each direction.
+    pub messages: u32,
+    /// Within this time.
+    pub window: Duration,
+    /// How long they are held first.
+    pub hold: Duration,
+}
+
+/// Malware.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Malware {
+    /// How clamd is asked.
+    pub clamd: ClamdOptions,
+    /// What is looked into.
+    pub directions: ScanDirections,
+    /// What happens while there is no verdict to be had.
+    pub on_failure: OnScanFailure,
+    /// How long there may be none before the operator is told.
+    pub alarm_after: Duration,
+}
+
+words! {
+    /// What is looked into for malware.
+    pub ScanDirections {
+        /// Mails to SDK and messages from it.
+        Both = "both",
+        /// Mails to SDK.
+        Out = "out",
+        /// Messages from SDK.
+        In = "in",
+    }
+    /// What happens while there is no verdict to be had.
+    pub OnScanFailure {
+        /// Nothing passes.
+        Closed = "closed",
+        /// Everything passes.
+        Open = "open",
+    }
+}
 
 impl Checker<'_> {
     pub(super) fn loops(&mut self, raw: raw::Loops) -> Option<Loops> {

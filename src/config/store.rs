@@ -2,11 +2,13 @@
 
 use std::path::PathBuf;
 use std::str::FromStr;
+use std::sync::Arc;
+use std::time::Duration;
 
 use super::check::Checker;
-use super::checked::{Database, StateStore};
 use super::declare::{Errors, section};
 use super::errors::ConfigError;
+use super::files::Secret;
 use super::keys::KeyFiles;
 use super::raw;
 use super::values::{Host, Line, SecretFile, Size, Span, is_loopback_host, words};
@@ -80,6 +82,42 @@ section! {
 /// The name of a schema that needs no quotes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct SchemaName(pub(super) String);
+
+/// What keeps messages, jobs and the journal.
+#[derive(Debug)]
+pub enum StateStore {
+    /// Files in the state folder, beside which so much stays free.
+    Local(Reserve),
+    /// A database that several nodes share.
+    Postgresql(Database),
+}
+
+/// A database in PostgreSQL.
+#[derive(Debug)]
+pub struct Database {
+    /// Names and addresses of its servers, or the folder of a socket.
+    pub hosts: Vec<String>,
+    /// The port of each.
+    pub port: u16,
+    /// Its name.
+    pub database: String,
+    /// Who connects.
+    pub user: String,
+    /// The password of whoever connects.
+    pub password: Option<Secret>,
+    /// How connections are secret; none on this machine.
+    pub tls: Option<Arc<rustls::ClientConfig>>,
+    /// The schema.
+    pub schema: String,
+    /// Connections at once.
+    pub max_connections: u32,
+    /// How long a connection may take.
+    pub connect_timeout: Duration,
+    /// How long one attempt may take.
+    pub statement_timeout: Duration,
+    /// How long a call goes on trying.
+    pub patience: Duration,
+}
 
 impl FromStr for SchemaName {
     type Err = ();
