@@ -50,7 +50,7 @@ impl<'a> Checker<'a> {
         let mut retry = raw.retry.take();
         let delivery = retry.as_mut().and_then(|raw| raw.delivery.take());
         let retry = retry.and_then(|raw| self.retry(raw));
-        let delivery = self.delivery(delivery.as_ref(), retry);
+        let delivery = self.delivery(delivery, retry);
         let retention = raw.retention.take().and_then(|raw| self.retention(&raw));
         let limits = raw.limits.take().and_then(|raw| Self::limits(&raw));
         let common = Common { name: raw.name.take(), mail_domain: raw.mail_domain.take(), retry, retention, limits };

@@ -8,6 +8,7 @@ use jiff::tz::TimeZone;
 use super::check::Checker;
 use super::errors::ConfigError;
 use super::raw;
+use super::values::Span;
 use crate::outbound::hours::{Holidays, Hours};
 use crate::outbound::retry::Patience;
 
@@ -32,6 +33,22 @@ pub struct Retry {
     pub delayed_notice_after: Duration,
 }
 
+impl Retry {
+    /// This, but for what is said otherwise.
+    fn but(self, raw: &raw::OrganisationRetry) -> Self {
+        let or = |said: Option<Span>, otherwise: Duration| said.map_or(otherwise, |span| span.0);
+        Self {
+            first: or(raw.first, self.first),
+            factor: raw.factor.unwrap_or(self.factor),
+            longest: or(raw.longest, self.longest),
+            give_up: or(raw.give_up, self.give_up),
+            receipt_timeout: or(raw.receipt_timeout, self.receipt_timeout),
+            delayed_notice_after: or(raw.delayed_notice_after, self.delayed_notice_after),
+            ..self
+        }
+    }
+}
+
 impl Checker<'_> {
     pub(super) fn retry(&mut self, raw: raw::Retry) -> Option<Retry> {
         let retry = Retry {
@@ -52,37 +69,21 @@ impl Checker<'_> {
     }
 
     /// What holds for what the mail server gets, and for the rest what holds for all.
-    pub(super) fn delivery(&mut self, raw: Option<&raw::DeliveryRetry>, of_all: Option<Retry>) -> Option<Retry> {
+    pub(super) fn delivery(&mut self, raw: Option<raw::DeliveryRetry>, of_all: Option<Retry>) -> Option<Retry> {
         let (Some(raw), Some(of_all)) = (raw, of_all) else { return of_all };
-        let retry = Retry {
-            first: raw.first.map_or(of_all.first, |span| span.0),
-            factor: raw.factor.unwrap_or(of_all.factor),
-            longest: raw.longest.map_or(of_all.longest, |span| span.0),
-            give_up: raw.give_up.map_or(of_all.give_up, |span| span.0),
+        let raw::DeliveryRetry { first, factor, longest, give_up } = raw;
+        let retry = of_all.but(&raw::OrganisationRetry { first, factor, longest, give_up, receipt_timeout: None, delayed_notice_after: None });
+        if retry != of_all {
             // No sender waits for it.
-            delayed_notice_after: Duration::ZERO,
-            ..of_all
-        };
-        let own = Retry { delayed_notice_after: of_all.delayed_notice_after, ..retry };
-        if own != of_all {
-            self.sound("retry.delivery", &retry);
+            self.sound("retry.delivery", &Retry { delayed_notice_after: Duration::ZERO, ..retry });
         }
-        Some(own)
+        Some(retry)
     }
 
     /// What an organisation says for itself, and for the rest what holds for all.
     pub(super) fn retry_of(&mut self, at: &str, raw: Option<&raw::OrganisationRetry>, of_all: Option<Retry>) -> Option<Retry> {
         let (Some(raw), Some(of_all)) = (raw, of_all) else { return of_all };
-        let retry = Retry {
-            first: raw.first.map_or(of_all.first, |span| span.0),
-            factor: raw.factor.unwrap_or(of_all.factor),
-            longest: raw.longest.map_or(of_all.longest, |span| span.0),
-            give_up: raw.give_up.map_or(of_all.give_up, |span| span.0),
-            least_attempts: of_all.least_attempts,
-            in_order_within: of_all.in_order_within,
-            receipt_timeout: raw.receipt_timeout.map_or(of_all.receipt_timeout, |span| span.0),
-            delayed_notice_after: raw.delayed_notice_after.map_or(of_all.delayed_notice_after, |span| span.0),
-        };
+        let retry = of_all.but(raw);
         // What is wrong for all is told once.
         if retry != of_all {
             self.sound(&format!("{at}.retry"), &retry);
