@@ -248,7 +248,7 @@ impl Source {
     fn read(path: PathBuf, text: String) -> Self {
         let (code, comments) = lex(&text);
         let name = path.to_string_lossy().replace('\\', "/");
-        let code = if name.ends_with("/tests.rs") { Vec::new() } else { without_tests(&code) };
+        let code = if name.ends_with("/tests.rs") || name.contains("/tests/") { Vec::new() } else { without_tests(&code) };
         Self { name, text, code, comments }
     }
 
