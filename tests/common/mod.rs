@@ -96,3 +96,16 @@ pub fn scratch(name: &str) -> tempfile::TempDir {
     builder.prefix(name);
     builder.tempdir_in("/dev/shm").or_else(|_| builder.tempdir()).unwrap()
 }
+
+/// A folder's files, all the way down, in the order of their places.
+pub fn files(folder: &Path) -> Vec<PathBuf> {
+    let (mut found, mut folders) = (Vec::new(), vec![folder.to_owned()]);
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).unwrap().flatten() {
+            let path = entry.path();
+            if path.is_dir() { folders.push(path) } else { found.push(path) }
+        }
+    }
+    found.sort();
+    found
+}

@@ -1,7 +1,7 @@
 //! The named points of the program, read from its source, and where they are tried.
 
 use std::collections::BTreeSet;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// Steps that write bodies before they are applied.
 const WITH_BODIES: [&str; 6] = ["seal", "send", "receive", "open", "open.receipt", "answer"];
@@ -9,7 +9,9 @@ const WITH_BODIES: [&str; 6] = ["seal", "send", "receive", "open", "open.receipt
 /// Every point that the program can be ended at, by name.
 pub fn all() -> Vec<String> {
     let mut names = BTreeSet::new();
-    read(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"), &mut names);
+    for source in sources("src") {
+        of_source(&text(&source), &mut names);
+    }
     names.into_iter().collect()
 }
 
@@ -18,15 +20,14 @@ pub fn is_of_disk(name: &str) -> bool {
     ["store.", "spool.", "import.", "backup.", "restore."].iter().any(|place| name.starts_with(place))
 }
 
-fn read(folder: &Path, names: &mut BTreeSet<String>) {
-    for entry in std::fs::read_dir(folder).unwrap() {
-        let path = entry.unwrap().path();
-        if path.is_dir() {
-            read(&path, names);
-        } else if path.extension().is_some_and(|extension| extension == "rs") {
-            of_source(&std::fs::read_to_string(&path).unwrap(), names);
-        }
-    }
+/// The sources below a folder of the project, but for this one.
+fn sources(folder: &str) -> impl Iterator<Item = PathBuf> {
+    let all = super::files(&Path::new(env!("CARGO_MANIFEST_DIR")).join(folder)).into_iter();
+    all.filter(|path| path.extension().is_some_and(|extension| extension == "rs") && !path.ends_with("common/points.rs"))
+}
+
+fn text(source: &Path) -> String {
+    std::fs::read_to_string(source).unwrap()
 }
 
 /// The points of a source: `carry_out("seal", …)`, `point("send", "before-push")`, `fail_point!("spool.sync")`.
@@ -61,18 +62,8 @@ const MADE: [&str; 8] = [
 /// Points in the source whose names cannot be read there.
 pub fn unread() -> Vec<String> {
     let mut found = Vec::new();
-    unread_in(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"), &mut found);
-    found
-}
-
-fn unread_in(folder: &Path, found: &mut Vec<String>) {
-    for entry in std::fs::read_dir(folder).unwrap() {
-        let path = entry.unwrap().path();
-        if path.is_dir() {
-            unread_in(&path, found);
-            continue;
-        }
-        let text = if path.extension().is_some_and(|extension| extension == "rs") { std::fs::read_to_string(&path).unwrap() } else { continue };
+    for path in sources("src") {
+        let text = text(&path);
         for call in ["carry_out(", "with_incoming(", "fail_point!(", " point(", "fail::eval("] {
             for (at, _) in text.match_indices(call) {
                 let rest = text[at..].trim_start().trim_start_matches("fail::");
@@ -84,6 +75,7 @@ fn unread_in(folder: &Path, found: &mut Vec<String>) {
             }
         }
     }
+    found
 }
 
 /// The texts between this and the next quote.
@@ -94,16 +86,5 @@ fn after<'a>(text: &'a str, begin: &'a str) -> impl Iterator<Item = &'a str> {
 /// Whether a test elsewhere than here names a point.
 pub fn is_in_a_test(name: &str) -> bool {
     let quoted = format!("\"{name}");
-    has_text(&Path::new(env!("CARGO_MANIFEST_DIR")).join("tests"), &quoted)
-}
-
-fn has_text(folder: &Path, text: &str) -> bool {
-    std::fs::read_dir(folder).unwrap().any(|entry| {
-        let path = entry.unwrap().path();
-        if path.is_dir() {
-            return has_text(&path, text);
-        }
-        let is_source = path.extension().is_some_and(|extension| extension == "rs") && !path.ends_with("common/points.rs");
-        is_source && std::fs::read_to_string(&path).is_ok_and(|source| source.contains(text))
-    })
+    sources("tests").any(|path| text(&path).contains(&quoted))
 }

@@ -9,6 +9,7 @@ use base64::prelude::*;
 use brevbro::crypto::rest::RestKey;
 use brevbro::event::EventName;
 
+use crate::common::files;
 use crate::common::postgres::shared;
 use crate::harness::client::submit;
 use crate::harness::{Gateway, Setup, mail_with, run, wait_for};
@@ -44,17 +45,13 @@ fn forms(text: &str) -> Vec<(&'static str, Vec<u8>)> {
 /// Files below a folder that hold one of the texts, and in which form.
 fn holding(dir: &Path, texts: &[&str]) -> Vec<String> {
     let mut found = Vec::new();
-    for entry in std::fs::read_dir(dir).unwrap().flatten() {
-        let path = entry.path();
-        if path.is_dir() {
-            found.extend(holding(&path, texts));
-        } else if let Ok(octets) = std::fs::read(&path) {
-            // Base64 is broken into lines.
-            let unbroken: Vec<u8> = octets.iter().copied().filter(|octet| !b"\r\n".contains(octet)).collect();
-            for (form, wanted) in texts.iter().flat_map(|text| forms(text)) {
-                if unbroken.windows(wanted.len()).any(|part| part == wanted) {
-                    found.push(format!("{}: {form} of {}", path.display(), String::from_utf8_lossy(&wanted)));
-                }
+    for path in files(dir) {
+        let Ok(octets) = std::fs::read(&path) else { continue };
+        // Base64 is broken into lines.
+        let unbroken: Vec<u8> = octets.iter().copied().filter(|octet| !b"\r\n".contains(octet)).collect();
+        for (form, wanted) in texts.iter().flat_map(|text| forms(text)) {
+            if unbroken.windows(wanted.len()).any(|part| part == wanted) {
+                found.push(format!("{}: {form} of {}", path.display(), String::from_utf8_lossy(&wanted)));
             }
         }
     }

@@ -2,25 +2,18 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use brevbro::event::EventName;
 
+use crate::common::files;
 use crate::harness::client::submit;
 use crate::harness::{Gateway, Manner, Peer, Setup, log, mail_with, run};
 
 /// Files below a folder that hold a text.
 fn holding(dir: &Path, text: &str) -> Vec<String> {
-    let mut found = Vec::new();
-    for entry in std::fs::read_dir(dir).unwrap().flatten() {
-        let path = entry.path();
-        if path.is_dir() {
-            found.extend(holding(&path, text));
-        } else if std::fs::read(&path).unwrap().windows(text.len()).any(|window| window == text.as_bytes()) {
-            found.push(path.display().to_string());
-        }
-    }
-    found
+    let holds = |path: &PathBuf| std::fs::read(path).unwrap().windows(text.len()).any(|window| window == text.as_bytes());
+    files(dir).into_iter().filter(holds).map(|path| path.display().to_string()).collect()
 }
 
 #[test]

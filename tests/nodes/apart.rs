@@ -11,10 +11,11 @@ use brevbro::crypto::rest::RestKey;
 use brevbro::event::{EventName, Field};
 use openssl::pkcs12::Pkcs12;
 
+use crate::common::files;
 use crate::common::needles::{Needle, found, in_memory, may_look};
 use crate::common::postgres::Plan;
 use crate::evidence::{Inbox, accepted};
-use crate::nodes::{Nodes, Role, files, order};
+use crate::nodes::{Nodes, Role, order};
 use crate::stage::{Side, wait_for};
 
 fn on_disk(folder: &Path, needles: &[Needle]) -> Vec<&'static str> {

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::net::{Ipv4Addr, TcpStream};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Command, ExitStatus, Stdio};
 use std::time::Duration;
 
@@ -210,14 +210,4 @@ fn apart(config: &mut Table, role: Role) {
 pub fn order(token: &str, side: Side, number: usize, files: u64) -> serde_json::Value {
     let (from, to) = (side.mailbox(number % 2), side.towards((number / 2) % 2));
     serde_json::json!({ "token": token, "from": from, "to": [to], "files": files })
-}
-
-/// A folder's files, all the way down.
-pub fn files(folder: &Path) -> Vec<PathBuf> {
-    let mut found = Vec::new();
-    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
-        let path = entry.path();
-        if path.is_dir() { found.extend(files(&path)) } else { found.push(path) }
-    }
-    found
 }

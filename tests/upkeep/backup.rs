@@ -11,7 +11,7 @@ use brevbro::sdk::receipt::Outcome;
 use brevbro::store::journal;
 use serde_json::json;
 
-use crate::common;
+use crate::common::{self, files};
 use crate::evidence::{Inbox, Letter, accepted};
 use crate::gateway::harness::client::submit;
 use crate::gateway::harness::peer::Mood;
@@ -372,17 +372,6 @@ fn a_restore_that_ends_at_any_named_point_is_refused_until_it_is_emptied_or_is_w
         assert_eq!(peer.taken().len(), 1);
         gateway.stop().await;
     });
-}
-
-fn files(dir: &Path) -> Vec<PathBuf> {
-    let (mut found, mut dirs) = (Vec::new(), vec![dir.to_owned()]);
-    while let Some(dir) = dirs.pop() {
-        for entry in fs::read_dir(dir).unwrap().flatten() {
-            if entry.path().is_dir() { dirs.push(entry.path()) } else { found.push(entry.path()) }
-        }
-    }
-    found.sort();
-    found
 }
 
 /// Changes an octet in the middle.

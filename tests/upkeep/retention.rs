@@ -13,6 +13,7 @@ use brevbro::port::{BlobKind, Listed, Queue};
 use brevbro::sdk::receipt::Outcome;
 use brevbro::worker::{Hold, Target};
 
+use crate::common::files;
 use crate::gateway::harness::client::submit;
 use crate::gateway::harness::{Gateway, Peer, Setup, mail, run, wait_for};
 use crate::operator::{KEPT, ask, short_days};
@@ -30,18 +31,8 @@ async fn gateway(name: &str, mailbox: &'static str) -> Gateway {
 
 /// Files below a folder that hold these octets.
 fn holding(dir: &Path, octets: &[u8]) -> Vec<PathBuf> {
-    let (mut found, mut dirs) = (Vec::new(), vec![dir.to_owned()]);
-    while let Some(dir) = dirs.pop() {
-        for entry in fs::read_dir(dir).unwrap().flatten() {
-            let path = entry.path();
-            if path.is_dir() {
-                dirs.push(path);
-            } else if fs::read(&path).is_ok_and(|read| read.windows(octets.len()).any(|part| part == octets)) {
-                found.push(path);
-            }
-        }
-    }
-    found
+    let holds = |path: &PathBuf| fs::read(path).is_ok_and(|read| read.windows(octets.len()).any(|part| part == octets));
+    files(dir).into_iter().filter(holds).collect()
 }
 
 async fn blobs(gateway: &Gateway) -> Vec<(BlobKind, u64)> {

@@ -6,6 +6,7 @@ use std::process::{Command, Output};
 
 use brevbro::event::EventName;
 
+use crate::common::files;
 use crate::gateway::harness::client::submit;
 use crate::gateway::harness::{Gateway, mail, run};
 use crate::operator::kept;
@@ -52,23 +53,13 @@ fn what_is_damaged_or_lost_is_found_and_the_index_is_built_anew() {
         let sender = asleep.wake(kept("store-a")).await;
         assert_eq!(sender.events(EventName::Accepted).await.len(), 1, "the rebuilt index goes on");
         let asleep = sender.sleep().await;
-        let bodies = || {
-            let mut files = Vec::new();
-            let mut dirs = vec![state.join("spool")];
-            while let Some(dir) = dirs.pop() {
-                for entry in fs::read_dir(dir).unwrap().flatten() {
-                    if entry.path().is_dir() { dirs.push(entry.path()) } else { files.push(entry.path()) }
-                }
-            }
-            files.retain(|path| fs::metadata(path).unwrap().len() > 100);
-            files
-        };
-        let files = bodies();
-        fs::remove_file(&files[0]).unwrap();
-        let mut octets = fs::read(&files[1]).unwrap();
+        let mut bodies = files(&state.join("spool"));
+        bodies.retain(|path| fs::metadata(path).unwrap().len() > 100);
+        fs::remove_file(&bodies[0]).unwrap();
+        let mut octets = fs::read(&bodies[1]).unwrap();
         let middle = octets.len() - 40;
         octets[middle] ^= 1;
-        fs::write(&files[1], octets).unwrap();
+        fs::write(&bodies[1], octets).unwrap();
         let (code, told) = store("verify", &state);
         assert!(code == Some(3) && told.contains("lost: body ") && told.contains("damaged: "), "{told}");
         drop(asleep);
