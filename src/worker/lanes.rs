@@ -172,6 +172,18 @@ impl Lanes {
         calls
     }
 
+    /// Keeps why the last attempt failed.
+    pub(super) fn remember(&self, to: &Destination, why: &str) {
+        if let Some(lane) = self.lock().get_mut(to) {
+            why.clone_into(&mut lane.why);
+        }
+    }
+
+    /// Why the last attempt failed; nothing, when none has failed yet.
+    pub(super) fn why(&self, to: &Destination) -> String {
+        self.lock().get(to).map(|lane| lane.why.clone()).unwrap_or_default()
+    }
+
     /// Somebody who was called will not come: the job is gone.
     pub(super) fn strike_out(&self, job: JobId) {
         for lane in self.lock().values_mut() {

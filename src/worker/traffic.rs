@@ -13,6 +13,7 @@ use super::chance::fresh;
 use super::effects::{Outcome, from_store};
 use super::lanes::{Destination, Ended, Pass, Turn, Waits};
 use super::{Gateway, Mailbox, Node};
+use crate::as4::Code;
 use crate::event::{Event, EventName, Field};
 use crate::failure::{Blame, Failure, Stage};
 use crate::ident::RecordId;
@@ -74,7 +75,11 @@ impl Node {
             Waits::Behind => self.put_off_message(state, lease, &format!("others to {to} are before it"), fail, None).await,
             // The probes were attempts for all that wait.
             Waits::Shut(failed) if failed >= schedule.least() && moment.now > schedule.last_at(cargo.since(), moment) => {
-                let failure = Failure::temporary(Stage::Send, blame, format!("{to} was down until the time for it ran out"));
+                let what = format!("{to} was down until the time for it ran out: {}", self.lanes.why(to));
+                let mut failure = Failure::temporary(Stage::Send, blame, what);
+                if fail == Fail::AccessPoint {
+                    failure = failure.about(Field::ErrorCode, Code::ConnectionFailure.text());
+                }
                 self.carry_out("send", send::given_up(state, lease, &failure, fail, moment.now)?).await
             }
             Waits::Shut(_) => {
@@ -110,6 +115,9 @@ impl Node {
     pub(super) async fn leave(&self, pass: Option<Pass>, ended: Ended, why: &str) -> bool {
         let Some(pass) = pass else { return false };
         let to = pass.to().clone();
+        if matches!(ended, Ended::Unreached(_)) {
+            self.lanes.remember(&to, why);
+        }
         let (turn, yields) = pass.end(ended, Self::random());
         if let Some(turn) = turn
             && let Err(failure) = self.turned(&to, turn, why).await

@@ -14,7 +14,7 @@ use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use brevbro::event::EventName;
+use brevbro::event::{EventName, Field};
 use brevbro::outbound::Outgoing;
 use brevbro::outbound::retry::Schedule;
 use brevbro::port::{Queue, Store};
@@ -327,6 +327,11 @@ fn what_waits_for_a_destination_that_stays_away_is_given_up_in_its_time() {
         assert_eq!(world.count(EventName::ExchangeFailed).await, 0);
         sleep(HOUR * 3).await;
         assert_eq!((world.count(EventName::ExchangeFailed).await, world.mails_with("Action: failed")), (40, 40));
+        // Also those that no probe was.
+        for event in world.events().await.iter().filter(|event| event.name == EventName::ExchangeFailed) {
+            assert!(event.fields[&Field::Cause].contains("nobody there"), "{event:?}");
+            assert_eq!(event.fields[&Field::ErrorCode], "EBMS:0005");
+        }
         let jobs = world.store.health().await.jobs;
         let left = jobs.iter().filter(|(queue, _)| *queue != Queue::Purge).map(|(_, jobs)| jobs);
         assert_eq!(left.sum::<usize>(), 0, "nothing is left to do but deleting");

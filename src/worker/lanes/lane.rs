@@ -91,6 +91,8 @@ pub(super) struct Lane {
     pub(super) running: usize,
     /// In a row.
     pub(super) failed: u32,
+    /// Why the last of them did.
+    pub(super) why: String,
     /// How many were taken, ever.
     pub(super) taken: u64,
     pub(super) waiting: BTreeSet<(Timestamp, JobId)>,
@@ -108,6 +110,7 @@ impl Lane {
             gate: Gate::Open,
             running: 0,
             failed: 0,
+            why: String::new(),
             taken: 0,
             waiting: BTreeSet::new(),
             called: HashMap::new(),
