@@ -166,3 +166,16 @@ impl Failure {
         self.permanence == Permanence::Temporary
     }
 }
+
+/// An error with its causes in one line: of hyper and of OpenSSL these alone say what happened.
+#[must_use]
+pub fn with_causes(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        cause = error.source();
+    }
+    text
+}

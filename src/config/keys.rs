@@ -12,6 +12,7 @@ use super::files::{self, FileError};
 use super::values::SecretFile;
 use crate::crypto::{Certificate, Identity, IdentityError, KeyPair, KeyUse};
 use crate::edge::tls::{ClientAuth, TlsError, TlsIdentity, server_config};
+use crate::failure::with_causes;
 
 /// A certificate that ends sooner is warned of.
 const EXPIRES_SOON: SignedDuration = SignedDuration::from_hours(30 * 24);
@@ -95,7 +96,7 @@ impl Checker<'_> {
         let at = format!("{at}.key");
         let in_time = self.in_time(&at, &pair.certificate);
         let identity = TlsIdentity::try_from(&pair);
-        let identity = identity.map_err(|error| self.error(ConfigError::new(&at, format!("cannot be used: {}", chain_of(&error))))).ok();
+        let identity = identity.map_err(|error| self.error(ConfigError::new(&at, format!("cannot be used: {}", with_causes(&error))))).ok();
         in_time?;
         Some((identity?, pair.certificate))
     }
@@ -106,7 +107,7 @@ impl Checker<'_> {
     }
 
     pub(super) fn tls_built<T>(&mut self, at: &str, built: Result<T, TlsError>) -> Option<T> {
-        built.map_err(|error| self.error(ConfigError::new(at, format!("cannot be set up: {}", chain_of(&error))))).ok()
+        built.map_err(|error| self.error(ConfigError::new(at, format!("cannot be set up: {}", with_causes(&error))))).ok()
     }
 
     /// The octets of all files; each is opened, so that one run tells all that is wrong with them.
@@ -210,16 +211,4 @@ impl Checker<'_> {
 /// Whether this may be a credential's name: that of a file in one folder.
 fn is_credential(name: &str) -> bool {
     !name.is_empty() && name.len() <= 255 && !name.contains('/') && name != "." && name != ".."
-}
-
-/// An error with its causes in one line.
-fn chain_of(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        cause = error.source();
-    }
-    text
 }

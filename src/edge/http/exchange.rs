@@ -13,6 +13,7 @@ use jiff::fmt::rfc2822;
 
 use super::upload::Upload;
 use super::{Connection, HttpAnswer, HttpError};
+use crate::failure::with_causes;
 
 /// Octets and fields of an answer's head.
 const HEAD: usize = 64 * 1024;
@@ -23,7 +24,7 @@ pub(super) async fn talk<S>(stream: S, request: Request<Upload>, limit: usize, s
 where
     S: Read + Write + Send + Unpin + 'static,
 {
-    let no_answer = |error: hyper::Error| HttpError::NoAnswer(chain(&error));
+    let no_answer = |error: hyper::Error| HttpError::NoAnswer(with_causes(&error));
     let (mut sender, connection) = http1::Builder::new().max_buf_size(HEAD).max_headers(FIELDS).handshake(stream).await.map_err(no_answer)?;
     let driver = tokio::spawn(connection);
     let answer = async {
@@ -51,7 +52,7 @@ fn retry_after(value: &str, now: Timestamp) -> Option<Duration> {
 async fn collect(mut body: Incoming, limit: usize) -> Result<Vec<u8>, HttpError> {
     let mut collected = Vec::new();
     while let Some(frame) = body.frame().await {
-        let frame = frame.map_err(|error| HttpError::NoAnswer(chain(&error)))?;
+        let frame = frame.map_err(|error| HttpError::NoAnswer(with_causes(&error)))?;
         if let Some(piece) = frame.data_ref() {
             if collected.len() + piece.len() > limit {
                 return Err(HttpError::TooLong(limit));
@@ -60,18 +61,6 @@ async fn collect(mut body: Incoming, limit: usize) -> Result<Vec<u8>, HttpError>
         }
     }
     Ok(collected)
-}
-
-/// An error of hyper with its causes, which alone say what happened.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        cause = error.source();
-    }
-    text
 }
 
 #[cfg(test)]
