@@ -236,11 +236,10 @@ impl Read for Behind {
 
 impl Seek for Behind {
     fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
-        let to = match to {
-            SeekFrom::Start(at) => SeekFrom::Start(self.start.saturating_add(at)),
-            other => other,
-        };
-        self.file.seek(to)?.checked_sub(self.start).ok_or_else(|| io::ErrorKind::InvalidInput.into())
+        // Its end is not the file's: the trailer stands there. Who reads it knows the place from its front.
+        let SeekFrom::Start(at) = to else { return Err(io::ErrorKind::Unsupported.into()) };
+        self.file.seek(SeekFrom::Start(self.start.saturating_add(at)))?;
+        Ok(at)
     }
 }
 
